@@ -1,0 +1,160 @@
+/* limber.h - the joints of the people in an image, from C.
+ *
+ *     limber_error err;
+ *     limber_model *model = NULL;
+ *     limber_session *session = NULL;
+ *     limber_people people = {0};
+ *     limber_image image = {.rgb = pixels, .width = w, .height = h, .stride = 3 * w};
+ *     limber_box box = {x, y, width, height};
+ *
+ *     if (limber_model_open(&model, "vitpose-base", NULL, &err) ||
+ *         limber_session_open(&session, model, NULL, &err) ||
+ *         limber_run(session, &image, &box, 1, &people, &err))
+ *         fprintf(stderr, "%s\n", err.text);
+ *     for (int p = 0; p < people.count; p++)
+ *         for (int k = 0; k < people.keypoint_count; k++)
+ *             printf("%s %.1f %.1f %.2f\n", limber_model_keypoint_name(model, k), people.person[p].keypoints[k].x,
+ *                    people.person[p].keypoints[k].y, people.person[p].keypoints[k].score);
+ *     limber_people_free(&people);
+ *     limber_session_close(&session);
+ *     limber_model_close(&model);
+ *
+ * A model is read-only once it is open: share it between threads. A session owns activations and worker threads and is used
+ * by one thread at a time; open several for several callers. The library keeps no global state, never prints and never exits:
+ * every failure comes back as a status with a sentence in limber_error.
+ *
+ * Coordinates: pixels of the upright image, x to the right, y down, the centre of the top-left pixel is (0, 0). */
+#ifndef LIMBER_H
+#define LIMBER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(LIMBER_BUILD) && defined(__GNUC__)
+#define LIMBER_API __attribute__((visibility("default")))
+#else
+#define LIMBER_API
+#endif
+
+/* Version of this interface: major * 10000 + minor * 100 + patch. It rises in major when a caller must be changed. */
+#define LIMBER_API_VERSION 100
+
+typedef struct limber_model limber_model;     /* weights, read-only, shared */
+typedef struct limber_session limber_session; /* activations and threads, one caller at a time */
+
+typedef enum {
+    LIMBER_OK = 0,
+    LIMBER_E_ARGUMENT,    /* a null pointer, a box that is not a number, an unknown option */
+    LIMBER_E_IO,          /* the operating system refused to open, read or write */
+    LIMBER_E_FORMAT,      /* a file is not what it claims to be, or is cut short */
+    LIMBER_E_MODEL,       /* a checkpoint that lacks a tensor, or has one of another shape */
+    LIMBER_E_UNSUPPORTED, /* understood, but not something this build or machine can do */
+    LIMBER_E_MEMORY,      /* an allocation failed, or a stated limit would be passed */
+    LIMBER_E_BACKEND,     /* the device reported an error; the text is its own */
+} limber_status;
+
+/* Filled by the callee on failure, left alone on success. Every function takes NULL where the text is not wanted. */
+typedef struct {
+    limber_status status;
+    char text[1020];
+} limber_error;
+
+/* Start from limber_options_default() and change what you need: fields are added at the place of `reserved`. */
+typedef struct {
+    const char *backend;   /* "auto" (fastest this machine has), "ref", "cpu", "cuda" */
+    const char *precision; /* "auto", "fp32", "bf16", "fp16" */
+    const char *attention; /* "exact"; "window:W", "merge:R", "pool:P" are approximations */
+    int threads;           /* of a session; 0: as many as the process may use */
+    int batch;             /* people in one forward pass, 1..1024; 0: chosen by the backend. Results do not depend on it */
+    int expert;            /* ViTPose+ only: 0 COCO, 1 AI Challenger, 2 MPII, 3 AP-10K, 4 APT-36K, 5 COCO-WholeBody */
+    int flip;              /* 1: average with a second pass over the mirrored crop */
+    int refine;            /* without boxes: how often to crop again around the confident joints (default 1) */
+    int reserved[16];      /* zero */
+} limber_options;
+
+/* 8-bit RGB, row-major, `stride` bytes from row to row (at least 3 * width). Borrowed for the call, never kept. */
+typedef struct {
+    const uint8_t *rgb;
+    int width, height;
+    size_t stride;
+} limber_image;
+
+/* Top-left corner and size, in pixels of the image. */
+typedef struct {
+    float x, y, width, height;
+} limber_box;
+
+/* score: the raw maximum of the joint's heatmap; about 0 where there is none, about 1 where the model is sure. */
+typedef struct {
+    float x, y, score;
+} limber_keypoint;
+
+/* A bone of one of the four limbs: upper arm, forearm, thigh or shin. */
+typedef struct {
+    int from, to; /* keypoint indices */
+    float length; /* pixels */
+    float angle;  /* degrees in (-180, 180], 0 = right, counter-clockwise, y up */
+    float score;  /* the lower of the two joints' */
+} limber_limb;
+
+#define LIMBER_LIMBS 8
+
+typedef struct {
+    limber_box box;             /* as given, or as found by refinement */
+    float score;                /* mean over the keypoints' scores */
+    limber_keypoint *keypoints; /* [keypoint_count], in the model's order */
+    limber_limb limbs[LIMBER_LIMBS];
+    int limb_count; /* LIMBER_LIMBS where the model has COCO's 17 joints, else 0; order: limber_limb_name */
+} limber_person;
+
+/* Owned by the caller after a successful limber_run; released by limber_people_free. */
+typedef struct {
+    limber_person *person;
+    int count;
+    int keypoint_count;
+} limber_people;
+
+LIMBER_API int limber_api_version(void);          /* LIMBER_API_VERSION of the library that is running */
+LIMBER_API const char *limber_version(void);      /* of the release, "0.1.0" */
+LIMBER_API const char *limber_status_name(limber_status status); /* "ok", "format", ... never NULL */
+LIMBER_API limber_options limber_options_default(void);
+
+/* Opens the checkpoint directory `path` (config.json, model.safetensors or its index with shards, preprocessor_config.json, as
+ * Hugging Face lays out ViTPose), checks every tensor and packs the weights for the backend. path NULL: the default model that
+ * is built into the library. options NULL: the defaults; backend, precision, attention and expert are read.
+ * On failure *out is NULL and err says which file, tensor or byte is wrong. */
+LIMBER_API limber_status limber_model_open(limber_model **out, const char *path, const limber_options *options,
+                                           limber_error *err);
+LIMBER_API void limber_model_close(limber_model **model); /* NULL and *NULL are fine; leaves *model NULL. Close sessions first */
+
+LIMBER_API int limber_model_keypoint_count(const limber_model *model);
+LIMBER_API const char *limber_model_keypoint_name(const limber_model *model, int k); /* "left_elbow"; NULL where k is out of range */
+LIMBER_API const char *limber_model_backend(const limber_model *model);   /* what "auto" became: "cpu" */
+LIMBER_API const char *limber_model_precision(const limber_model *model); /* what "auto" became: "bf16" */
+LIMBER_API const char *limber_limb_name(int limb); /* 0..7: "left_upper_arm", "right_upper_arm", "left_forearm", ... */
+
+/* Everything a session will ever need is allocated here, from sizes the model knows. threads, batch, flip, refine are read. */
+LIMBER_API limber_status limber_session_open(limber_session **out, const limber_model *model, const limber_options *options,
+                                             limber_error *err);
+LIMBER_API void limber_session_close(limber_session **session);
+
+/* The people in `boxes` [count] of one image. boxes NULL: the whole image is one box, refined as the options say.
+ * A box must be finite and have a positive width and height; it may reach outside the image.
+ * On success *people is filled (release it with limber_people_free); on failure it is all zero. */
+LIMBER_API limber_status limber_run(limber_session *session, const limber_image *image, const limber_box *boxes, int count,
+                                    limber_people *people, limber_error *err);
+
+/* The same over several images at once, so that all their people share batches: boxes[i] has counts[i] boxes of images[i]
+ * (boxes NULL, or boxes[i] NULL: the whole image), people[i] receives the result. All succeed or all are zero. */
+LIMBER_API limber_status limber_run_images(limber_session *session, const limber_image *images, const limber_box *const *boxes,
+                                           const int *counts, int image_count, limber_people *people, limber_error *err);
+LIMBER_API void limber_people_free(limber_people *people); /* leaves it all zero */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,224 @@
+/* backend.h - what a backend must be able to do: hold weights, hold activations, and a dozen coarse operations.
+ *
+ * The network (vit.c) is written once over this table. `ref` (backend_ref.c) is the definition of every operation: plain loops,
+ * double sums. `cpu` (cpu/) and `cuda` (../cuda, a plugin) are held against it by tests/test_ops.c.
+ *
+ * Three kinds of object, three lifetimes:
+ *   struct backend   a way to compute at one precision, and the factory of packed weights. Immutable once the model is open, so
+ *                    threads share it.
+ *   struct exec      one session's threads, stream, scratch and staging memory. One caller at a time.
+ *   struct buf       activations of one session, in whatever layout and type the backend likes; only buf_read and buf_write
+ *                    see plain floats.
+ * Weight descriptions are plain fp32 arrays borrowed for the pack call. Everything fallible happens at open; operations return
+ * nothing, and a device's error is kept by its exec and comes out of `finish`. */
+#ifndef LIMBER_BACKEND_H
+#define LIMBER_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "limber.h"
+
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16 };
+
+struct backend; /* each backend embeds `struct backend base` as its first member */
+struct exec;    /* likewise `struct exec base` */
+struct weight;  /* opaque to all but its backend */
+
+/* ---- activations ---- */
+
+enum buf_kind {
+    BUF_STREAM,  /* the residual stream x: at least fp32 */
+    BUF_OPERAND, /* what a linear layer reads (and attention and layernorm write): the backend's packed operand layout */
+    BUF_QKV,     /* what attention reads: cols = 3 * heads * head_dim, q | k | v, head h at columns h * head_dim of each */
+    BUF_HEATMAP, /* fp32 [people][cols = keypoints][tokens = height * width]: note that a map is contiguous */
+};
+
+/* Rows are people x tokens, one row `cols` numbers. A backend embeds this as the first member of its own buffer. */
+struct buf {
+    enum buf_kind kind;
+    int people, tokens, cols;
+};
+
+/* The people [first, first + count) of the batch. `lane` belongs to the backend: NULL outside of `split`. */
+struct span {
+    int first, count;
+    void *lane;
+};
+
+/* ---- weights as they are described to a backend: plain fp32, row-major, borrowed for the call ---- */
+
+/* Image to tokens. A crop is uint8 [image_h][image_w][3]; pixel value v of channel c counts as lut[c][v] (rescale and normalise
+ * in one table), outside the crop it is 0. Patch (r, c) reads rows r*patch_h - pad .. r*patch_h - pad + patch_h - 1.
+ * token[r * grid_w + c][o] = bias[o] + pos[r * grid_w + c][o] + sum weight[o][ch][y][x] * value. Mirrored: the crop is read
+ * from right to left. */
+struct embed_desc {
+    int image_h, image_w, patch_h, patch_w, pad, grid_h, grid_w, dim;
+    const float (*lut)[256]; /* [3][256] */
+    const float *weight;     /* [dim][3][patch_h][patch_w] */
+    const float *bias;       /* [dim] */
+    const float *pos;        /* [grid_h * grid_w][dim] */
+};
+
+/* y = (x - mean) / sqrt(var + eps) * gain + bias over the last axis, var the biased one. */
+struct layernorm_desc {
+    int dim;
+    float eps;
+    const float *gain, *bias; /* [dim] */
+};
+
+/* y[o] = bias[o] + sum_i weight[o][i] x[i] */
+struct linear_desc {
+    int in, out;
+    const float *weight; /* [out][in] */
+    const float *bias;   /* [out]; NULL: zero */
+};
+
+/* Heatmaps by ReLU, bilinear upsampling (align_corners false) by `scale`, convolution 3x3 with zero padding 1. */
+struct simple_head_desc {
+    int grid_h, grid_w, dim, keypoints, scale;
+    const float *weight; /* [keypoints][dim][3][3] */
+    const float *bias;   /* [keypoints] */
+};
+
+/* Heatmaps by two transposed convolutions (kernel 4, stride 2, padding 1; batch norm folded in, ReLU after each) and a 1x1
+ * convolution: [dim][grid] -> [mid][2 grid] -> [mid][4 grid] -> [keypoints][4 grid].
+ * Transposed convolution: out[o][oy][ox] = bias[o] + sum over i, ky, kx, iy, ix with oy = 2 iy - 1 + ky and ox = 2 ix - 1 + kx
+ * of in[i][iy][ix] * weight[i][o][ky][kx]. */
+struct classic_head_desc {
+    int grid_h, grid_w, dim, mid, keypoints;
+    const float *deconv1, *bias1; /* [dim][mid][4][4], [mid] */
+    const float *deconv2, *bias2; /* [mid][mid][4][4], [mid] */
+    const float *conv, *bias;     /* [keypoints][mid], [keypoints] */
+};
+
+enum activation { ACT_NONE, ACT_GELU_ERF };
+
+/* ---- attention ---- */
+
+/* Per-row sums over the keys, gathered while the fused attention streams over them (include/limber_heads.h says what they are
+ * for). With p_ij the softmax row of query i, d_ij the Euclidean distance of the patch centres in patches, and j running over
+ * all keys of the person (the query's own left out unless include_self):
+ *   out[person][head][i][0] = sum p_ij      [1] = sum p_ij^2    [2] = sum p_ij d_ij    [3] = sum p_ij ln p_ij   (0 where p = 0)
+ *   out[person][head][i][4 + c] = sum of p_ij over the j with bit c set in masks[person][j],   c < classes
+ * `person` counts from the first of the whole batch, not of the span. */
+struct attention_stats {
+    int classes;          /* 0..8 */
+    const uint8_t *masks; /* [people][tokens] */
+    bool include_self;
+    float *out; /* [people][heads][tokens][4 + classes] */
+};
+#define ATTENTION_STATS_MAX_CLASSES 8
+
+enum attention_kind { ATTENTION_EXACT, ATTENTION_WINDOW, ATTENTION_MERGE, ATTENTION_POOL };
+
+/* out_i = sum_j softmax_j(q_i . k_j / sqrt(head_dim)) v_j for every person and head; heads side by side in a row of out. */
+struct attention_args {
+    int heads, head_dim, grid_h, grid_w; /* tokens = grid_h * grid_w, row-major */
+    enum attention_kind kind;
+    int size;  /* window edge in patches, tokens merged per layer, or pooling factor; unused by ATTENTION_EXACT */
+    int shift; /* ATTENTION_WINDOW: windows are moved by this many patches (cyclic, masked) */
+    const struct attention_stats *stats; /* NULL: none wanted, and nothing is slower for it */
+};
+
+/* ---- joints ---- */
+
+/* Heatmaps to joints (reference: the DARK decoding of joints.h). With `mirrored`, map k counts as the mean of heat[k] and the
+ * left-right mirrored map flip_pairs[k] of `mirrored`. Joints are written in heatmap pixels. */
+struct decode_args {
+    int map_h, map_w;
+    const int *flip_pairs;     /* [keypoints]; needed where mirrored is not NULL */
+    limber_keypoint *joints;   /* [people][keypoints], valid after finish */
+};
+
+/* ---- the table ---- */
+
+/* Runs a part of the network over some people of the batch. */
+typedef void (*span_fn)(void *context, struct exec *ex, struct span span);
+
+struct backend_ops {
+    const char *name; /* "ref", "cpu", "cuda" */
+
+    /* shared, immutable after packing */
+    void (*close)(struct backend *be);
+    limber_status (*embed_pack)(struct backend *be, struct weight **out, const struct embed_desc *d, limber_error *err);
+    limber_status (*layernorm_pack)(struct backend *be, struct weight **out, const struct layernorm_desc *d, limber_error *err);
+    limber_status (*linear_pack)(struct backend *be, struct weight **out, const struct linear_desc *d, limber_error *err);
+    limber_status (*simple_head_pack)(struct backend *be, struct weight **out, const struct simple_head_desc *d, limber_error *err);
+    limber_status (*classic_head_pack)(struct backend *be, struct weight **out, const struct classic_head_desc *d,
+                                       limber_error *err);
+    void (*weight_free)(struct backend *be, struct weight *w); /* NULL is fine */
+    /* LIMBER_OK where this geometry can be computed: called once when a model opens, so that nothing refuses later. */
+    limber_status (*attention_check)(struct backend *be, const struct attention_args *a, limber_error *err);
+    int (*preferred_batch)(struct backend *be, int threads);
+
+    /* one session */
+    limber_status (*exec_open)(struct backend *be, struct exec **out, int threads, int max_people, limber_error *err);
+    void (*exec_close)(struct exec *ex); /* after its buffers */
+    limber_status (*buf_open)(struct exec *ex, struct buf **out, enum buf_kind kind, int people, int tokens, int cols,
+                              limber_error *err);
+    void (*buf_close)(struct exec *ex, struct buf *b); /* NULL is fine */
+    /* Plain fp32 [count][tokens][cols] ([count][cols][tokens] for BUF_HEATMAP). Reading waits for what was asked before. */
+    void (*buf_read)(struct exec *ex, const struct buf *b, struct span span, float *dst);
+    void (*buf_write)(struct exec *ex, struct buf *b, struct span span, const float *src);
+
+    /* a forward pass: upload, replay (or split and the operations), finish */
+    void (*upload)(struct exec *ex, const uint8_t *crops, int people, size_t crop_bytes); /* borrowed until finish */
+    /* A backend that has recorded this sequence of operations (same people, same variant) plays it and returns true; else it
+     * returns false and the operations follow. variant 0 is never recorded. */
+    bool (*replay)(struct exec *ex, int people, unsigned variant);
+    /* Calls fn over all people: once with everything (operations then share the threads), or with several spans at once, each
+     * on its own lane. The result must not depend on which. */
+    void (*split)(struct exec *ex, int people, span_fn fn, void *context);
+    limber_status (*finish)(struct exec *ex, limber_error *err); /* waits; the first error since upload, if any */
+
+    /* operations; every buf is the whole batch's, the span says which people of it */
+    void (*embed)(struct exec *ex, struct span span, struct buf *x, const struct weight *w, bool mirrored);
+    void (*layernorm)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w);
+    /* y = act(x W^T + b) (+ residual, which may be y itself) */
+    void (*linear)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w,
+                   enum activation act, const struct buf *residual);
+    void (*attention)(struct exec *ex, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a);
+    void (*head)(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w);
+    void (*decode)(struct exec *ex, struct span span, const struct buf *heat, const struct buf *mirrored,
+                   const struct decode_args *a);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+    enum precision precision;
+};
+struct exec {
+    const struct backend_ops *ops;
+};
+
+/* ---- finding one ---- */
+
+/* Opens a backend by its contracted name and precision ("auto" allowed in both). The error says why one is not there. */
+limber_status backend_open(struct backend **out, const char *name, const char *precision, limber_error *err);
+void backend_close(struct backend **be);
+const char *precision_name(enum precision p);
+
+/* What one backend can do on this machine, for `limber info`: a line of text, and whether it is available. */
+struct backend_report {
+    const char *name;
+    bool available;
+    char precisions[64]; /* "fp32 bf16" */
+    char detail[256];    /* "avx512 (amx: not on this CPU), 2 threads" or why it is not there */
+};
+int backend_reports(struct backend_report *out, int max);
+
+/* The constructors backend_open chooses from. */
+limber_status backend_ref_open(struct backend **out, enum precision precision, limber_error *err);
+limber_status backend_cpu_open(struct backend **out, enum precision precision, limber_error *err);
+bool backend_cpu_has(enum precision precision);
+void backend_cpu_report(struct backend_report *out);
+limber_status backend_cuda_open(struct backend **out, enum precision precision, limber_error *err); /* loads the plugin */
+void backend_cuda_report(struct backend_report *out);
+
+/* The plugin's single exported symbol, limber_cuda_plugin, has this type; `abi` is BACKEND_ABI of the caller. */
+#define BACKEND_ABI 1
+typedef limber_status (*backend_plugin_open_fn)(int abi, struct backend **out, enum precision precision, limber_error *err);
+
+#endif

@@ -1,0 +1,22 @@
+/* crop.h - a person's box becomes the network's input: padded, made 3:4, resampled to uint8. transformers'
+ * VitPoseImageProcessor rule: float32 centre and scale, unbiased (UDP) warp, scipy's order-1 sampling, zero outside. */
+#ifndef LIMBER_CROP_H
+#define LIMBER_CROP_H
+
+#include "limber.h"
+
+/* Centre and size of the region of the image that fills the network's input. */
+struct crop_region {
+    float cx, cy;         /* centre, image pixels */
+    float width, height;  /* size in image pixels, padding of 1.25 included */
+};
+/* aspect = input width / input height; normalize_factor 200 as in the processor (it decides float32 rounding). */
+struct crop_region crop_region_of_box(limber_box box, int input_h, int input_w, double normalize_factor);
+/* dst: uint8 [input_h][input_w][3] */
+void crop_sample(uint8_t *dst, int input_h, int input_w, const limber_image *image, struct crop_region region);
+/* A joint in heatmap pixels -> image pixels. */
+limber_keypoint crop_to_image(limber_keypoint joint, int map_h, int map_w, struct crop_region region);
+/* The box that a refinement pass uses: around the confident joints, padded; the old box where too few are confident. */
+limber_box crop_refine(limber_box box, const limber_keypoint *joints, int count, const limber_image *image);
+
+#endif

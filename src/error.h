@@ -1,0 +1,19 @@
+/* The one way an error leaves a function: `return limber_fail(err, LIMBER_E_FORMAT, "what: %d, expected %d", got, want);` */
+#ifndef LIMBER_ERROR_H
+#define LIMBER_ERROR_H
+
+#include "limber.h"
+
+/* Writes the sentence into err (may be NULL; cut at its size, always terminated) and returns `status`. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+limber_status limber_fail(limber_error *err, limber_status status, const char *format, ...);
+
+/* Puts "prefix: " before the sentence err already holds, as an error travels up to where the file's name is known. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void limber_error_prefix(limber_error *err, const char *format, ...);
+
+#endif

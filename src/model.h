@@ -1,0 +1,107 @@
+/* model.h - a checkpoint directory becomes a checked, packed, immutable model.
+ *
+ *   config.c       config.json and preprocessor_config.json -> struct config, with transformers' defaults
+ *   safetensors.c  model.safetensors -> named, typed, bounds-checked views of the mapped file
+ *   weights.c      one table of (name, shape, where it goes), walked once -> packed weights of a backend
+ *   model.c        limber_model_open: the three above, and the questions a caller may ask */
+#ifndef LIMBER_MODEL_H
+#define LIMBER_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "limber.h"
+
+#define COCO_KEYPOINTS 17
+
+/* What config.json and preprocessor_config.json say, defaults applied, every number checked to be one this library can use. */
+struct config {
+    /* backbone_config */
+    int image_h, image_w, patch_h, patch_w;
+    int hidden, layers, heads, mlp; /* mlp = hidden * mlp_ratio */
+    int experts, part_features;     /* ViTPose+: experts > 1 */
+    bool qkv_bias;
+    float layer_norm_eps;
+    /* head */
+    bool simple_head;
+    int scale_factor; /* of the simple head */
+    int keypoints;
+    char **labels; /* [keypoints], as config.json writes them, or COCO's names ("left_elbow") where they are COCO's 17 */
+    bool coco;     /* labels are COCO's 17, in COCO's order, in any spelling */
+    int (*edges)[2];
+    int edge_count;
+    int *flip_pairs; /* [keypoints]: the joint that mirrors this one, by label; itself where there is none */
+    /* preprocessor */
+    float mean[3], std[3];
+    double rescale;
+    double normalize_factor; /* 200 */
+    /* derived */
+    int grid_h, grid_w, tokens, head_dim, map_h, map_w;
+    char model_name[64]; /* "ViTPose-B classic", "ViTPose+-S", or the numbers */
+};
+
+/* Parses both files' bytes (not NUL-terminated); preprocessor may be NULL, then transformers' defaults hold. */
+limber_status config_parse(struct config *out, const char *config_json, size_t config_bytes, const char *preprocessor_json,
+                           size_t preprocessor_bytes, limber_error *err);
+void config_free(struct config *c);
+/* Millions of parameters and multiply-adds per person, by part; exact counts from the shapes. */
+struct config_costs {
+    uint64_t parameters, embed, qkv, attention, projection, mlp, head, total; /* all but parameters: multiply-adds */
+};
+struct config_costs config_costs(const struct config *c);
+
+/* ---- safetensors ---- */
+
+enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_OTHER };
+#define TENSOR_MAX_DIMS 8
+struct tensor {
+    const char *name; /* owned by the tensors it came from */
+    enum dtype dtype;
+    char dtype_name[16];
+    int dims;
+    int64_t shape[TENSOR_MAX_DIMS];
+    const uint8_t *data; /* in the mapped file, any alignment, little-endian */
+    size_t bytes;
+};
+struct tensors {
+    struct tensor *v; /* sorted by name */
+    int count;
+    void *maps; /* what keeps the names and bytes alive */
+};
+/* One file's bytes, borrowed until tensors_free. For tests and fuzzers, and for the default model in the binary. */
+limber_status tensors_parse(struct tensors *out, const uint8_t *bytes, size_t size, limber_error *err);
+/* model.safetensors in `dir`, or model.safetensors.index.json and its shards; files are mapped, not read. */
+limber_status tensors_open(struct tensors *out, const char *dir, limber_error *err);
+const struct tensor *tensors_find(const struct tensors *t, const char *name);
+void tensors_free(struct tensors *t);
+/* Converts elements [from, from + n) to fp32. */
+void tensor_read(const struct tensor *t, size_t from, size_t n, float *dst);
+
+/* ---- the model ---- */
+
+struct block {
+    struct weight *layernorm_before, *qkv, *projection, *layernorm_after, *fc1, *fc2;
+};
+struct limber_model {
+    struct config config;
+    struct backend *be;
+    struct weight *embed, *layernorm, *head;
+    struct block *blocks; /* [layers] */
+    enum attention_kind attention_kind;
+    int attention_size;
+    char source[1024]; /* the directory, or "built in" */
+};
+
+/* Config and tensors of a directory, checked against each other, nothing packed: what `limber info` needs. */
+struct checkpoint {
+    struct config config;
+    struct tensors tensors;
+};
+limber_status checkpoint_open(struct checkpoint *out, const char *dir, limber_error *err); /* NULL: the default model */
+void checkpoint_close(struct checkpoint *c);
+/* Packs for m->be (set by the caller, as is m->config); `expert` picks the ViTPose+ expert. */
+limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
+void weights_free(struct limber_model *m);
+
+#endif
