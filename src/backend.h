@@ -129,7 +129,7 @@ struct attention_args {
 struct decode_args {
     int map_h, map_w;
     const int *flip_pairs;     /* [keypoints]; needed where mirrored is not NULL */
-    limber_keypoint *joints;   /* [people][keypoints], valid after finish */
+    limber_keypoint *joints;   /* [people of the batch][keypoints], valid after finish; the same address in every pass */
 };
 
 /* ---- the table ---- */

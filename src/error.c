@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L
 #include "error.h"
 
 #include <stdarg.h>
@@ -20,15 +21,19 @@ void limber_error_prefix(limber_error *err, const char *format, ...)
 {
     if (!err)
         return;
-    char old[sizeof err->text];
-    memcpy(old, err->text, sizeof old);
+    char prefix[sizeof err->text];
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(err->text, sizeof err->text, format, ap);
+    vsnprintf(prefix, sizeof prefix, format, ap);
     va_end(ap);
-    if (n < 0 || (size_t)n + 2 >= sizeof err->text)
-        return;
-    snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", old);
+    size_t room = sizeof err->text - 1, n = strlen(prefix);
+    if (n + 2 >= room)
+        return; /* the sentence says more than where it was */
+    size_t keep = strnlen(err->text, room - n - 2);
+    memmove(err->text + n + 2, err->text, keep);
+    memcpy(err->text, prefix, n);
+    memcpy(err->text + n, ": ", 2);
+    err->text[n + 2 + keep] = '\0';
 }
 
 const char *limber_status_name(limber_status status)

@@ -4,7 +4,7 @@
 
 #include "model.h"
 
-/* Sees an activation as it passes: "embed" (layer 0), "block" (layer 0..), "norm" (layer 0), "heatmap" (layer 0). Read it with
+/* Sees an activation as it passes: "embed", per layer "qkv" and "block", then "norm" and "heatmap" (layer 0). Read it with
  * be->ops->buf_read. Only people [span.first, span.first + span.count) are valid in it. */
 typedef void (*vit_tap_fn)(void *context, const char *where, int layer, struct exec *ex, const struct buf *b, struct span span);
 
@@ -14,6 +14,7 @@ struct vit {
     int max_people;
     bool flip;
     struct buf *x, *y, *qkv, *mid, *heat, *heat_mirrored;
+    limber_keypoint *joints; /* [max_people][keypoints]; decoding writes here, always to the same place: a recorded pass may */
     /* optional, set between forward passes */
     vit_tap_fn tap;
     void *tap_context;
