@@ -23,9 +23,9 @@ struct job {
     struct subject {
         limber_box box;
         struct crop_region region;
-        uint8_t *crop; /* [image_h][image_w][3] */
-        limber_keypoint *joints; /* [keypoints]; heatmap pixels after the forward pass, image pixels at the end */
-    } *subjects;
+        uint8_t *crop; /* [image_h][image_w][3]; NULL in a crowd's tail, which is sampled when its turn comes */
+        limber_keypoint *joints; /* [keypoints]; pixels of the image after jobs_forward */
+    } *subjects; /* subjects[0].crop and .joints own one block each for all */
     bool refine; /* the box was the whole image */
 };
 
