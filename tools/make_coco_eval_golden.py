@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Records what pycocotools says of random keypoint predictions, for tests/test_coco_eval.c.
+
+    python3 tools/make_coco_eval_golden.py tests/golden/coco_eval.json        (needs numpy and pycocotools)
+
+Each case is a list of truths, a list of predictions and COCOeval's ten numbers with all their digits. The cases hold crowds,
+persons without labels, persons of every size, tied scores, more than 20 predictions in an image, images without truths or
+without predictions, and perfect predictions.
+"""
+import contextlib
+import io
+import json
+import sys
+
+import numpy as np
+import pycocotools
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+
+def random_case(seed, images, people, noise, ties, crowds=0.1, unlabelled=0.1, extra=0.3, empty=0.1, many=0, near=0.0):
+    rng = np.random.default_rng(seed)
+    truths, poses = [], []
+    for image in range(images):
+        if rng.random() < empty:
+            continue
+        for _ in range(rng.integers(1, people + 1)):
+            size = float(rng.choice([20, 40, 80, 150, 300]))
+            origin = rng.uniform(0, 600, 2)
+            joints = origin + rng.uniform(0, size, (17, 2))
+            visible = rng.choice([0, 1, 2], 17, p=[0.3, 0.2, 0.5])
+            if rng.random() < unlabelled:
+                visible[:] = 0
+            shown = np.where(visible[:, None] > 0, joints, 0).round(1)
+            truths.append(dict(image=image, crowd=int(rng.random() < crowds), num_keypoints=int((visible > 0).sum()),
+                               area=round(size * size * float(rng.uniform(0.2, 0.8)), 2),
+                               box=[round(float(v), 2) for v in (*origin, size, size)],
+                               keypoints=[[float(x), float(y), int(v)] for (x, y), v in zip(shown, visible)]))
+            if rng.random() < near:  # a second person almost there: ignored or not, it competes for the same prediction
+                truths.append(dict(truths[-1], crowd=int(rng.random() < 0.6), area=round(truths[-1]["area"] * 1.1, 2),
+                                   keypoints=[[x + 1.5, y, v] for x, y, v in truths[-1]["keypoints"]]))
+            for _ in range(int(rng.random() < 0.85) + int(rng.random() < extra) + many):
+                moved = joints + rng.normal(0, noise * size, (17, 2))
+                score = float(rng.choice([0.3, 0.5, 0.7])) if ties else round(float(rng.random()), 4)
+                poses.append(dict(image=image, score=score, keypoints=[[round(float(x), 2), round(float(y), 2)] for x, y in moved]))
+    rng.shuffle(poses)
+    return dict(images=images, truths=truths, poses=poses)
+
+
+def pycocotools_numbers(case):
+    gt = dict(images=[dict(id=i + 1) for i in range(case["images"])], categories=[dict(id=1, name="person")],
+              annotations=[dict(id=i + 1, image_id=t["image"] + 1, category_id=1, iscrowd=t["crowd"], area=t["area"], bbox=t["box"],
+                                num_keypoints=t["num_keypoints"], keypoints=[v for k in t["keypoints"] for v in k])
+                           for i, t in enumerate(case["truths"])])
+    dt = [dict(image_id=p["image"] + 1, category_id=1, score=p["score"], keypoints=[v for x, y in p["keypoints"] for v in (x, y, 1)])
+          for p in case["poses"]]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = gt
+        coco.createIndex()
+        e = COCOeval(coco, coco.loadRes(dt), "keypoints")
+        e.evaluate()
+        e.accumulate()
+        e.summarize()
+    return [float(v) for v in e.stats]
+
+
+def main():
+    cases = [random_case(1, 12, 4, 0.03, False), random_case(2, 12, 4, 0.08, True), random_case(3, 6, 6, 0.05, True, crowds=0.4),
+             random_case(4, 6, 3, 0.04, False, unlabelled=0.6), random_case(5, 3, 6, 0.05, False, many=5),
+             random_case(6, 8, 2, 0.0, False, extra=0), random_case(7, 5, 3, 0.05, False, crowds=1.0),
+             random_case(8, 10, 5, 0.1, True, empty=0.5),
+             random_case(9, 10, 4, 0.05, False, near=0.6), random_case(10, 8, 3, 0.03, True, near=0.6, extra=0.8)]
+    for case in cases:
+        case["numbers"] = pycocotools_numbers(case)
+    with open(sys.argv[1], "w") as f:
+        json.dump(dict(made_by="pycocotools", numpy=np.__version__, cases=cases), f, separators=(",", ":"))
+    for case in cases:
+        print(len(case["truths"]), len(case["poses"]), " ".join("%.4f" % v for v in case["numbers"]))
+
+
+if __name__ == "__main__":
+    main()
