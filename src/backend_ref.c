@@ -9,6 +9,7 @@
 #include "backend.h"
 #include "error.h"
 #include "joints.h"
+#include "token_groups.h"
 
 struct ref_buf {
     struct buf base;
@@ -20,9 +21,7 @@ struct ref_exec {
     limber_error error;   /* of the running forward pass */
     const uint8_t *crops; /* borrowed between upload and finish */
     size_t crop_bytes;
-    double *row;      /* one softmax row; grows at buf_open */
-    size_t row_cap;
-    float *scratch;   /* decoding; grows at buf_open */
+    float *scratch;       /* decoding; grows at buf_open */
     size_t scratch_cap;
 };
 
@@ -164,8 +163,8 @@ static limber_status ref_classic_head_pack(struct backend *be, struct weight **o
 static limber_status ref_attention_check(struct backend *be, const struct attention_args *a, limber_error *err)
 {
     (void)be;
-    if (a->kind != ATTENTION_EXACT)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "ref: only exact attention is defined here");
+    if (a->stats && a->kind != ATTENTION_EXACT)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "ref: attention statistics are defined for exact attention only");
     return LIMBER_OK;
 }
 
@@ -196,7 +195,6 @@ static void ref_exec_close(struct exec *base)
     struct ref_exec *ex = (struct ref_exec *)base;
     if (!ex)
         return;
-    free(ex->row);
     free(ex->scratch);
     free(ex);
 }
@@ -234,9 +232,8 @@ static limber_status ref_buf_open(struct exec *base, struct buf **out, enum buf_
         b->base = (struct buf){.kind = kind, .people = people, .tokens = tokens, .cols = cols};
         b->v = calloc(n, sizeof *b->v);
     }
-    /* a softmax row; for decoding an averaged map, and two with a margin: (h + 2)(w + 2) <= 9 h w */
-    if (!b || !b->v || !grow((void **)&ex->row, &ex->row_cap, (size_t)tokens * sizeof *ex->row) ||
-        !grow((void **)&ex->scratch, &ex->scratch_cap, 19 * (size_t)tokens * sizeof *ex->scratch)) {
+    /* for decoding an averaged map, and two with a margin: (h + 2)(w + 2) <= 9 h w */
+    if (!b || !b->v || !grow((void **)&ex->scratch, &ex->scratch_cap, 19 * (size_t)tokens * sizeof *ex->scratch)) {
         ref_buf_close(base, b ? &b->base : NULL);
         return limber_fail(err, LIMBER_E_MEMORY, "ref: no memory for %d x %d x %d activations", people, tokens, cols);
     }
@@ -386,39 +383,96 @@ static void row_stats(const struct attention_stats *s, const struct attention_ar
         out[i] = (float)sum[i];
 }
 
+/* What a query attends to: keys and values, which may stand for several tokens each. */
+struct keys {
+    int count;
+    const double *k, *v; /* [count][head_dim] */
+    const int *tokens;   /* [count]: how many tokens a key stands for */
+};
+
+/* One softmax row p and one output row: key j is left out where `window` says that it lies elsewhere. */
+static void attend(double *p, float *out, const double *q, const struct keys *keys, int hd, const int *window, int query)
+{
+    double max = -INFINITY, total = 0;
+    for (int j = 0; j < keys->count; j++) {
+        double s = 0;
+        for (int c = 0; c < hd; c++)
+            s += q[c] * keys->k[(size_t)j * (size_t)hd + (size_t)c];
+        bool seen = !window || window[j] == window[query];
+        p[j] = seen ? s / sqrt((double)hd) + log(keys->tokens[j]) : -INFINITY;
+        max = p[j] > max ? p[j] : max;
+    }
+    for (int j = 0; j < keys->count; j++)
+        total += p[j] = exp(p[j] - max);
+    for (int j = 0; j < keys->count; j++)
+        p[j] /= total;
+    for (int c = 0; c < hd; c++) {
+        double s = 0;
+        for (int j = 0; j < keys->count; j++)
+            s += p[j] * keys->v[(size_t)j * (size_t)hd + (size_t)c];
+        out[c] = (float)s;
+    }
+}
+
+/* Mean over each group of the rows src[t * stride .. + hd): [groups][hd]. */
+static void group_mean(double *mean, const float *src, size_t stride, const int *group, const int *size, int groups, int tokens,
+                       int hd)
+{
+    memset(mean, 0, (size_t)groups * (size_t)hd * sizeof *mean);
+    for (int t = 0; t < tokens; t++)
+        for (int c = 0; c < hd; c++)
+            mean[(size_t)group[t] * (size_t)hd + (size_t)c] += (double)src[(size_t)t * stride + (size_t)c] / size[group[t]];
+}
+
 static void ref_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv,
                           const struct attention_args *a)
 {
-    double *p = ((struct ref_exec *)base)->row;
+    struct ref_exec *ex = (struct ref_exec *)base;
     const int tokens = qkv->tokens, hd = a->head_dim;
-    const size_t dim = (size_t)a->heads * (size_t)hd, stride = 3 * dim;
-    for (int person = span.first; person < span.first + span.count; person++)
-        for (int h = 0; h < a->heads; h++)
+    const size_t dim = (size_t)a->heads * (size_t)hd, stride = 3 * dim, n = (size_t)tokens;
+    double *p = malloc((n * (1 + 3 * (size_t)hd) + (size_t)hd) * sizeof *p);
+    double *q = p + n, *k = q + n * (size_t)hd, *v = k + n * (size_t)hd, *own = v + n * (size_t)hd;
+    int *group = malloc(3 * n * sizeof *group), *size = group + n, *window = size + n;
+    void *scratch = malloc(token_groups_scratch(a));
+    if (!p || !group || !scratch) {
+        limber_fail(&ex->error, LIMBER_E_MEMORY, "ref: no memory for the attention of %d tokens", tokens);
+        goto done;
+    }
+    for (int person = span.first; person < span.first + span.count; person++) {
+        const float *rows = buf_at(qkv, person);
+        int groups = tokens;
+        for (int t = 0; t < tokens; t++) {
+            group[t] = t;
+            window[t] = a->kind == ATTENTION_WINDOW ? token_window(a, t) : 0;
+        }
+        if (a->kind == ATTENTION_POOL)
+            groups = token_groups_pool(group, a);
+        else if (a->kind == ATTENTION_MERGE)
+            groups = token_groups_merge(group, a, rows + dim, stride, scratch);
+        memset(size, 0, n * sizeof *size);
+        for (int t = 0; t < tokens; t++)
+            size[group[t]]++;
+        const struct keys keys = {.count = groups, .k = k, .v = v, .tokens = size};
+        for (int h = 0; h < a->heads; h++) {
+            const float *head = rows + h * hd;
+            group_mean(q, head, stride, group, size, groups, tokens, hd);
+            group_mean(k, head + dim, stride, group, size, groups, tokens, hd);
+            group_mean(v, head + 2 * dim, stride, group, size, groups, tokens, hd);
             for (int i = 0; i < tokens; i++) {
-                const float *row = buf_at(qkv, person), *q = row + (size_t)i * stride + (size_t)(h * hd);
-                const float *k = row + dim + (size_t)(h * hd), *v = k + dim;
-                double max = -INFINITY, total = 0;
-                for (int j = 0; j < tokens; j++) {
-                    double s = 0;
-                    for (int c = 0; c < hd; c++)
-                        s += (double)q[c] * k[(size_t)j * stride + (size_t)c];
-                    p[j] = s / sqrt((double)hd);
-                    max = p[j] > max ? p[j] : max;
-                }
-                for (int j = 0; j < tokens; j++)
-                    total += p[j] = exp(p[j] - max);
-                for (int j = 0; j < tokens; j++)
-                    p[j] /= total;
                 float *out = buf_at(y, person) + (size_t)i * dim + (size_t)(h * hd);
-                for (int c = 0; c < hd; c++) {
-                    double s = 0;
-                    for (int j = 0; j < tokens; j++)
-                        s += p[j] * v[(size_t)j * stride + (size_t)c];
-                    out[c] = (float)s;
-                }
+                for (int c = 0; c < hd; c++) /* merged tokens ask as one; pooling leaves the queries apart */
+                    own[c] = a->kind == ATTENTION_POOL ? head[(size_t)i * stride + (size_t)c]
+                                                       : q[(size_t)group[i] * (size_t)hd + (size_t)c];
+                attend(p, out, own, &keys, hd, a->kind == ATTENTION_WINDOW ? window : NULL, i);
                 if (a->stats)
                     row_stats(a->stats, a, person, h, i, p, tokens);
             }
+        }
+    }
+done:
+    free(p);
+    free(group);
+    free(scratch);
 }
 
 /* ---- heads: features are read as [tokens][dim], token = row * grid_w + column ---- */
@@ -515,7 +569,7 @@ static void classic_head(float *heat, const float *x, const struct classic_head_
         }
 }
 
-/* The only operation that needs memory of its own here: a failure is kept and comes out of finish. */
+/* Heads and attention take memory of their own here: a failure is kept and comes out of finish. */
 static void ref_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
 {
     struct ref_exec *ex = (struct ref_exec *)base;
