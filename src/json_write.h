@@ -1,0 +1,42 @@
+/* json_write.h - JSON text, written into memory that grows, with commas and escapes taken care of.
+ *
+ *     struct json_text t = {0};
+ *     json_open(&t, '{');
+ *     json_key(&t, "image"), json_string(&t, path);
+ *     json_key(&t, "box"), json_open(&t, '['), json_number(&t, x, 2), json_number(&t, y, 2), json_close(&t, ']');
+ *     json_close(&t, '}');
+ *     if (t.failed) ... no memory ...
+ *     json_text_free(&t);
+ *
+ * Strings: file names are bytes, JSON is Unicode. Valid UTF-8 stands as it is; a byte that is not part of any becomes \udcXX,
+ * as Python's os.fsdecode has it, so json.loads and os.fsencode give the name back.
+ * Numbers: rounded to a fixed count of decimals, trailing zeros dropped, never in a locale's dialect; NaN and infinity, which
+ * JSON cannot say, become null. */
+#ifndef LIMBER_JSON_WRITE_H
+#define LIMBER_JSON_WRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct json_text {
+    char *text; /* NUL-terminated once anything was written */
+    size_t length, room;
+    bool failed; /* an allocation did; nothing more is written */
+    bool pretty; /* a member a line, indented; arrays stay on their line */
+    int depth;   /* of open objects */
+};
+
+void json_open(struct json_text *t, char bracket);  /* '{' or '[' */
+void json_close(struct json_text *t, char bracket); /* '}' or ']' */
+void json_key(struct json_text *t, const char *key);
+void json_string(struct json_text *t, const char *bytes); /* NULL: null */
+void json_number(struct json_text *t, double value, int decimals); /* 0..9 */
+void json_integer(struct json_text *t, long long value);
+void json_bool(struct json_text *t, bool value);
+void json_newline(struct json_text *t); /* ends a document or a line of JSON Lines */
+/* Bytes as they are, where a value may stand: already JSON. */
+void json_raw(struct json_text *t, const char *text, size_t length);
+void json_text_clear(struct json_text *t); /* empty again, memory kept */
+void json_text_free(struct json_text *t);
+
+#endif
