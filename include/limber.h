@@ -73,7 +73,9 @@ typedef struct {
     int expert;            /* ViTPose+ only: 0 COCO, 1 AI Challenger, 2 MPII, 3 AP-10K, 4 APT-36K, 5 COCO-WholeBody */
     int flip;              /* 1: average with a second pass over the mirrored crop */
     int refine;            /* without boxes: how often to crop again around the confident joints (default 1) */
-    int reserved[16];      /* zero */
+    int input_height;      /* of a model: 0, 0 for the size it was trained at; else multiples of its patch. Position embeddings */
+    int input_width;       /* are then resized bicubically: it runs, but was not trained so */
+    int reserved[14];      /* zero */
 } limber_options;
 
 /* 8-bit RGB, row-major, `stride` bytes from row to row (at least 3 * width). Borrowed for the call, never kept. */
