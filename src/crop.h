@@ -10,8 +10,13 @@ struct crop_region {
     float cx, cy;         /* centre, image pixels */
     float width, height;  /* size in image pixels, padding of 1.25 included */
 };
+/* The warp from the image to the network's input: u = scale_x * x + offset_x, v = scale_y * y + offset_y. */
+struct crop_warp {
+    float scale_x, offset_x, scale_y, offset_y;
+};
 /* aspect = input width / input height; normalize_factor 200 as in the processor (it decides float32 rounding). */
 struct crop_region crop_region_of_box(limber_box box, int input_h, int input_w, double normalize_factor);
+struct crop_warp crop_warp_of_region(struct crop_region region, int input_h, int input_w);
 /* dst: uint8 [input_h][input_w][3] */
 void crop_sample(uint8_t *dst, int input_h, int input_w, const limber_image *image, struct crop_region region);
 /* A joint in heatmap pixels -> image pixels. */
