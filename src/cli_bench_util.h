@@ -1,0 +1,43 @@
+/* cli_bench_util.h - what the benchmarks share: timing by medians, random data, the machine's name, memory high-water marks,
+ * least squares. Figures are wall-clock seconds unless a name says otherwise. */
+#ifndef LIMBER_CLI_BENCH_UTIL_H
+#define LIMBER_CLI_BENCH_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Order statistics over the runs of one thing. */
+struct bench_times {
+    double median, p10, p90, min; /* seconds */
+    int runs;
+};
+
+/* Calls fn until `seconds` have passed, at least min_runs times, after one call that is not counted. */
+struct bench_times bench_time(void (*fn)(void *context), void *context, double seconds, int min_runs);
+/* Order statistics of measured values; sorts v. */
+struct bench_times bench_times_of(double *v, int n);
+double bench_now(void);         /* monotonic clock */
+double bench_process_cpu(void); /* user and system time of all threads */
+
+/* Normal deviates times `scale`; the same for the same seed on every machine. */
+void bench_random(float *v, size_t n, uint64_t seed, float scale);
+
+/* "AMD EPYC ..., 2 CPUs usable, Linux 6.1", and the present clock in MHz as the kernel states it (0 where it does not). */
+void bench_machine(char *text, size_t size);
+double bench_clock_mhz(void);
+
+/* Resident memory of this process, bytes; the high-water mark can be started anew where the kernel allows it. */
+size_t bench_resident(void);
+size_t bench_resident_peak(void);
+void bench_resident_peak_reset(void);
+
+/* y = exponent * x + c by least squares over n points (n >= 2), with the standard error of the exponent (0 for n = 2).
+ * Give logarithms for a power law. */
+struct bench_line {
+    double exponent, constant, standard_error;
+};
+struct bench_line bench_fit_line(const double *x, const double *y, int n);
+/* Least squares of y = a * u + b * v weighted by 1 / y^2, so that every size counts alike. */
+void bench_fit_two(const double *u, const double *v, const double *y, int n, double *a, double *b);
+
+#endif
