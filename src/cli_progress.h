@@ -1,0 +1,19 @@
+/* cli_progress.h - one line on a terminal that says how far, how fast, and how long still. Nothing where stderr is no terminal. */
+#ifndef LIMBER_CLI_PROGRESS_H
+#define LIMBER_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct progress {
+    bool shown;
+    size_t total, done, people;
+    double begin, drawn; /* seconds */
+};
+
+void progress_start(struct progress *p, size_t total, bool wanted);
+void progress_step(struct progress *p, size_t done, size_t people); /* totals so far; draws ten times a second at most */
+void progress_clear(struct progress *p); /* before something else is printed, and at the end */
+double progress_now(void);               /* seconds of the monotonic clock */
+
+#endif
