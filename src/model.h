@@ -14,6 +14,8 @@
 #include "limber.h"
 
 #define COCO_KEYPOINTS 17
+#define PATCH_PAD 2              /* of the patch convolution, whatever the patch */
+#define CLASSIC_HEAD_CHANNELS 256 /* between its two deconvolutions and after them */
 
 /* What config.json and preprocessor_config.json say, defaults applied, every number checked to be one this library can use. */
 struct config {
@@ -45,7 +47,8 @@ struct config {
 limber_status config_parse(struct config *out, const char *config_json, size_t config_bytes, const char *preprocessor_json,
                            size_t preprocessor_bytes, limber_error *err);
 void config_free(struct config *c);
-/* Millions of parameters and multiply-adds per person, by part; exact counts from the shapes. */
+/* Parameters, and multiply-adds per person by part: exact counts from the shapes. Parameters are counted as PyTorch counts them:
+ * all experts, batch norm's gain and bias but not its running statistics. */
 struct config_costs {
     uint64_t parameters, embed, qkv, attention, projection, mlp, head, total; /* all but parameters: multiply-adds */
 };
@@ -100,8 +103,20 @@ struct checkpoint {
 };
 limber_status checkpoint_open(struct checkpoint *out, const char *dir, limber_error *err); /* NULL: the default model */
 void checkpoint_close(struct checkpoint *c);
+/* Every tensor the config asks for is there, floating point, and of the shape it should have; no other is there. */
+limber_status weights_check(const struct config *c, const struct tensors *t, limber_error *err);
 /* Packs for m->be (set by the caller, as is m->config); `expert` picks the ViTPose+ expert. */
 limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
 void weights_free(struct limber_model *m);
+
+/* The files of data/limber-s, which are part of the binary (default_model.c). */
+struct default_file {
+    const uint8_t *bytes;
+    size_t size;
+};
+struct default_model {
+    struct default_file config, preprocessor, tensors;
+};
+struct default_model default_model(void);
 
 #endif
