@@ -185,45 +185,31 @@ def forward(model, inputs, expert):
     return out.heatmaps, states, logits
 
 
-def steady(heatmaps, boxes, size, keypoints, rng):
-    """Largest move of a joint, in picture pixels, when its heatmap moves by up to 1e-5."""
-    worst = 0.0
+def moves(heatmaps, boxes, size, keypoints, rng):
+    """How far each joint moves, in picture pixels, when its heatmap moves by up to 1e-5: [N, K]"""
+    worst = np.zeros(keypoints.shape[:2], np.float32)
     for _ in range(5):
         moved, _ = decode(heatmaps + rng.uniform(-1e-5, 1e-5, heatmaps.shape).astype(np.float32), boxes, size)
-        worst = max(worst, float(np.abs(moved - keypoints).max()))
+        worst = np.maximum(worst, np.abs(moved - keypoints).max(-1))
     return worst
 
 
-def make_case(out, name, c):
-    rng, generator = np.random.default_rng(c["seed"]), torch.Generator().manual_seed(c["seed"])
-    labels = c["labels"]
-    backbone = VitPoseBackboneConfig(
-        image_size=list(c["size"]), hidden_size=c["dim"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
-        mlp_ratio=c["mlp_ratio"], num_experts=c.get("experts", 1), part_features=c.get("part_features", 0),
-        qkv_bias=c.get("qkv_bias", True), layer_norm_eps=c.get("eps", 1e-12), out_indices=[c["layers"]])
-    config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=c["simple"], id2label=dict(enumerate(labels)),
-                           label2id={l: i for i, l in enumerate(labels)})
-    model = VitPoseForPoseEstimation(config).eval()
-    randomise(model, generator)
-    boxes, size, experts = c["boxes"], c["size"], c.get("used_experts", (0,))
-    inputs = pixel_values(PICTURES["yard"], boxes, size)
-    pairs = torch.tensor(c["pairs"])
-    fit_last_convolution(model, inputs, pairs, rng)
+SOFT = 4e-3         # a joint that moves further than this is not compared at 0.01 px; the frozen cases have none
 
-    path = os.path.join(out, name)
-    shutil.rmtree(path, ignore_errors=True)
-    model.to(c.get("dtype", torch.float32)).save_pretrained(path, max_shard_size=c.get("shard", "5GB"))
-    VitPoseImageProcessor(size={"height": size[0], "width": size[1]}).save_pretrained(path)
+
+def answers(path, picture, boxes, size, pairs, experts, rng, strict=True):
+    """What transformers says about the checkpoint in `path`, opened as float32: the tensors of golden.safetensors."""
     model = VitPoseForPoseEstimation.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
-
-    g = {"crops": crops(PICTURES["yard"], boxes, size), "boxes": np.array(boxes, np.float32),
-         "flip_pairs": np.array(c["pairs"], np.int32)}
+    exact = VitPoseForPoseEstimation.from_pretrained(path, dtype=torch.float64, attn_implementation="eager").eval()
+    inputs = pixel_values(picture, boxes, size)
+    g = {"crops": crops(picture, boxes, size), "boxes": np.array(boxes, np.float32), "flip_pairs": np.array(pairs, np.int32)}
     for e in experts:
         tag = f"expert{e}." if len(experts) > 1 else ""
         heat, states, logits = forward(model, inputs, e)
-        exact = VitPoseForPoseEstimation.from_pretrained(path, dtype=torch.float64, attn_implementation="eager").eval()
         noise = float((forward(exact, inputs.double(), e)[0] - heat).abs().max())
         g[tag + "heatmaps"] = heat.numpy()
+        g[tag + "keypoints"], g[tag + "scores"] = decode(heat.numpy(), boxes, size)
+        score, soft = g[tag + "scores"], moves(heat.numpy(), boxes, size, g[tag + "keypoints"], rng)
         if e == 0:          # states are [N, tokens, dim]
             g["embeddings"] = states[0].numpy()
             for i, s in enumerate(states[1:-1]):
@@ -231,22 +217,44 @@ def make_case(out, name, c):
             g["layernorm"] = states[-1].numpy()
             # pixel_values mirrored along x; flip_back swaps the pairs and mirrors the heatmaps back; no one-pixel shift
             with torch.no_grad():
-                mirrored = model(inputs.flip(-1), dataset_index=torch.full((len(inputs),), e), flip_pairs=pairs).heatmaps
+                mirrored = model(inputs.flip(-1), dataset_index=torch.full((len(inputs),), e), flip_pairs=torch.tensor(pairs)).heatmaps
             g["flip.heatmaps"] = (0.5 * (heat + mirrored)).numpy()
             g["flip.keypoints"], g["flip.scores"] = decode(g["flip.heatmaps"], boxes, size)
-        g[tag + "keypoints"], g[tag + "scores"] = decode(heat.numpy(), boxes, size)
-        moves = steady(heat.numpy(), boxes, size, g[tag + "keypoints"], rng)
-        score = g[tag + "scores"]
-        print(f"{name} expert {e}: logits std {' '.join(f'{l:.2f}' for l in logits)}, state std {float(states[-2].std()):.2f}, scores "
-              f"{score.min():.2f} to {score.max():.2f}, fp32 against fp64 {noise:.1e}, joints move {moves:.1e} px at 1e-5")
-        assert all(0.7 < l < 3.5 for l in logits) and noise < 1e-5
-        assert (score > 0).all(), "a keypoint with no positive value has no defined place"
-        assert moves < 4e-3, "joints too soft for a test at 0.01 px: take another seed"
-        if e == 0:
-            assert (score > 0.3).mean() > 0.7
-            soft = steady(g["flip.heatmaps"], boxes, size, g["flip.keypoints"], rng)
-            assert (g["flip.scores"] > 0).all() and soft < 4e-3, f"flipped joints move {soft}"
-    save_file({k: np.ascontiguousarray(v) for k, v in g.items()}, os.path.join(path, "golden.safetensors"))
+            flip_soft = moves(g["flip.heatmaps"], boxes, size, g["flip.keypoints"], rng)
+        print(f"{os.path.basename(path)} expert {e}: logits std {min(logits):.2f} to {max(logits):.2f}, state std {float(states[-2].std()):.2f}, scores "
+              f"{score.min():.2f} to {score.max():.2f}, fp32 against fp64 {noise:.1e}, joints move {soft.max():.1e} px at 1e-5", flush=True)
+        if strict:
+            assert all(0.7 < l < 3.5 for l in logits) and noise < 1e-5
+            assert (score > 0).all() and (g["flip.scores"] > 0).all(), "a keypoint with no positive value has no defined place"
+            assert soft.max() < SOFT and flip_soft.max() < SOFT, "joints too soft for a test at 0.01 px: take another seed"
+            assert e != 0 or (score > 0.3).mean() > 0.7
+        else:
+            g[tag + "moves"] = soft
+    return {k: np.ascontiguousarray(v) for k, v in g.items()}
+
+
+def make_checkpoint(path, c, rng):
+    """A conditioned random checkpoint, saved by transformers."""
+    labels, size = c["labels"], c["size"]
+    backbone = VitPoseBackboneConfig(
+        image_size=list(size), hidden_size=c["dim"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
+        mlp_ratio=c["mlp_ratio"], num_experts=c.get("experts", 1), part_features=c.get("part_features", 0),
+        qkv_bias=c.get("qkv_bias", True), layer_norm_eps=c.get("eps", 1e-12), out_indices=[c["layers"]])
+    config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=c["simple"], id2label=dict(enumerate(labels)),
+                           label2id={l: i for i, l in enumerate(labels)})
+    model = VitPoseForPoseEstimation(config).eval()
+    randomise(model, torch.Generator().manual_seed(c["seed"]))
+    fit_last_convolution(model, pixel_values(PICTURES["yard"], c["boxes"], size), torch.tensor(c["pairs"]), rng)
+    shutil.rmtree(path, ignore_errors=True)
+    model.to(c.get("dtype", torch.float32)).save_pretrained(path, max_shard_size=c.get("shard", "5GB"))
+    VitPoseImageProcessor(size={"height": size[0], "width": size[1]}).save_pretrained(path)
+
+
+def make_case(out, name, c, strict=True):
+    rng, path = np.random.default_rng(c["seed"]), os.path.join(out, name)
+    make_checkpoint(path, c, rng)
+    g = answers(path, PICTURES["yard"], c["boxes"], c["size"], c["pairs"], c.get("used_experts", (0,)), rng, strict)
+    save_file(g, os.path.join(path, "golden.safetensors"))
 
 
 # ---- processor ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,559 @@
+/* limber against transformers: the frozen answers of tests/golden (README.md there lists the tensors, tools/make_golden.py made
+ * them) put to every backend of this machine. Per layer, so that a failure names the layer; then heatmaps, joints, crops,
+ * flip, and a picture in, joints out.
+ *
+ * LIMBER_GOLDEN=DIR[:DIR...] adds checkpoints of the same form and prints how far each backend is from them, which is how
+ * scripts/parity_full.sh compares models of full size. */
+#define _POSIX_C_SOURCE 200809L
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crop.h"
+#include "joints.h"
+#include "limber.h"
+#include "model.h"
+#include "pipeline.h"
+#include "vit.h"
+
+/* fp32 sums in another order stay within a tenth of these (fp64 against fp32 in torch: 6e-6); a wrong eps, a missing bias, a
+ * swapped pair do not. */
+#define STATE_TOLERANCE 2e-5 /* of the root mean square of the activation: trained models have large ones */
+#define HEATMAP_TOLERANCE 5e-5
+#define JOINT_TOLERANCE 0.01 /* pixels of the picture */
+
+static const char *const cases[] = {"simple-hd32", "classic-hd32-bf16", "plus-hd64-f16", "sharded-hd80", "nobias-eps"};
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* ---- frozen tensors ---- */
+
+struct golden {
+    struct tensors tensors;
+    uint8_t *bytes;
+    char dir[1024];
+};
+
+static void golden_open(struct golden *g, const char *dir)
+{
+    char path[1100];
+    limber_error err = {0};
+    snprintf(g->dir, sizeof g->dir, "%s", dir);
+    snprintf(path, sizeof path, "%s/golden.safetensors", dir);
+    FILE *f = fopen(path, "rb");
+    cr_assert(f, "cannot open %s", path);
+    fseek(f, 0, SEEK_END);
+    long size = ftell(f);
+    rewind(f);
+    g->bytes = malloc((size_t)size);
+    cr_assert(g->bytes && fread(g->bytes, 1, (size_t)size, f) == (size_t)size, "cannot read %s", path);
+    fclose(f);
+    cr_assert(tensors_parse(&g->tensors, g->bytes, (size_t)size, &err) == LIMBER_OK, "%s: %s", path, err.text);
+}
+
+static void golden_close(struct golden *g)
+{
+    tensors_free(&g->tensors);
+    free(g->bytes);
+}
+
+static const struct tensor *golden_find(const struct golden *g, const char *format, const char *argument)
+{
+    char name[64];
+    snprintf(name, sizeof name, format, argument);
+    return tensors_find(&g->tensors, name);
+}
+
+static const struct tensor *golden_need(const struct golden *g, const char *format, const char *argument)
+{
+    const struct tensor *t = golden_find(g, format, argument);
+    cr_assert(t, "%s has no tensor \"%s\" of \"%s\"", g->dir, format, argument);
+    return t;
+}
+
+static size_t elements(const struct tensor *t)
+{
+    size_t n = 1;
+    for (int i = 0; i < t->dims; i++)
+        n *= (size_t)t->shape[i];
+    return n;
+}
+
+static float *floats(const struct tensor *t)
+{
+    float *v = malloc(elements(t) * sizeof *v);
+    cr_assert(v && t->dtype == DTYPE_F32, "%s is %s", t->name, t->dtype_name);
+    tensor_read(t, 0, elements(t), v);
+    return v;
+}
+
+static limber_box *boxes_of(const struct golden *g, const char *prefix, int *count)
+{
+    const struct tensor *t = golden_need(g, "%sboxes", prefix);
+    limber_box *b = malloc((size_t)t->shape[0] * sizeof *b);
+    float *v = floats(t);
+    *count = (int)t->shape[0];
+    for (int i = 0; i < *count; i++)
+        b[i] = (limber_box){v[4 * i], v[4 * i + 1], v[4 * i + 2], v[4 * i + 3]};
+    free(v);
+    return b;
+}
+
+static limber_image picture_of(const struct golden *g, const char *name)
+{
+    const struct tensor *t = golden_need(g, "%s.image", name);
+    return (limber_image){.rgb = t->data, .width = (int)t->shape[1], .height = (int)t->shape[0], .stride = 3 * (size_t)t->shape[1]};
+}
+
+/* ---- comparing ---- */
+
+struct worst {
+    double difference;
+    size_t at;
+    float got, want;
+};
+
+static void compare(struct worst *w, const float *got, const float *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)got[i] - (double)want[i]);
+        if (!(d <= w->difference)) /* a NaN is the worst there is */
+            *w = (struct worst){.difference = isnan(d) ? INFINITY : d, .at = i, .got = got[i], .want = want[i]};
+    }
+}
+
+static double root_mean_square(const float *v, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)v[i] * (double)v[i];
+    return sqrt(sum / (double)n);
+}
+
+/* What the taps of one forward pass saw. */
+struct watch {
+    const struct golden *golden;
+    const char *expert; /* "", or "expert0." */
+    bool states;        /* the frozen states are of this expert */
+    double tolerance;   /* of states; INFINITY where the precision is too low to ask */
+    double heat_tolerance;
+    int seen;
+    struct worst embed, blocks, norm, heat;
+    const char *where; /* in messages: "cpu fp32" */
+};
+
+static void watch_tap(void *context, const char *where, int layer, struct exec *ex, const struct buf *b, struct span span)
+{
+    struct watch *w = context;
+    bool heat = !strcmp(where, "heatmap");
+    const struct tensor *t = NULL;
+    char name[32];
+    snprintf(name, sizeof name, "block.%d", layer);
+    if (heat)
+        t = golden_need(w->golden, "%sheatmaps", w->expert);
+    else if (!w->states || !(!strcmp(where, "embed") || !strcmp(where, "block") || !strcmp(where, "norm")))
+        return;
+    else
+        t = golden_need(w->golden, "%s", !strcmp(where, "embed") ? "embeddings" : !strcmp(where, "norm") ? "layernorm" : name);
+    size_t n = (size_t)span.count * (size_t)b->tokens * (size_t)b->cols;
+    cr_assert_eq(n, elements(t), "%s %s %s: %zu numbers, %zu frozen", w->where, where, t->name, n, elements(t));
+    float *got = malloc(n * sizeof *got), *want = floats(t);
+    struct worst here = {0};
+    ex->ops->buf_read(ex, b, span, got);
+    compare(&here, got, want, n);
+    double tolerance = heat ? w->heat_tolerance : w->tolerance * root_mean_square(want, n);
+    size_t cols = (size_t)b->cols;
+    cr_expect(here.difference <= tolerance, "%s %s, %s: off by %.3g at row %zu column %zu: %.9g, transformers has %.9g", w->where,
+              w->golden->dir, t->name, here.difference, here.at / cols, here.at % cols, (double)here.got, (double)here.want);
+    struct worst *sum = heat ? &w->heat : !strcmp(where, "embed") ? &w->embed : !strcmp(where, "norm") ? &w->norm : &w->blocks;
+    if (!(here.difference <= sum->difference))
+        *sum = here;
+    w->seen++;
+    free(got);
+    free(want);
+}
+
+struct figures {
+    struct watch watch;
+    double joint, score; /* worst over joints: pixels of the picture, heatmap units */
+    int soft;            /* joints that were not compared, see SOFT */
+};
+
+/* A joint that moves further than this when its heatmap moves by 1e-5 has no place to compare at JOINT_TOLERANCE, nor has one
+ * without a positive value. The frozen cases have neither; a full-size model on any picture may: "moves" says which. */
+#define SOFT 4e-3f
+
+/* Joints in pixels of the picture against the frozen ones; only those above min_score count. */
+static void compare_people(struct figures *f, const char *what, const limber_keypoint *got, const float *want_xy, const float *want_score,
+                           const float *moves, size_t n, double joint_tolerance, double score_tolerance, float min_score)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool soft = moves && (moves[i] > SOFT || want_score[i] <= 0);
+        double d = soft ? 0 : hypot((double)got[i].x - (double)want_xy[2 * i], (double)got[i].y - (double)want_xy[2 * i + 1]);
+        double s = fabs((double)got[i].score - (double)want_score[i]);
+        if (want_score[i] < min_score)
+            continue;
+        f->soft += soft;
+        if (!(d <= f->joint))
+            f->joint = isnan(d) ? INFINITY : d;
+        if (!(s <= f->score))
+            f->score = isnan(s) ? INFINITY : s;
+        cr_expect(d <= joint_tolerance && s <= score_tolerance,
+                  "%s %s%s: joint %zu is (%.4f, %.4f) %.5f, transformers has (%.4f, %.4f) %.5f", f->watch.where, f->watch.golden->dir,
+                  what, i, (double)got[i].x, (double)got[i].y, (double)got[i].score, (double)want_xy[2 * i],
+                  (double)want_xy[2 * i + 1], (double)want_score[i]);
+    }
+}
+
+/* ---- one checkpoint, one backend ---- */
+
+struct way {
+    const char *backend, *precision;
+};
+
+static bool exact(const struct way *way)
+{
+    return !strcmp(way->precision, "fp32");
+}
+
+/* The frozen crops through the network: states, heatmaps, joints; then the picture through limber_run. */
+static struct figures check_network(const struct golden *g, const struct golden *pictures, const struct way *way, int expert,
+                                    const char *tag)
+{
+    char where[64];
+    snprintf(where, sizeof where, "%s %s%s%s", way->backend, way->precision, *tag ? " " : "", tag);
+    limber_options o = limber_options_default();
+    o.backend = way->backend;
+    o.precision = way->precision;
+    o.expert = expert;
+    o.threads = 2;
+    o.refine = 0;
+    limber_model *m = NULL;
+    limber_error err = {0};
+    cr_assert(limber_model_open(&m, g->dir, &o, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    const struct config *c = &m->config;
+
+    struct figures f = {.watch = {.golden = g,
+                                  .expert = tag,
+                                  .states = expert == 0,
+                                  .tolerance = exact(way) ? STATE_TOLERANCE : INFINITY,
+                                  .heat_tolerance = exact(way) ? HEATMAP_TOLERANCE : INFINITY,
+                                  .where = where}};
+    double joint_tolerance = exact(way) ? JOINT_TOLERANCE : 10 * JOINT_TOLERANCE, score_tolerance = exact(way) ? HEATMAP_TOLERANCE : 0.1;
+    float min_score = exact(way) ? -INFINITY : 0.3f;
+    const struct tensor *crops = golden_need(g, "%s", "crops");
+    int n = (int)crops->shape[0], boxes_n;
+    cr_assert(c->image_h == crops->shape[1] && c->image_w == crops->shape[2]);
+    limber_box *boxes = boxes_of(g, "", &boxes_n);
+    cr_assert_eq(boxes_n, n);
+    size_t joints_n = (size_t)n * (size_t)c->keypoints;
+    limber_keypoint *joints = calloc(joints_n, sizeof *joints);
+    float *want_xy = floats(golden_need(g, "%skeypoints", tag)), *want_score = floats(golden_need(g, "%sscores", tag));
+    const struct tensor *moves_frozen = golden_find(g, "%smoves", tag);
+    float *moves = moves_frozen ? floats(moves_frozen) : NULL;
+
+    struct vit v;
+    cr_assert(vit_open(&v, m, 2, n, false, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    v.tap = watch_tap;
+    v.tap_context = &f.watch;
+    cr_assert(vit_forward(&v, crops->data, n, joints, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    cr_expect_eq(f.watch.seen, f.watch.states ? c->layers + 3 : 1, "%s: the taps saw %d activations", where, f.watch.seen);
+    vit_close(&v);
+    for (size_t i = 0; i < joints_n; i++) {
+        struct crop_region r = crop_region_of_box(boxes[i / (size_t)c->keypoints], c->image_h, c->image_w, c->normalize_factor);
+        joints[i] = crop_to_image(joints[i], c->map_h, c->map_w, r);
+    }
+    compare_people(&f, ", from its crop", joints, want_xy, want_score, moves, joints_n, joint_tolerance, score_tolerance, min_score);
+
+    limber_session *s = NULL;
+    limber_people people = {0};
+    limber_image picture = picture_of(pictures, "yard");
+    cr_assert(limber_session_open(&s, m, &o, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    cr_assert(limber_run(s, &picture, boxes, n, &people, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    cr_assert(people.count == n && people.keypoint_count == c->keypoints);
+    for (int p = 0; p < n; p++) {
+        size_t from = (size_t)p * (size_t)c->keypoints;
+        compare_people(&f, ", from the picture", people.person[p].keypoints, want_xy + 2 * from, want_score + from, moves ? moves + from : NULL,
+                       (size_t)c->keypoints, joint_tolerance, score_tolerance, min_score);
+    }
+    limber_people_free(&people);
+    limber_session_close(&s);
+    limber_model_close(&m);
+    free(joints);
+    free(boxes);
+    free(want_xy);
+    free(want_score);
+    free(moves);
+    return f;
+}
+
+/* Mean with the mirrored crop. The pairs come from the labels, and must be those transformers was given. */
+static void check_flip(const struct golden *g, const struct golden *pictures, const struct way *way)
+{
+    char where[64];
+    snprintf(where, sizeof where, "%s %s flip", way->backend, way->precision);
+    limber_options o = limber_options_default();
+    o.backend = way->backend;
+    o.precision = way->precision;
+    o.threads = 2;
+    o.flip = 1;
+    limber_model *m = NULL;
+    limber_session *s = NULL;
+    limber_people people = {0};
+    limber_error err = {0};
+    cr_assert(limber_model_open(&m, g->dir, &o, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    const struct config *c = &m->config;
+    const struct tensor *pairs = golden_need(g, "%s", "flip_pairs");
+    int *partner = malloc((size_t)c->keypoints * sizeof *partner);
+    for (int k = 0; k < c->keypoints; k++)
+        partner[k] = k;
+    for (int64_t i = 0; i < pairs->shape[0]; i++) {
+        int32_t pair[2];
+        memcpy(pair, pairs->data + 8 * i, sizeof pair);
+        partner[pair[0]] = pair[1];
+        partner[pair[1]] = pair[0];
+    }
+    for (int k = 0; k < c->keypoints; k++)
+        cr_expect_eq(c->flip_pairs[k], partner[k], "%s: %s is mirrored to %d, expected %d", g->dir, c->labels[k], c->flip_pairs[k], partner[k]);
+    free(partner);
+
+    /* heatmaps */
+    const struct tensor *crops = golden_need(g, "%s", "crops");
+    int n = (int)crops->shape[0], boxes_n;
+    struct vit v;
+    size_t map = (size_t)c->map_h * (size_t)c->map_w, maps = (size_t)n * (size_t)c->keypoints;
+    float *plain = malloc(maps * map * sizeof *plain), *mirrored = malloc(maps * map * sizeof *mirrored),
+          *mean = malloc(maps * map * sizeof *mean), *want = floats(golden_need(g, "%s", "flip.heatmaps"));
+    limber_keypoint *joints = calloc(maps, sizeof *joints);
+    struct worst worst = {0};
+    cr_assert(vit_open(&v, m, 2, n, true, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    cr_assert(vit_forward(&v, crops->data, n, joints, &err) == LIMBER_OK, "%s: %s", where, err.text);
+    struct span all = {.first = 0, .count = n, .lane = NULL};
+    v.ex->ops->buf_read(v.ex, v.heat, all, plain);
+    v.ex->ops->buf_read(v.ex, v.heat_mirrored, all, mirrored);
+    for (size_t i = 0; i < maps; i++) {
+        size_t other = i - i % (size_t)c->keypoints + (size_t)c->flip_pairs[i % (size_t)c->keypoints];
+        joint_average_mirrored(mean + i * map, plain + i * map, mirrored + other * map, c->map_h, c->map_w);
+    }
+    compare(&worst, mean, want, maps * map);
+    cr_expect(worst.difference <= HEATMAP_TOLERANCE, "%s %s: heatmap off by %.3g: %.9g, transformers has %.9g", where, g->dir,
+              worst.difference, (double)worst.got, (double)worst.want);
+    vit_close(&v);
+
+    /* joints */
+    struct figures f = {.watch = {.golden = g, .where = where}};
+    float *want_xy = floats(golden_need(g, "%s", "flip.keypoints")), *want_score = floats(golden_need(g, "%s", "flip.scores"));
+    limber_box *boxes = boxes_of(g, "", &boxes_n);
+    limber_image picture = picture_of(pictures, "yard");
+    cr_assert(limber_session_open(&s, m, &o, &err) == LIMBER_OK && limber_run(s, &picture, boxes, n, &people, &err) == LIMBER_OK,
+              "%s: %s", where, err.text);
+    for (int p = 0; p < n; p++) {
+        size_t from = (size_t)p * (size_t)c->keypoints;
+        compare_people(&f, "", people.person[p].keypoints, want_xy + 2 * from, want_score + from, NULL, (size_t)c->keypoints,
+                       JOINT_TOLERANCE, HEATMAP_TOLERANCE, -INFINITY);
+    }
+    limber_people_free(&people);
+    limber_session_close(&s);
+    limber_model_close(&m);
+    free(plain), free(mirrored), free(mean), free(want), free(joints), free(want_xy), free(want_score), free(boxes);
+}
+
+static void open_both(struct golden *g, struct golden *pictures, const char *name)
+{
+    char dir[1024];
+    snprintf(dir, sizeof dir, "%s/golden/processor", LIMBER_TEST_DIR);
+    golden_open(pictures, dir);
+    snprintf(dir, sizeof dir, "%s/golden/%s", LIMBER_TEST_DIR, name);
+    golden_open(g, name[0] == '/' ? name : dir);
+}
+
+/* Every expert that was frozen; `print` says how far apart the two are. */
+static void check_case(const char *name, const struct way *way, bool print)
+{
+    struct golden g, pictures;
+    open_both(&g, &pictures, name);
+    int found = 0;
+    for (int e = 0; e < 6; e++) {
+        char tag[16];
+        snprintf(tag, sizeof tag, "expert%d.", e);
+        bool plain = e == 0 && golden_find(&g, "%s", "heatmaps");
+        if (!plain && !golden_find(&g, "%sheatmaps", tag))
+            continue;
+        struct figures f = check_network(&g, &pictures, way, e, plain ? "" : tag);
+        if (print)
+            printf("%s, %s: off by at most %.1e in the embeddings, %.1e in a block, %.1e after the last layernorm, %.1e in a heatmap; "
+                   "joints by %.1e px (%d soft ones left out), scores by %.1e\n", f.watch.golden->dir, f.watch.states ? way->precision : tag,
+                   f.watch.embed.difference, f.watch.blocks.difference, f.watch.norm.difference, f.watch.heat.difference, f.joint, f.soft / 2, f.score);
+        found++;
+    }
+    cr_assert(found, "%s holds no heatmaps", g.dir);
+    golden_close(&g);
+    golden_close(&pictures);
+}
+
+static bool way_exists(const struct way *way)
+{
+    struct backend *be = NULL;
+    limber_error err = {0};
+    bool there = backend_open(&be, way->backend, way->precision, &err) == LIMBER_OK;
+    if (there)
+        backend_close(&be);
+    return there;
+}
+
+/* ---- the tests ---- */
+
+static void all_cases(const char *backend, const char *precision)
+{
+    const struct way way = {backend, precision};
+    if (!way_exists(&way))
+        cr_skip_test("no %s %s on this machine", backend, precision);
+    for (int i = 0; i < CASES; i++)
+        check_case(cases[i], &way, false);
+}
+Test(golden, network_ref_fp32) { all_cases("ref", "fp32"); }
+Test(golden, network_cpu_fp32) { all_cases("cpu", "fp32"); }
+Test(golden, network_cpu_bf16) { all_cases("cpu", "bf16"); }
+Test(golden, network_cuda_fp32) { all_cases("cuda", "fp32"); }
+Test(golden, network_cuda_fp16) { all_cases("cuda", "fp16"); }
+Test(golden, network_cuda_bf16) { all_cases("cuda", "bf16"); }
+
+static void all_flips(const char *backend)
+{
+    const struct way way = {backend, "fp32"};
+    if (!way_exists(&way))
+        cr_skip_test("no %s fp32 on this machine", backend);
+    for (int i = 0; i < CASES; i++) {
+        struct golden g, pictures;
+        open_both(&g, &pictures, cases[i]);
+        check_flip(&g, &pictures, &way);
+        golden_close(&g);
+        golden_close(&pictures);
+    }
+}
+Test(golden, flip_ref) { all_flips("ref"); }
+Test(golden, flip_cpu) { all_flips("cpu"); }
+Test(golden, flip_cuda) { all_flips("cuda"); }
+
+static void check_crops(const struct golden *g, const char *picture, const char *set)
+{
+    int n;
+    char prefix[16];
+    snprintf(prefix, sizeof prefix, "%s.", set);
+    limber_box *boxes = boxes_of(g, prefix, &n);
+    const struct tensor *t = golden_need(g, "%s.crops", set);
+    limber_image image = picture_of(g, picture);
+    int h = (int)t->shape[1], w = (int)t->shape[2];
+    size_t size = (size_t)h * (size_t)w * 3;
+    uint8_t *got = malloc(size);
+    cr_assert_eq(t->shape[0], n);
+    for (int i = 0; i < n; i++) {
+        const uint8_t *want = t->data + (size_t)i * size;
+        memset(got, 0xaa, size);
+        crop_sample(got, h, w, &image, crop_region_of_box(boxes[i], h, w, 200));
+        size_t wrong = 0, first = 0;
+        for (size_t j = size; j-- > 0;)
+            if (got[j] != want[j])
+                wrong++, first = j;
+        cr_expect_eq(wrong, 0, "%s box %d [%g %g %g %g]: %zu of %zu bytes differ, the first at row %zu column %zu: %d, transformers has %d", set,
+                     i, (double)boxes[i].x, (double)boxes[i].y, (double)boxes[i].width, (double)boxes[i].height, wrong, size,
+                     first / 3 / (size_t)w, first / 3 % (size_t)w, got[first], want[first]);
+    }
+    free(got);
+    free(boxes);
+}
+
+Test(golden, crops_are_bit_exact)
+{
+    struct golden g;
+    golden_open(&g, LIMBER_TEST_DIR "/golden/processor");
+    check_crops(&g, "card", "card");
+    check_crops(&g, "yard", "yard");
+    check_crops(&g, "yard", "full");
+    golden_close(&g);
+}
+
+/* Ideal, sharp, wide, flat, tied, clipped, noisy and cornered peaks through the decoder alone. */
+Test(golden, joints_of_made_maps)
+{
+    struct golden g;
+    int people;
+    golden_open(&g, LIMBER_TEST_DIR "/golden/processor");
+    const struct tensor *t = golden_need(&g, "%s", "joints.heatmaps");
+    int keypoints = (int)t->shape[1], h = (int)t->shape[2], w = (int)t->shape[3];
+    float *maps = floats(t), *xy = floats(golden_need(&g, "%s", "joints.keypoints")), *score = floats(golden_need(&g, "%s", "joints.scores"));
+    float *scratch = malloc(sizeof *scratch * 2 * (size_t)(h + 2) * (size_t)(w + 2));
+    limber_box *boxes = boxes_of(&g, "joints.", &people);
+    cr_assert_eq(people, t->shape[0]);
+    for (int i = 0; i < people * keypoints; i++) {
+        struct crop_region r = crop_region_of_box(boxes[i / keypoints], 64, 48, 200);
+        limber_keypoint j = crop_to_image(joint_decode(maps + (size_t)i * (size_t)(h * w), h, w, scratch), h, w, r);
+        double off = hypot((double)j.x - (double)xy[2 * i], (double)j.y - (double)xy[2 * i + 1]);
+        cr_expect(off <= JOINT_TOLERANCE && j.score == score[i], "map %d of person %d: (%.5f, %.5f) %.6f, transformers has (%.5f, %.5f) %.6f",
+                  i % keypoints, i / keypoints, (double)j.x, (double)j.y, (double)j.score, (double)xy[2 * i], (double)xy[2 * i + 1],
+                  (double)score[i]);
+    }
+    free(maps), free(xy), free(score), free(scratch), free(boxes);
+    golden_close(&g);
+}
+
+/* No positive value: transformers' place comes from whatever lies beside the map, ours is one pixel outside the corner. */
+Test(golden, joints_of_negative_maps)
+{
+    struct golden g;
+    golden_open(&g, LIMBER_TEST_DIR "/golden/processor");
+    const struct tensor *t = golden_need(&g, "%s", "negative.heatmaps");
+    int h = (int)t->shape[2], w = (int)t->shape[3];
+    float *maps = floats(t), *score = floats(golden_need(&g, "%s", "negative.scores"));
+    float *scratch = malloc(sizeof *scratch * 2 * (size_t)(h + 2) * (size_t)(w + 2));
+    for (int i = 0; i < t->shape[0] * t->shape[1]; i++) {
+        limber_keypoint j = joint_decode(maps + (size_t)i * (size_t)(h * w), h, w, scratch);
+        cr_expect(j.x == -1 && j.y == -1 && j.score == score[i], "map %d: (%g, %g) %g, expected (-1, -1) %g", i, (double)j.x, (double)j.y,
+                  (double)j.score, (double)score[i]);
+    }
+    free(maps), free(score), free(scratch);
+    golden_close(&g);
+}
+
+/* The hub's spelling of COCO's joints becomes COCO's own; any other label stays as the model has it. */
+Test(golden, labels)
+{
+    static const char *const want[][5] = {{"nose", "left_eye", "right_eye", "left_ear", "right_ear"}, {"snout", "left_fin", "right_fin", "tail_base", "tail_tip"}};
+    static const char *const names[] = {"simple-hd32", "sharded-hd80"};
+    for (int i = 0; i < 2; i++) {
+        char dir[1024];
+        limber_model *m = NULL;
+        limber_error err = {0};
+        snprintf(dir, sizeof dir, "%s/golden/%s", LIMBER_TEST_DIR, names[i]);
+        cr_assert(limber_model_open(&m, dir, NULL, &err) == LIMBER_OK, "%s", err.text);
+        cr_expect_eq(limber_model_keypoint_count(m), i == 0 ? 17 : 5);
+        for (int k = 0; k < 5; k++)
+            cr_expect_str_eq(limber_model_keypoint_name(m, k), want[i][k]);
+        limber_model_close(&m);
+    }
+}
+
+Test(golden, an_expert_that_is_not_there)
+{
+    limber_options o = limber_options_default();
+    limber_model *m = NULL;
+    limber_error err = {0};
+    o.expert = 6;
+    cr_expect(limber_model_open(&m, LIMBER_TEST_DIR "/golden/plus-hd64-f16", &o, &err) != LIMBER_OK && !m && strstr(err.text, "6"), "%s",
+              err.text);
+}
+
+Test(golden, from_the_environment)
+{
+    const char *list = getenv("LIMBER_GOLDEN"), *precision = getenv("LIMBER_GOLDEN_PRECISION");
+    if (!list)
+        cr_skip_test("LIMBER_GOLDEN is not set");
+    const struct way way = {getenv("LIMBER_GOLDEN_BACKEND") ? getenv("LIMBER_GOLDEN_BACKEND") : "cpu", precision ? precision : "fp32"};
+    char *copy = strdup(list), *state = NULL;
+    for (char *dir = strtok_r(copy, ":", &state); dir; dir = strtok_r(NULL, ":", &state))
+        check_case(dir, &way, true);
+    fflush(stdout);
+    free(copy);
+}
