@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put(struct json_text *t, const char *bytes, size_t n)
+static void add(struct json_text *t, const char *bytes, size_t n)
 {
     if (t->failed)
         return;
@@ -34,16 +34,16 @@ static void put(struct json_text *t, const char *bytes, size_t n)
     t->text[t->length] = 0;
 }
 
-static void put_text(struct json_text *t, const char *text)
+static void add_text(struct json_text *t, const char *text)
 {
-    put(t, text, strlen(text));
+    add(t, text, strlen(text));
 }
 
 static void indent(struct json_text *t)
 {
-    put_text(t, "\n");
+    add_text(t, "\n");
     for (int i = 0; i < t->depth; i++)
-        put_text(t, "  ");
+        add_text(t, "  ");
 }
 
 /* What stands before a value or a key. */
@@ -53,24 +53,24 @@ static void separate(struct json_text *t)
     if (last == ' ') /* pretty: after a colon */
         return;
     if (!strchr("{[:\n", last))
-        put_text(t, ",");
+        add_text(t, ",");
 }
 
-void json_open(struct json_text *t, char bracket)
+void put_open(struct json_text *t, char bracket)
 {
     separate(t);
-    put(t, &bracket, 1);
+    add(t, &bracket, 1);
     t->depth += bracket == '{';
 }
 
-void json_close(struct json_text *t, char bracket)
+void put_close(struct json_text *t, char bracket)
 {
     if (bracket == '}') {
         t->depth--;
         if (t->pretty && t->length && t->text[t->length - 1] != '{')
             indent(t);
     }
-    put(t, &bracket, 1);
+    add(t, &bracket, 1);
 }
 
 /* Length of the UTF-8 character at p (Unicode 15, table 3-7: no overlong forms, no surrogates), 0 where there is none. The NUL at
@@ -105,64 +105,64 @@ static size_t utf8_length(const unsigned char *p)
     return n;
 }
 
-static void put_string(struct json_text *t, const char *bytes)
+static void add_string(struct json_text *t, const char *bytes)
 {
-    put_text(t, "\"");
+    add_text(t, "\"");
     for (const unsigned char *p = (const unsigned char *)bytes; *p;) {
         size_t n = utf8_length(p);
         char escape[8];
         if (*p == '"' || *p == '\\') {
             char two[2] = {'\\', (char)*p};
-            put(t, two, 2);
+            add(t, two, 2);
         } else if (*p == '\n' || *p == '\t') {
-            put_text(t, *p == '\n' ? "\\n" : "\\t");
+            add_text(t, *p == '\n' ? "\\n" : "\\t");
         } else if (*p < 0x20 || *p == 0x7f) {
             snprintf(escape, sizeof escape, "\\u%04x", *p);
-            put_text(t, escape);
+            add_text(t, escape);
         } else if (n == 0) {
             snprintf(escape, sizeof escape, "\\udc%02x", *p);
-            put_text(t, escape);
+            add_text(t, escape);
         } else {
-            put(t, (const char *)p, n);
+            add(t, (const char *)p, n);
         }
         p += n ? n : 1;
     }
-    put_text(t, "\"");
+    add_text(t, "\"");
 }
 
-void json_string(struct json_text *t, const char *bytes)
+void put_string(struct json_text *t, const char *bytes)
 {
     separate(t);
     if (bytes)
-        put_string(t, bytes);
+        add_string(t, bytes);
     else
-        put_text(t, "null");
+        add_text(t, "null");
 }
 
-void json_key(struct json_text *t, const char *key)
+void put_key(struct json_text *t, const char *key)
 {
     separate(t);
     if (t->pretty)
         indent(t);
-    put_string(t, key);
-    put_text(t, t->pretty ? ": " : ":");
+    add_string(t, key);
+    add_text(t, t->pretty ? ": " : ":");
 }
 
 /* By integers, because printf's decimal point belongs to the caller's locale. */
-void json_number(struct json_text *t, double value, int decimals)
+void put_number(struct json_text *t, double value, int decimals)
 {
     static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
     double scaled = round(value * powers[decimals]);
     if (!isfinite(value)) {
         separate(t);
-        put_text(t, "null");
+        add_text(t, "null");
         return;
     }
     if (!(fabs(scaled) < 9e15)) { /* no decimals left in a double of that size anyway */
         char digits[400];
         snprintf(digits, sizeof digits, "%.0f", value);
         separate(t);
-        put_text(t, digits);
+        add_text(t, digits);
         return;
     }
     long long whole = (long long)scaled, unit = (long long)powers[decimals];
@@ -176,41 +176,41 @@ void json_number(struct json_text *t, double value, int decimals)
             n--;
     }
     separate(t);
-    put(t, text, (size_t)n);
+    add(t, text, (size_t)n);
 }
 
-void json_integer(struct json_text *t, long long value)
+void put_integer(struct json_text *t, long long value)
 {
     char text[32];
     snprintf(text, sizeof text, "%lld", value);
     separate(t);
-    put_text(t, text);
+    add_text(t, text);
 }
 
-void json_bool(struct json_text *t, bool value)
+void put_bool(struct json_text *t, bool value)
 {
     separate(t);
-    put_text(t, value ? "true" : "false");
+    add_text(t, value ? "true" : "false");
 }
 
-void json_newline(struct json_text *t)
+void put_newline(struct json_text *t)
 {
-    put_text(t, "\n");
+    add_text(t, "\n");
 }
 
-void json_raw(struct json_text *t, const char *text, size_t length)
+void put_raw(struct json_text *t, const char *text, size_t length)
 {
     separate(t);
-    put(t, text, length);
+    add(t, text, length);
 }
 
-void json_text_clear(struct json_text *t)
+void put_clear(struct json_text *t)
 {
     t->length = 0;
     t->depth = 0;
 }
 
-void json_text_free(struct json_text *t)
+void put_free(struct json_text *t)
 {
     free(t->text);
     *t = (struct json_text){.pretty = t->pretty};

@@ -1,12 +1,13 @@
 /* json_write.h - JSON text, written into memory that grows, with commas and escapes taken care of.
+ * (json_... is jansson's, which reads.)
  *
  *     struct json_text t = {0};
- *     json_open(&t, '{');
- *     json_key(&t, "image"), json_string(&t, path);
- *     json_key(&t, "box"), json_open(&t, '['), json_number(&t, x, 2), json_number(&t, y, 2), json_close(&t, ']');
- *     json_close(&t, '}');
+ *     put_open(&t, '{');
+ *     put_key(&t, "image"), put_string(&t, path);
+ *     put_key(&t, "box"), put_open(&t, '['), put_number(&t, x, 2), put_number(&t, y, 2), put_close(&t, ']');
+ *     put_close(&t, '}');
  *     if (t.failed) ... no memory ...
- *     json_text_free(&t);
+ *     put_free(&t);
  *
  * Strings: file names are bytes, JSON is Unicode. Valid UTF-8 stands as it is; a byte that is not part of any becomes \udcXX,
  * as Python's os.fsdecode has it, so json.loads and os.fsencode give the name back.
@@ -26,17 +27,17 @@ struct json_text {
     int depth;   /* of open objects */
 };
 
-void json_open(struct json_text *t, char bracket);  /* '{' or '[' */
-void json_close(struct json_text *t, char bracket); /* '}' or ']' */
-void json_key(struct json_text *t, const char *key);
-void json_string(struct json_text *t, const char *bytes); /* NULL: null */
-void json_number(struct json_text *t, double value, int decimals); /* 0..9 */
-void json_integer(struct json_text *t, long long value);
-void json_bool(struct json_text *t, bool value);
-void json_newline(struct json_text *t); /* ends a document or a line of JSON Lines */
+void put_open(struct json_text *t, char bracket);  /* '{' or '[' */
+void put_close(struct json_text *t, char bracket); /* '}' or ']' */
+void put_key(struct json_text *t, const char *key);
+void put_string(struct json_text *t, const char *bytes); /* NULL: null */
+void put_number(struct json_text *t, double value, int decimals); /* 0..9 */
+void put_integer(struct json_text *t, long long value);
+void put_bool(struct json_text *t, bool value);
+void put_newline(struct json_text *t); /* ends a document or a line of JSON Lines */
 /* Bytes as they are, where a value may stand: already JSON. */
-void json_raw(struct json_text *t, const char *text, size_t length);
-void json_text_clear(struct json_text *t); /* empty again, memory kept */
-void json_text_free(struct json_text *t);
+void put_raw(struct json_text *t, const char *text, size_t length);
+void put_clear(struct json_text *t); /* empty again, memory kept */
+void put_free(struct json_text *t);
 
 #endif

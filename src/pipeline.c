@@ -96,6 +96,7 @@ limber_status limber_session_open(limber_session **out, const limber_model *mode
         return limber_fail(err, LIMBER_E_MEMORY, "session: no memory");
     s->model = model;
     s->refine = o.refine;
+    s->threads = threads;
     s->batch = o.batch ? o.batch : model->be->ops->preferred_batch(model->be, threads);
     s->crops = malloc((size_t)s->batch * crop_bytes(c));
     s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);

@@ -10,7 +10,7 @@
 struct limber_session {
     const struct limber_model *model;
     struct vit vit;
-    int batch, refine;
+    int batch, threads, refine; /* as decided: no 0 for "choose" */
     uint8_t *crops;           /* [batch][image_h][image_w][3]: staging of one forward pass */
     limber_keypoint *joints;  /* [batch][keypoints] */
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */

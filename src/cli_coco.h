@@ -1,0 +1,18 @@
+/* cli_coco.h - poses.jsonl -> coco_results.json: [{"image_id", "category_id": 1, "keypoints": [x, y, score, ...], "score"}, ...].
+ *
+ * Made from the lines rather than beside them, so that it is the same after any number of interruptions. */
+#ifndef LIMBER_CLI_COCO_H
+#define LIMBER_CLI_COCO_H
+
+#include <stdbool.h>
+
+/* The id of an image by its path; false where it has none. */
+typedef bool (*coco_id_fn)(const void *context, const char *path, long long *id);
+
+/* CLI_DONE; CLI_SOME_FAILED where an image with people has no id (they are left out, and said); CLI_NOTHING. */
+int coco_write(const char *dir, const char *lines_name, const char *coco_name, coco_id_fn image_id, const void *context);
+
+/* The last number in the file name without its ending: 139 of "a/coco_val2017_000000000139.jpg". */
+bool coco_id_in_name(const char *path, long long *id);
+
+#endif
