@@ -271,6 +271,27 @@ static limber_status patch_grid(int *grid, const char *axis, int image, int patc
     return LIMBER_OK;
 }
 
+static limber_status grid_of_image(struct config *c, limber_error *err)
+{
+    TRY(patch_grid(&c->grid_h, "image height", c->image_h, c->patch_h, err));
+    TRY(patch_grid(&c->grid_w, "image width", c->image_w, c->patch_w, err));
+    c->tokens = c->grid_h * c->grid_w;
+    if (c->tokens > TOKENS_MAX)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "%d x %d patches are %d tokens, the limit is %d", c->grid_h, c->grid_w,
+                           c->tokens, TOKENS_MAX);
+    return LIMBER_OK;
+}
+
+static limber_status maps_of_grid(struct config *c, limber_error *err)
+{
+    c->map_h = c->grid_h * c->scale_factor;
+    c->map_w = c->grid_w * c->scale_factor;
+    if ((int64_t)c->map_h * c->map_w > MAP_PIXELS_MAX)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heatmaps of %d x %d, the limit is %d pixels", c->map_h, c->map_w,
+                           MAP_PIXELS_MAX);
+    return LIMBER_OK;
+}
+
 /* The features must be those after the last layer: out_indices [layers] (or -1), out_features ["stage<layers>"]. */
 static limber_status check_output(const struct config *c, const json_t *backbone, limber_error *err)
 {
@@ -324,12 +345,9 @@ static limber_status parse_backbone(struct config *c, const json_t *b, limber_er
     c->mlp = (int)mlp;
     c->head_dim = c->hidden / c->heads;
     c->layer_norm_eps = (float)eps;
-    TRY(patch_grid(&c->grid_h, "image height", c->image_h, c->patch_h, err));
-    TRY(patch_grid(&c->grid_w, "image width", c->image_w, c->patch_w, err));
-    c->tokens = c->grid_h * c->grid_w;
-    if (c->tokens > TOKENS_MAX)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "%d x %d patches are %d tokens, the limit is %d", c->grid_h, c->grid_w,
-                           c->tokens, TOKENS_MAX);
+    TRY(grid_of_image(c, err));
+    c->trained_grid_h = c->grid_h;
+    c->trained_grid_w = c->grid_w;
     return check_output(c, b, err);
 }
 
@@ -369,11 +387,7 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
     TRY(json_read_int(root, "scale_factor", 1, SCALE_MAX, &c->scale_factor, err));
     if (!c->simple_head)
         c->scale_factor = 4; /* two deconvolutions of stride 2, whatever is written */
-    c->map_h = c->grid_h * c->scale_factor;
-    c->map_w = c->grid_w * c->scale_factor;
-    if ((int64_t)c->map_h * c->map_w > MAP_PIXELS_MAX)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heatmaps of %d x %d, the limit is %d pixels", c->map_h, c->map_w,
-                           MAP_PIXELS_MAX);
+    TRY(maps_of_grid(c, err));
     TRY(parse_labels(c, root, err));
     TRY(parse_edges(c, root, err));
     name_model(c);
@@ -468,6 +482,19 @@ limber_status config_parse(struct config *out, const char *config_json, size_t c
     }
     *out = c;
     return st;
+}
+
+limber_status config_resize(struct config *c, int image_h, int image_w, limber_error *err)
+{
+    if (image_h < 1 || image_w < 1 || image_h > IMAGE_MAX || image_w > IMAGE_MAX)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "input size %dx%d, expected 1 to %d", image_h, image_w, IMAGE_MAX);
+    if (image_h % c->patch_h || image_w % c->patch_w)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "input size %dx%d, expected multiples of the patch of %dx%d", image_h, image_w,
+                           c->patch_h, c->patch_w);
+    c->image_h = image_h;
+    c->image_w = image_w;
+    TRY(grid_of_image(c, err));
+    return maps_of_grid(c, err);
 }
 
 void config_free(struct config *c)

@@ -16,6 +16,8 @@
 #include "json_util.h"
 #include "model.h"
 
+#define ATTENTION_SIZE_MAX 65536 /* as many tokens as a grid may have */
+
 /* ---- versions and defaults ---- */
 
 int limber_api_version(void)
@@ -140,15 +142,15 @@ void checkpoint_close(struct checkpoint *c)
 
 /* ---- the model ---- */
 
-/* "exact", "window:W", "merge:R", "pool:P". */
-static limber_status parse_attention(struct limber_model *m, const char *text, limber_error *err)
+limber_status attention_parse(const char *text, enum attention_kind *kind, int *attention_size, limber_error *err)
 {
     static const struct {
         const char *name;
         enum attention_kind kind;
     } kinds[] = {{"window:", ATTENTION_WINDOW}, {"merge:", ATTENTION_MERGE}, {"pool:", ATTENTION_POOL}};
     if (!text || strcmp(text, "exact") == 0) {
-        m->attention_kind = ATTENTION_EXACT;
+        *kind = ATTENTION_EXACT;
+        *attention_size = 0;
         return LIMBER_OK;
     }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -157,11 +159,11 @@ static limber_status parse_attention(struct limber_model *m, const char *text, l
             continue;
         size_t digits = strspn(text + n, "0123456789");
         long size = digits && digits < 8 && !text[n + digits] ? strtol(text + n, NULL, 10) : 0;
-        if (size < 1 || size > m->config.tokens)
+        if (size < 1 || size > ATTENTION_SIZE_MAX)
             return limber_fail(err, LIMBER_E_ARGUMENT, "attention \"%.80s\": expected %s and a whole number from 1 to %d", text,
-                               kinds[i].name, m->config.tokens);
-        m->attention_kind = kinds[i].kind;
-        m->attention_size = (int)size;
+                               kinds[i].name, ATTENTION_SIZE_MAX);
+        *kind = kinds[i].kind;
+        *attention_size = (int)size;
         return LIMBER_OK;
     }
     return limber_fail(err, LIMBER_E_ARGUMENT, "attention \"%.80s\": expected exact, window:W, merge:R or pool:P", text);
@@ -212,7 +214,10 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
         snprintf(m->source, sizeof m->source, "%s", path ? path : "built in");
         m->config = c.config; /* moved: checkpoint_close has none to free */
         c.config = (struct config){0};
-        st = parse_attention(m, o.attention, err);
+        if (o.input_height || o.input_width)
+            st = config_resize(&m->config, o.input_height, o.input_width, err);
+        if (st == LIMBER_OK)
+            st = attention_parse(o.attention, &m->attention_kind, &m->attention_size, err);
         if (st == LIMBER_OK)
             st = open_backend(m, o.backend, o.precision, err);
         if (st == LIMBER_OK)

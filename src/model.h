@@ -40,6 +40,7 @@ struct config {
     double normalize_factor; /* 200 */
     /* derived */
     int grid_h, grid_w, tokens, head_dim, map_h, map_w;
+    int trained_grid_h, trained_grid_w; /* of the position embeddings in the file; differs from the grid after config_resize */
     char model_name[64]; /* "ViTPose-B classic", "ViTPose+-S", or the numbers */
 };
 
@@ -47,6 +48,8 @@ struct config {
 limber_status config_parse(struct config *out, const char *config_json, size_t config_bytes, const char *preprocessor_json,
                            size_t preprocessor_bytes, limber_error *err);
 void config_free(struct config *c);
+/* Another input size (multiples of the patch) for the same weights: position embeddings will be resized (resize.h). */
+limber_status config_resize(struct config *c, int image_h, int image_w, limber_error *err);
 /* Parameters, and multiply-adds per person by part: exact counts from the shapes. Parameters are counted as PyTorch counts them:
  * all experts, batch norm's gain and bias but not its running statistics. */
 struct config_costs {
@@ -105,6 +108,8 @@ limber_status checkpoint_open(struct checkpoint *out, const char *dir, limber_er
 void checkpoint_close(struct checkpoint *c);
 /* Every tensor the config asks for is there, floating point, and of the shape it should have; no other is there. */
 limber_status weights_check(const struct config *c, const struct tensors *t, limber_error *err);
+/* "exact", "window:W", "merge:R" or "pool:P" (limber_options.attention); NULL: exact. */
+limber_status attention_parse(const char *text, enum attention_kind *kind, int *size, limber_error *err);
 /* Packs for m->be (set by the caller, as is m->config); `expert` picks the ViTPose+ expert. */
 limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
 void weights_free(struct limber_model *m);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "resize.h"
 #include "model.h"
 
 #define BATCH_NORM_EPS 1e-5 /* PyTorch's default, which transformers keeps */
@@ -122,7 +123,7 @@ static int64_t size_of(const struct config *c, enum dim d)
     case PART:
         return c->part_features;
     case POSITIONS:
-        return c->tokens + 1;
+        return c->trained_grid_h * c->trained_grid_w + 1;
     case PATCH_H:
         return c->patch_h;
     case PATCH_WIDTH:
@@ -436,16 +437,17 @@ static limber_status pack_embed(struct packer *p, struct weight **out)
         for (int v = 0; v < 256; v++) /* as the processor: rescale in double, kept as float; then normalise in float */
             lut[ch][v] = ((float)(v * c->rescale) - c->mean[ch]) / c->std[ch];
 
-    size_t dim = (size_t)c->hidden, tokens = (size_t)c->tokens;
-    float *pos = room(p, 0, (tokens + 1) * dim);
-    if (!pos)
+    size_t dim = (size_t)c->hidden, trained = (size_t)c->trained_grid_h * (size_t)c->trained_grid_w;
+    float *trained_pos = room(p, 0, (trained + 1) * dim), *pos = room(p, 3, (size_t)c->tokens * dim);
+    if (!trained_pos || !pos)
         return failed(p);
-    limber_status st = read_all(p, tensor_at(p, POSITION, 0), pos);
+    limber_status st = read_all(p, tensor_at(p, POSITION, 0), trained_pos);
     if (st != LIMBER_OK)
         return st;
-    for (size_t t = 1; t <= tokens; t++)
+    for (size_t t = 1; t <= trained; t++)
         for (size_t i = 0; i < dim; i++)
-            pos[t * dim + i] += pos[i];
+            trained_pos[t * dim + i] += trained_pos[i];
+    resize_bicubic(pos, c->grid_h, c->grid_w, trained_pos + dim, c->trained_grid_h, c->trained_grid_w, c->hidden);
 
     const struct embed_desc d = {
         .image_h = c->image_h,
@@ -459,7 +461,7 @@ static limber_status pack_embed(struct packer *p, struct weight **out)
         .lut = (const float(*)[256])lut,
         .weight = read_into(p, 1, PATCH_W, 0),
         .bias = read_into(p, 2, PATCH_B, 0),
-        .pos = pos + dim,
+        .pos = pos,
     };
     return d.weight && d.bias ? be->ops->embed_pack(be, out, &d, p->err) : failed(p);
 }
