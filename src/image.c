@@ -20,10 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "file.h"
 #include "stb_glue.h"
 
 #define JPEG_MAX_SCANS 100 /* a progressive file has about ten; thousands of empty ones would take hours */
@@ -438,58 +438,12 @@ void image_close(struct image *im)
 
 /* ---- files ---- */
 
-/* The whole file, read and not mapped: a mapped file that shrinks meanwhile would kill the process. */
-static limber_status read_file(uint8_t **bytes, size_t *size, const char *path, limber_error *err)
-{
-    *bytes = NULL;
-    *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return limber_fail(err, LIMBER_E_IO, "cannot open: %s", strerror(errno));
-    limber_status st = LIMBER_OK;
-    struct stat about;
-    size_t room = 0;
-    if (fstat(fd, &about))
-        st = limber_fail(err, LIMBER_E_IO, "cannot look at it: %s", strerror(errno));
-    else if (S_ISDIR(about.st_mode))
-        st = limber_fail(err, LIMBER_E_IO, "a directory, expected an image file");
-    else
-        room = about.st_size > 0 && about.st_size < IMAGE_MAX_FILE_BYTES ? (size_t)about.st_size + 1 : 1 << 16;
-    while (!st) {
-        if (*size == IMAGE_MAX_FILE_BYTES) {
-            st = limber_fail(err, LIMBER_E_MEMORY, "more than %u bytes, the limit for an image file", IMAGE_MAX_FILE_BYTES - 1);
-            break;
-        }
-        if (!*bytes || *size == room) {
-            room = *bytes && 2 * room < IMAGE_MAX_FILE_BYTES ? 2 * room : *bytes ? IMAGE_MAX_FILE_BYTES : room;
-            uint8_t *more = realloc(*bytes, room);
-            if (!more) {
-                st = limber_fail(err, LIMBER_E_MEMORY, "no memory for a file of %zu bytes", room);
-                break;
-            }
-            *bytes = more;
-        }
-        ssize_t n = read(fd, *bytes + *size, room - *size);
-        if (n == 0)
-            break;
-        if (n < 0 && errno != EINTR)
-            st = limber_fail(err, LIMBER_E_IO, "cannot read: %s", strerror(errno));
-        *size += n > 0 ? (size_t)n : 0;
-    }
-    close(fd);
-    if (st) {
-        free(*bytes);
-        *bytes = NULL;
-    }
-    return st;
-}
-
 limber_status image_open(struct image *out, const char *path, limber_error *err)
 {
     *out = (struct image){0};
     uint8_t *bytes;
     size_t size;
-    limber_status st = read_file(&bytes, &size, path, err);
+    limber_status st = file_read(&bytes, &size, path, IMAGE_MAX_FILE_BYTES, err);
     if (!st)
         st = image_decode(out, bytes, size, err);
     free(bytes);
