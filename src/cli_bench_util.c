@@ -97,15 +97,19 @@ static int proc_value(const char *path, const char *key, char *value, size_t siz
     return found;
 }
 
+int bench_cpus(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
+}
+
 void bench_machine(char *text, size_t size)
 {
     char cpu[256] = "unknown CPU";
     struct utsname os = {0};
-    cpu_set_t set;
-    int cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     proc_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
     uname(&os);
-    snprintf(text, size, "%s, %d CPUs usable, %s %s", cpu, cpus, os.sysname, os.release);
+    snprintf(text, size, "%s, %d CPUs usable, %s %s", cpu, bench_cpus(), os.sysname, os.release);
 }
 
 double bench_clock_mhz(void)

@@ -23,6 +23,7 @@ double bench_process_cpu(void); /* user and system time of all threads */
 void bench_random(float *v, size_t n, uint64_t seed, float scale);
 
 /* "AMD EPYC ..., 2 CPUs usable, Linux 6.1", and the present clock in MHz as the kernel states it (0 where it does not). */
+int bench_cpus(void); /* that this process may run on */
 void bench_machine(char *text, size_t size);
 double bench_clock_mhz(void);
 
