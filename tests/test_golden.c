@@ -383,8 +383,8 @@ static void check_case(const char *name, const struct way *way, bool print)
             continue;
         struct figures f = check_network(&g, &pictures, way, e, plain ? "" : tag);
         if (print)
-            printf("%s, %s: off by at most %.1e in the embeddings, %.1e in a block, %.1e after the last layernorm, %.1e in a heatmap; "
-                   "joints by %.1e px (%d soft ones left out), scores by %.1e\n", f.watch.golden->dir, f.watch.states ? way->precision : tag,
+            printf("%s, %s %s: off by at most %.1e in the embeddings, %.1e in a block, %.1e after the last layernorm, %.1e in a heatmap; "
+                   "joints by %.1e px (%d soft ones left out), scores by %.1e\n", g.dir, way->precision, tag,
                    f.watch.embed.difference, f.watch.blocks.difference, f.watch.norm.difference, f.watch.heat.difference, f.joint, f.soft / 2, f.score);
         found++;
     }

@@ -274,7 +274,9 @@ def processor_boxes(height, width):
             [w / 3, h / 3, 0.25, 0.5],                 # less than a pixel
             [2, h / 2, w - 4, 1],                      # aspect ratio 200
             [-10 * w, -10 * h, 21 * w, 21 * h],        # the picture is a few pixels of the crop
-            [12.34, 5.67, 33.3, 44.4]]                 # nothing round
+            [12.34, 5.67, 33.3, 44.4],                 # nothing round
+            [51, 70, 8, 5],                            # of "card": an edge on its last column, if the matrix is float32 all the way
+            [21, 22, 168, 76]]                         # an edge on column 0, if the inverse is -offset * (1 / scale)
 
 
 def made_maps(height, width):
