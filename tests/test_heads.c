@@ -1,0 +1,810 @@
+/* Head statistics against their definitions: whole rows, two-pass Pearson, NumPy and SciPy; then planted heads that must be
+ * found, and heads that must not. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heads.h"
+#include "heads_chance.h"
+
+#define CLASSES LIMBER_HEADS_LIMBS
+
+/* ---- helpers ---- */
+
+static double uniform(uint64_t *state)
+{
+    return (double)(heads_hash(++*state, 1, 2, 3) >> 11) * 0x1p-53;
+}
+
+/* Sums of one row as struct attention_stats defines them. */
+static void sum_row(float *out, const double *p, const struct heads_grid *g, const uint8_t *masks, int i, bool include_self)
+{
+    double s[HEADS_SUMS] = {0};
+    for (int j = 0; j < g->tokens; j++) {
+        if (j == i && !include_self)
+            continue;
+        s[0] += p[j];
+        s[1] += p[j] * p[j];
+        s[2] += p[j] * hypot(i / g->w - j / g->w, i % g->w - j % g->w);
+        s[3] += p[j] > 0 ? p[j] * log(p[j]) : 0;
+        for (int c = 0; c < 8; c++)
+            s[4 + c] += masks[j] >> c & 1 ? p[j] : 0;
+    }
+    for (int k = 0; k < HEADS_SUMS; k++)
+        out[k] = (float)s[k];
+}
+
+/* A synthetic network: it fills the attention row of query i of a head, for a person with these masks. */
+typedef void (*attention_fn)(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state);
+
+struct bench { /* a stats object, and what is needed to feed it */
+    struct heads_grid g;
+    struct heads_stats *hs;
+    struct heads_columns columns;
+    struct heads_donors donors;
+    struct heads_shape shape;
+    int moves;
+    float *sums;
+    double *row;
+};
+
+static void bench_open(struct bench *b, int h, int w, int heads, int classes, int moves, int replicates, uint64_t seed)
+{
+    limber_error err = {0};
+    *b = (struct bench){.moves = moves};
+    b->shape = (struct heads_shape){.layers = 1, .heads = heads, .classes = classes, .replicates = replicates, .seed = seed};
+    for (int c = 0; c < 8; c++)
+        b->shape.mirror[c] = classes == CLASSES && c < CLASSES ? heads_limb_mirror[c] : -1;
+    cr_assert(!heads_grid_open(&b->g, h, w, &err), "%s", err.text);
+    cr_assert(!heads_stats_open(&b->hs, &b->shape, &b->g, &err), "%s", err.text);
+    size_t copies = (size_t)heads_copies_max(classes, moves), tokens = (size_t)b->g.tokens;
+    b->columns.masks = malloc(copies * tokens);
+    b->donors.masks = malloc(HEADS_DONORS * tokens);
+    b->sums = malloc(copies * (size_t)heads * tokens * HEADS_SUMS * sizeof *b->sums);
+    b->row = malloc(tokens * sizeof *b->row);
+}
+
+static void bench_close(struct bench *b)
+{
+    heads_stats_close(&b->hs);
+    heads_grid_close(&b->g);
+    free(b->columns.masks);
+    free(b->donors.masks);
+    free(b->sums);
+    free(b->row);
+}
+
+/* All copies see the same attention; `state` is what the rows' randomness starts from. */
+static void bench_person(struct bench *b, const uint8_t *own, attention_fn attend, int64_t image, int person, uint64_t state)
+{
+    size_t tokens = (size_t)b->g.tokens;
+    heads_columns_make(&b->columns, &b->g, b->shape.classes, own, b->moves, &b->donors, b->shape.seed, image, person);
+    for (int h = 0; h < b->shape.heads; h++)
+        for (int i = 0; i < b->g.tokens; i++) {
+            uint64_t s = heads_hash(state, (uint64_t)h, (uint64_t)i, 0);
+            attend(b->row, &b->g, own, h, i, &s);
+            double sum = 0;
+            for (size_t j = 0; j < tokens; j++)
+                sum += b->row[j];
+            for (size_t j = 0; j < tokens; j++)
+                b->row[j] /= sum;
+            for (int r = 0; r < b->columns.copies; r++)
+                sum_row(b->sums + (((size_t)r * (size_t)b->shape.heads + (size_t)h) * tokens + (size_t)i) * HEADS_SUMS, b->row, &b->g,
+                        b->columns.masks + (size_t)r * tokens, i, b->shape.include_self);
+        }
+    const float *layers[] = {b->sums};
+    if (heads_stats_person(b->hs, &b->columns, layers, person))
+        heads_donors_keep(&b->donors, &b->g, own, image);
+}
+
+static limber_heads_result bench_result(struct bench *b)
+{
+    limber_heads_result r = {.layer_count = 1, .heads_per_layer = b->shape.heads, .head_count = b->shape.heads,
+                             .class_count = b->shape.classes};
+    limber_error err = {0};
+    cr_assert(!heads_stats_summarise(b->hs, &r, &err), "%s", err.text);
+    return r;
+}
+
+static void estimate_is_finite(const limber_heads_estimate *e, const char *what)
+{
+    cr_expect(isfinite(e->mean) && isfinite(e->low) && isfinite(e->high), "%s: %g [%g, %g]", what, e->mean, e->low, e->high);
+    cr_expect(!e->interval || e->low <= e->high, "%s: [%g, %g]", what, e->low, e->high);
+}
+
+static void result_is_finite(const limber_heads_result *r)
+{
+    for (int i = 0; i < r->head_count; i++) {
+        const limber_heads_head *h = &r->heads[i];
+        const limber_heads_estimate *all[] = {&h->r_near, &h->distance, &h->reach, &h->entropy, &h->self};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+            estimate_is_finite(all[k], "head");
+        for (int c = 0; c < r->class_count; c++) {
+            const limber_heads_class *k = &h->classes[c];
+            const limber_heads_estimate *each[] = {&k->r_limb,    &k->r_near,     &k->partial,      &k->r_moved,
+                                                   &k->r_swapped, &k->over_moved, &k->over_swapped, &k->side};
+            for (size_t q = 0; q < sizeof each / sizeof *each; q++)
+                estimate_is_finite(each[q], r->class_name[c]);
+            cr_expect(isfinite(k->mass) && isfinite(k->share) && isfinite(k->lift) && isfinite(k->p) && isfinite(k->q));
+            cr_expect(k->p >= 0 && k->p <= 1 && k->q >= 0 && k->q <= 1);
+            for (int d = 0; d < r->class_count; d++)
+                cr_expect(isfinite(h->pair[c][d].lift) && isfinite(h->pair[c][d].r) && isfinite(h->pair[c][d].partial));
+        }
+    }
+}
+
+/* Pearson by definition, two passes. */
+static double pearson(const double *a, const double *b, int n)
+{
+    double ma = 0, mb = 0, ab = 0, aa = 0, bb = 0;
+    for (int i = 0; i < n; i++) {
+        ma += a[i] / n;
+        mb += b[i] / n;
+    }
+    for (int i = 0; i < n; i++) {
+        ab += (a[i] - ma) * (b[i] - mb);
+        aa += (a[i] - ma) * (a[i] - ma);
+        bb += (b[i] - mb) * (b[i] - mb);
+    }
+    return ab / sqrt(aa * bb);
+}
+
+#define EXPECT_NEAR(got, want, tolerance)                                                                                         \
+    do {                                                                                                                          \
+        double got_ = (got), want_ = (want);                                                                                      \
+        cr_expect(fabs(got_ - want_) <= (tolerance), #got " is %.9g, expected %.9g within %g", got_, want_, (double)(tolerance)); \
+    } while (0)
+
+/* ---- NumPy and SciPy ---- */
+
+/* p = 1 + (7 i + 3 j + i j) % 11, rows normalised, on a grid of 3 x 4; class 0: columns 0 and 1 of the grid, class 1: j % 3 == 1.
+ * The numbers below are numpy.corrcoef's on the rows without their own patch, averaged as numpy.tanh(numpy.mean(numpy.arctanh)). */
+static void modular(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    (void)own, (void)head, (void)state;
+    for (int j = 0; j < g->tokens; j++)
+        row[j] = 1 + (7 * i + 3 * j + i * j) % 11;
+}
+
+Test(heads, numpy_agrees)
+{
+    struct bench b;
+    bench_open(&b, 3, 4, 1, 2, 0, 0, 1);
+    uint8_t own[12];
+    for (int j = 0; j < 12; j++)
+        own[j] = (uint8_t)((j % 4 < 2) | (j % 3 == 1) << 1);
+    bench_person(&b, own, modular, 0, 0, 1);
+    heads_stats_image(b.hs, 0);
+    limber_heads_result r = bench_result(&b);
+    const limber_heads_head *h = &r.heads[0];
+    const double want[2][5] = {
+        {-0.1301732299161031, -0.0006438356641670561, -0.2314904097059785, 0.4236338895388469, 0.45454545454545453},
+        {-0.40874815338298826, -0.03687026922584748, -0.4405241707863779, 0.2025904321198957, 0.2727272727272727}};
+    for (int c = 0; c < 2; c++) {
+        EXPECT_NEAR(h->classes[c].r_limb.mean, want[c][0], 2e-6);
+        EXPECT_NEAR(h->classes[c].r_near.mean, want[c][1], 2e-6);
+        EXPECT_NEAR(h->classes[c].partial.mean, want[c][2], 2e-6);
+        EXPECT_NEAR(h->classes[c].mass, want[c][3], 2e-6);
+        EXPECT_NEAR(h->classes[c].share, want[c][4], 1e-12);
+        EXPECT_NEAR(h->classes[c].lift, want[c][3] / want[c][4], 1e-5);
+    }
+    EXPECT_NEAR(h->entropy.mean, 0.9445954910512125, 2e-6);
+    EXPECT_NEAR(h->distance.mean, 1.8836197775405692, 2e-6);
+    EXPECT_NEAR(h->reach.mean, 0.9914706304815993, 2e-6);
+    EXPECT_NEAR(h->r_near.mean, 0.09584108339487617, 2e-6);
+    EXPECT_NEAR(h->self.mean, 0.06880711828067965, 2e-6);
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
+Test(heads, student_is_scipys)
+{
+    static const struct {
+        double t, degrees, p;
+    } of[] = {/* scipy.stats.t.sf */
+              {0, 3, 0.5},
+              {1.5, 1, 0.18716704181099886},
+              {2.1, 4, 0.05182664315880109},
+              {-1.3, 7.5, 0.8839366105921956},
+              {8, 20, 5.828314135744255e-08},
+              {12, 200, 1.2110680026233124e-25},
+              {0.2, 1e4, 0.4207423239567435},
+              {40, 124, 4.967064762132849e-73}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        double p = heads_student_p(of[i].t, of[i].degrees);
+        cr_expect(fabs(p - of[i].p) <= 1e-10 * of[i].p, "t %g, %g degrees: %.17g, scipy has %.17g", of[i].t, of[i].degrees, p, of[i].p);
+    }
+    cr_expect(heads_student_p(1e200, 5) == 0 && heads_student_p(-1e200, 5) == 1);
+}
+
+Test(heads, benjamini_hochberg_is_scipys)
+{
+    const double p[] = {0.01, 0.04, 0.03, 0.005, 0.5, 0.04, 0.9}; /* scipy.stats.false_discovery_control */
+    const double want[] = {0.035, 0.056, 0.056, 0.035, 0.5833333333333334, 0.056, 0.9};
+    double q[7];
+    int order[7];
+    heads_adjust(q, p, order, 7);
+    for (int i = 0; i < 7; i++)
+        EXPECT_NEAR(q[i], want[i], 1e-15);
+}
+
+Test(heads, poisson_has_its_moments)
+{
+    int n = 200000, counts[4] = {0};
+    double sum = 0, sum2 = 0;
+    for (int i = 0; i < n; i++) {
+        int k = heads_poisson(heads_hash(7, 0, (uint64_t)i, 0));
+        sum += k;
+        sum2 += (double)k * k;
+        counts[k < 3 ? k : 3]++;
+    }
+    EXPECT_NEAR(sum / n, 1, 5 / sqrt(n)); /* five standard errors */
+    EXPECT_NEAR(sum2 / n - sum / n * (sum / n), 1, 5 * sqrt(3.0 / n));
+    EXPECT_NEAR((double)counts[0] / n, exp(-1), 5 * sqrt(0.2325 / n));
+    EXPECT_NEAR((double)counts[2] / n, exp(-1) / 2, 5 * sqrt(0.15 / n));
+}
+
+/* ---- closed forms ---- */
+
+enum { FLAT, MASK, FALLING, FALLING_AND_MASK, SELF_ONLY, CLOSED };
+static void closed(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    (void)state;
+    for (int j = 0; j < g->tokens; j++) {
+        double near = 30 - heads_distance(g, i, j), in = own[j] & 1;
+        row[j] = head == FLAT ? 1 : head == MASK ? in : head == FALLING ? near : head == SELF_ONLY ? i == j : near + 20 * in;
+    }
+}
+
+Test(heads, closed_forms)
+{
+    struct bench b;
+    bench_open(&b, 16, 12, CLOSED, 1, 0, 0, 1);
+    uint8_t own[192] = {0};
+    for (int j = 0; j < 192; j++)
+        own[j] = j / 12 >= 4 && j / 12 < 10 && j % 12 >= 2 && j % 12 < 5;
+    bench_person(&b, own, closed, 0, 0, 1);
+    heads_stats_image(b.hs, 0);
+    limber_heads_result r = bench_result(&b);
+    const limber_heads_class *flat = &r.heads[FLAT].classes[0], *mask = &r.heads[MASK].classes[0],
+                             *falling = &r.heads[FALLING].classes[0], *both = &r.heads[FALLING_AND_MASK].classes[0];
+    cr_expect(flat->r_limb.mean == 0 && flat->r_near.mean == 0 && flat->partial.mean == 0);
+    EXPECT_NEAR(flat->lift, 1, 1e-6);
+    EXPECT_NEAR(r.heads[FLAT].entropy.mean, 1, 1e-6);
+    EXPECT_NEAR(r.heads[FLAT].reach.mean, 1, 1e-6);
+    EXPECT_NEAR(r.heads[FLAT].self.mean, 1.0 / 192, 1e-7);
+    EXPECT_NEAR(mask->r_limb.mean, 1, 2e-6);
+    EXPECT_NEAR(mask->mass, 1, 1e-6);
+    EXPECT_NEAR(mask->lift, 191.0 / 17, 1e-4);
+    EXPECT_NEAR(r.heads[MASK].entropy.mean, (18 * log(17) + 174 * log(18)) / 192 / log(191), 1e-6);
+    EXPECT_NEAR(falling->r_near.mean, 1, 2e-6);
+    cr_expect(falling->r_limb.mean > 0.2, "a limb is a blob: %g", falling->r_limb.mean);
+    EXPECT_NEAR(falling->partial.mean, 0, 2e-3);
+    cr_expect(both->partial.mean > 0.999, "%g", both->partial.mean);
+    cr_expect(both->r_limb.mean < 0.99);
+    cr_expect(r.heads[SELF_ONLY].self.mean > 0.999999 && r.heads[SELF_ONLY].reach.mean == 0);
+    cr_expect_eq(r.heads[FLAT].kind, LIMBER_HEADS_DIFFUSE);
+    cr_expect_eq(r.heads[SELF_ONLY].kind, LIMBER_HEADS_LOCAL);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
+/* ---- everything against whole rows ---- */
+
+static void noise(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    (void)own, (void)i;
+    for (int j = 0; j < g->tokens; j++)
+        row[j] = exp((1 + head) * uniform(state));
+}
+
+static void against_rows(bool include_self)
+{
+    enum { H = 7, W = 5, L = H * W, HEADS = 3, N = 4 };
+    struct bench b;
+    bench_open(&b, H, W, HEADS, N, 0, 0, 1);
+    b.shape.include_self = include_self;
+    heads_stats_close(&b.hs);
+    cr_assert(!heads_stats_open(&b.hs, &b.shape, &b.g, NULL));
+    /* two images of two and one people, means of means */
+    const int of_image[] = {0, 0, 1};
+    double limb[2][HEADS][N] = {{{0}}}, partial[2][HEADS][N] = {{{0}}}, pair[2][HEADS][N][N] = {{{{0}}}}, near[2][HEADS] = {{0}};
+    for (int person = 0; person < 3; person++) {
+        uint64_t state = 100 + (uint64_t)person, seed = 1000 + (uint64_t)person;
+        uint8_t own[L];
+        for (int j = 0; j < L; j++)
+            own[j] = (uint8_t)(heads_hash(state, (uint64_t)j, 0, 0) & 15);
+        bench_person(&b, own, noise, of_image[person], person, seed);
+        double weight = of_image[person] ? 1 : 0.5;
+        for (int h = 0; h < HEADS; h++) {
+            double z[N][N] = {{0}}, zp[N][N] = {{0}};
+            int rows[N] = {0};
+            for (int i = 0; i < L; i++) {
+                uint64_t s = heads_hash(seed, (uint64_t)h, (uint64_t)i, 0);
+                double p[L], a[L], y[N][L], d[L], sum = 0;
+                noise(p, &b.g, own, h, i, &s);
+                for (int j = 0; j < L; j++)
+                    sum += p[j];
+                int n = 0;
+                for (int j = 0; j < L; j++) {
+                    if (j == i && !include_self)
+                        continue;
+                    a[n] = p[j] / sum;
+                    d[n] = -hypot(i / W - j / W, i % W - j % W);
+                    for (int c = 0; c < N; c++)
+                        y[c][n] = own[j] >> c & 1;
+                    n++;
+                }
+                double rn = pearson(a, d, n);
+                near[of_image[person]][h] += weight * atanh(rn) / L;
+                for (int c = 0; c < N; c++) {
+                    if (!(own[i] >> c & 1))
+                        continue;
+                    rows[c]++;
+                    for (int k = 0; k < N; k++) {
+                        double r = pearson(a, y[k], n), rm = pearson(y[k], d, n);
+                        z[c][k] += atanh(r);
+                        zp[c][k] += atanh((r - rn * rm) / sqrt((1 - rn * rn) * (1 - rm * rm)));
+                    }
+                }
+            }
+            for (int c = 0; c < N; c++) {
+                limb[of_image[person]][h][c] += weight * z[c][c] / rows[c];
+                partial[of_image[person]][h][c] += weight * zp[c][c] / rows[c];
+                for (int k = 0; k < N; k++)
+                    pair[of_image[person]][h][c][k] += weight * z[c][k] / rows[c];
+            }
+        }
+        if (person > 0) /* the first image ends after person 1 */
+            heads_stats_image(b.hs, of_image[person]);
+    }
+    limber_heads_result r = bench_result(&b);
+    cr_expect_eq(r.images_used, 2);
+    cr_expect_eq(r.people_used, 3);
+    for (int h = 0; h < HEADS; h++) {
+        EXPECT_NEAR(r.heads[h].r_near.mean, tanh((near[0][h] + near[1][h]) / 2), 1e-5);
+        for (int c = 0; c < N; c++) {
+            EXPECT_NEAR(r.heads[h].classes[c].r_limb.mean, tanh((limb[0][h][c] + limb[1][h][c]) / 2), 1e-5);
+            EXPECT_NEAR(r.heads[h].classes[c].partial.mean, tanh((partial[0][h][c] + partial[1][h][c]) / 2), 1e-5);
+            for (int k = 0; k < N; k++)
+                EXPECT_NEAR(r.heads[h].pair[c][k].r, tanh((pair[0][h][c][k] + pair[1][h][c][k]) / 2), 1e-5);
+        }
+    }
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
+Test(heads, whole_rows_agree_without_self)
+{
+    against_rows(false);
+}
+Test(heads, whole_rows_agree_with_self)
+{
+    against_rows(true);
+}
+
+/* ---- planted heads ---- */
+
+/* A person about the middle of a 16 x 12 grid, in a pose drawn by lot; joints in patch coordinates. */
+static void random_person(uint8_t *own, const struct heads_grid *g, uint64_t seed)
+{
+    uint64_t s = seed * 77 + 5;
+#define ROLL(a, b) ((a) + ((b) - (a)) * uniform(&s))
+    limber_keypoint k[17];
+    double cx = ROLL(4.5, 6.5), top = ROLL(1.5, 3), lean = ROLL(-0.3, 0.3);
+    double neck = top + 1.6, hip = neck + ROLL(3, 4.5);
+    for (int i = 0; i < 5; i++)
+        k[i] = (limber_keypoint){(float)(cx + (i % 2 ? 0.4 : -0.4) * (i > 0)), (float)(top + 0.2 * (i > 2)), 1};
+    for (int side = 0; side < 2; side++) { /* 0: left, at the right of the picture */
+        double out = side ? -1 : 1, arm = ROLL(-0.6, 2.8), fore = arm + ROLL(-0.4, 1.4), leg = ROLL(-0.2, 0.7), shin = leg - ROLL(0, 0.6);
+        double x = cx + lean + 1.2 * out, y = neck;
+        k[5 + side] = (limber_keypoint){(float)x, (float)y, 1};
+        k[7 + side] = (limber_keypoint){(float)(x += 2 * sin(arm) * out), (float)(y += 2 * cos(arm)), 1};
+        k[9 + side] = (limber_keypoint){(float)(x + 2 * sin(fore) * out), (float)(y + 2 * cos(fore)), 1};
+        x = cx + 0.8 * out, y = hip;
+        k[11 + side] = (limber_keypoint){(float)x, (float)y, 1};
+        k[13 + side] = (limber_keypoint){(float)(x += 2.6 * sin(leg) * out), (float)(y += 2.6 * cos(leg)), 1};
+        k[15 + side] = (limber_keypoint){(float)(x + 2.6 * sin(shin) * out), (float)(y + 2.6 * cos(shin)), 1};
+    }
+    struct heads_capsule capsules[HEADS_MAX_CAPSULES];
+    struct heads_place place = {.scale_x = 1, .scale_y = 1};
+    int n = heads_capsules(capsules, k, 0.3f, (limber_box){1, 1, 10, 13}, place);
+    heads_mask_capsules(own, g, capsules, n);
+}
+
+enum {
+    P_NOISE,      /* nothing at all */
+    P_LEFT_ARM,   /* from the left arm to the left arm */
+    P_RIGHT_LEG,  /* the same, another limb */
+    P_BOTH_ARMS,  /* from any arm to both arms: a specialist that cannot tell the sides */
+    P_LOCAL,      /* a Gaussian about the query */
+    P_SMOOTH,     /* smooth random blobs, new ones in every image: chance agreement */
+    P_CENTRE,     /* a blob in the middle of the crop, where the torso is */
+    P_BESIDE,     /* a blob two patches below the query */
+    P_DIFFUSE,    /* flat, a little noise */
+    P_PERSON,     /* from anywhere on the person to the whole person */
+    P_OWN_LIMB,   /* from each limb to itself: a specialist of all six */
+    P_ARM_ANYHOW, /* the left arm from everywhere, outside of it too */
+    PLANTED
+};
+
+static double blob(const struct heads_grid *g, int j, double r, double c, double width)
+{
+    double dr = j / g->w - r, dc = j % g->w - c;
+    return exp(-(dr * dr + dc * dc) / (2 * width * width));
+}
+
+static void planted(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    enum { ARMS = 4 | 8, LEFT_ARM = 4, RIGHT_LEG = 32 };
+    for (int j = 0; j < g->tokens; j++) {
+        double seen = 0;
+        switch (head) {
+        case P_LEFT_ARM: seen = own[i] & own[j] & LEFT_ARM ? 4 : 0; break;
+        case P_RIGHT_LEG: seen = own[i] & own[j] & RIGHT_LEG ? 4 : 0; break;
+        case P_BOTH_ARMS: seen = (own[i] & ARMS) && (own[j] & ARMS) ? 6 : 0; break;
+        case P_LOCAL: seen = 60 * blob(g, j, i / g->w, i % g->w, 1.5); break;
+        case P_CENTRE: seen = 20 * blob(g, j, 6, 5.5, 2); break;
+        case P_BESIDE: seen = 60 * blob(g, j, i / g->w + 2, i % g->w, 1.2); break;
+        case P_PERSON: seen = own[i] && own[j] ? 6 : 0; break;
+        case P_OWN_LIMB: seen = own[i] & own[j] ? 4 : 0; break;
+        case P_ARM_ANYHOW: seen = own[j] & LEFT_ARM ? 4 : 0; break;
+        default: break;
+        }
+        row[j] = head == P_DIFFUSE ? 1 + 0.1 * uniform(state) : seen + 1.5 * uniform(state);
+    }
+    if (head == P_SMOOTH) {
+        memset(row, 0, (size_t)g->tokens * sizeof *row);
+        for (int k = 0; k < 3; k++) {
+            double r = 16 * uniform(state), c = 12 * uniform(state);
+            for (int j = 0; j < g->tokens; j++)
+                row[j] += blob(g, j, r, c, 2) + 0.01;
+        }
+    }
+}
+
+static unsigned specialist_of(const limber_heads_head *h)
+{
+    unsigned bits = 0;
+    for (int c = 0; c < CLASSES; c++)
+        bits |= (unsigned)h->classes[c].specialist << c;
+    return bits;
+}
+
+static limber_heads_result planted_result(struct bench *b, uint64_t seed, int images)
+{
+    bench_open(b, 16, 12, PLANTED, CLASSES, 2, 200, seed);
+    for (int image = 0; image < images; image++) {
+        uint8_t own[192];
+        random_person(own, &b->g, seed * 1000 + (uint64_t)image);
+        bench_person(b, own, planted, image, 0, seed * 5000 + (uint64_t)image);
+        heads_stats_image(b->hs, image);
+    }
+    return bench_result(b);
+}
+
+Test(heads, planted_heads_are_found_and_no_others)
+{
+    static const struct {
+        const char *name;
+        unsigned of; /* bits of the classes */
+        limber_heads_kind kind;
+    } want[PLANTED] = {
+        [P_NOISE] = {"noise", 0, LIMBER_HEADS_DIFFUSE},
+        [P_LEFT_ARM] = {"left arm", 4, LIMBER_HEADS_SPECIALIST},
+        [P_RIGHT_LEG] = {"right leg", 32, LIMBER_HEADS_SPECIALIST},
+        [P_BOTH_ARMS] = {"both arms", 4 | 8, LIMBER_HEADS_SPECIALIST},
+        [P_LOCAL] = {"local", 0, LIMBER_HEADS_LOCAL},
+        [P_SMOOTH] = {"smooth blobs", 0, LIMBER_HEADS_MIXED},
+        [P_CENTRE] = {"blob in the centre", 0, LIMBER_HEADS_MIXED},
+        [P_BESIDE] = {"blob beside", 0, LIMBER_HEADS_LOCAL},
+        [P_DIFFUSE] = {"diffuse", 0, LIMBER_HEADS_DIFFUSE},
+        [P_PERSON] = {"person", 0, LIMBER_HEADS_MIXED},
+        [P_OWN_LIMB] = {"own limb", 63, LIMBER_HEADS_SPECIALIST},
+        [P_ARM_ANYHOW] = {"left arm from anywhere", 4, LIMBER_HEADS_SPECIALIST},
+    };
+    struct bench b;
+    limber_heads_result r = planted_result(&b, 3, 40);
+    for (int h = 0; h < PLANTED; h++) {
+        cr_expect_eq(specialist_of(&r.heads[h]), want[h].of, "%s: specialist of %#x, expected %#x", want[h].name,
+                     specialist_of(&r.heads[h]), want[h].of);
+        cr_expect_eq(r.heads[h].kind, want[h].kind, "%s is %s (entropy %.3f, reach %.3f), expected %s", want[h].name,
+                     limber_heads_kind_name(r.heads[h].kind), r.heads[h].entropy.mean, r.heads[h].reach.mean,
+                     limber_heads_kind_name(want[h].kind));
+        if (getenv("LIMBER_SHOW"))
+            for (int c = 0; c < CLASSES; c++) {
+                const limber_heads_class *k = &r.heads[h].classes[c];
+                fprintf(stderr, "%-22s %-9s r %6.3f near %6.3f part %6.3f moved %6.3f swap %6.3f  p %.2g %.2g q %.2g lift %5.2f side %6.3f\n",
+                        want[h].name, heads_limb_names[c], k->r_limb.mean, k->r_near.mean, k->partial.mean, k->over_moved.mean,
+                        k->over_swapped.mean, k->p_moved, k->p_swapped, k->q, k->lift, k->side.mean);
+            }
+    }
+    cr_expect(r.heads[P_LEFT_ARM].classes[2].sided && r.heads[P_RIGHT_LEG].classes[5].sided);
+    cr_expect(!r.heads[P_BOTH_ARMS].classes[2].sided && !r.heads[P_BOTH_ARMS].classes[3].sided, "both arms, side %g and %g",
+              r.heads[P_BOTH_ARMS].classes[2].side.mean, r.heads[P_BOTH_ARMS].classes[3].side.mean);
+    cr_expect_eq(r.specialists, 5);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
+/* ---- the null keeps its level ---- */
+
+enum { NULL_HEADS = 120 };
+/* A third each: noise, blobs at a place that belongs to the head, blobs at an offset that belongs to the head. None sees a limb. */
+static void blind(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    uint64_t s = 900 + (uint64_t)head;
+    double r = 16 * uniform(&s), c = 12 * uniform(&s), width = 0.8 + 2 * uniform(&s);
+    (void)own;
+    for (int j = 0; j < g->tokens; j++) {
+        double dr = head % 3 == 2 ? i / g->w + (r - 8) / 3 : r, dc = head % 3 == 2 ? i % g->w + (c - 6) / 3 : c;
+        row[j] = uniform(state) + (head % 3 ? 20 * blob(g, j, dr, dc, width) : 0);
+    }
+}
+
+Test(heads, the_null_keeps_its_level)
+{
+    enum { IMAGES = 40 };
+    struct bench b;
+    bench_open(&b, 16, 12, NULL_HEADS, CLASSES, 2, 0, 11);
+    for (int image = 0; image < IMAGES; image++) {
+        uint8_t own[192];
+        random_person(own, &b.g, 70000 + (uint64_t)image);
+        bench_person(&b, own, blind, image, 0, 80000 + (uint64_t)image);
+        heads_stats_image(b.hs, image);
+    }
+    limber_heads_result r = bench_result(&b);
+    static const char *const kind[] = {"noise", "fixed blobs", "blobs at an offset"};
+    for (int k = 0; k < 3; k++) {
+        int low = 0, n = 0, specialists = 0;
+        for (int h = k; h < NULL_HEADS; h += 3)
+            for (int c = 0; c < CLASSES; c++) {
+                n++;
+                low += r.heads[h].classes[c].p <= 0.05;
+                specialists += r.heads[h].classes[c].specialist;
+            }
+        if (getenv("LIMBER_SHOW"))
+            fprintf(stderr, "%s: %d of %d at or below 0.05\n", kind[k], low, n);
+        /* the classes of one head share their rows, so a binomial bound is a little tight: three of its standard deviations */
+        cr_expect(low <= 0.05 * n + 3 * sqrt(0.05 * 0.95 * n), "%s: p <= 0.05 in %d of %d", kind[k], low, n);
+        cr_expect_eq(specialists, 0, "%s: %d specialists", kind[k], specialists);
+    }
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
+/* ---- left and right ---- */
+
+static bool mirror_rows; /* of mirrored_noise: Criterion runs every Test in a process of its own */
+
+static void mirrored_noise(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    (void)own, (void)state;
+    int query = mirror_rows ? i / g->w * g->w + g->w - 1 - i % g->w : i;
+    for (int j = 0; j < g->tokens; j++) {
+        int key = mirror_rows ? j / g->w * g->w + g->w - 1 - j % g->w : j;
+        row[j] = (double)(heads_hash(5, (uint64_t)head, (uint64_t)query, (uint64_t)key) % 1000) + 1;
+    }
+}
+
+Test(heads, a_mirrored_image_swaps_left_and_right)
+{
+    limber_heads_result r[2];
+    static const int other[CLASSES] = {0, 1, 3, 2, 5, 4};
+    for (int m = 0; m < 2; m++) {
+        struct bench b;
+        bench_open(&b, 16, 12, 2, CLASSES, 0, 0, 1);
+        uint8_t own[192], turned[192];
+        random_person(own, &b.g, 41);
+        for (int j = 0; j < 192; j++) {
+            uint8_t from = own[j / 12 * 12 + 11 - j % 12];
+            turned[j] = 0;
+            for (int c = 0; c < CLASSES; c++)
+                turned[j] |= (uint8_t)((from >> c & 1) << other[c]);
+        }
+        mirror_rows = m;
+        bench_person(&b, m ? turned : own, mirrored_noise, 0, 0, 1);
+        heads_stats_image(b.hs, 0);
+        r[m] = bench_result(&b);
+        bench_close(&b);
+    }
+    for (int h = 0; h < 2; h++)
+        for (int c = 0; c < CLASSES; c++) {
+            const limber_heads_class *a = &r[0].heads[h].classes[c], *z = &r[1].heads[h].classes[other[c]];
+            cr_expect(a->r_limb.images == 1 && a->r_limb.mean != 0);
+            EXPECT_NEAR(a->r_limb.mean, z->r_limb.mean, 1e-6);
+            EXPECT_NEAR(a->partial.mean, z->partial.mean, 1e-6);
+            EXPECT_NEAR(a->side.mean, z->side.mean, 1e-6);
+            EXPECT_NEAR(a->lift, z->lift, 1e-5);
+            for (int d = 0; d < CLASSES; d++)
+                EXPECT_NEAR(r[0].heads[h].pair[c][d].partial, r[1].heads[h].pair[other[c]][other[d]].partial, 1e-6);
+        }
+    limber_heads_result_free(&r[0]);
+    limber_heads_result_free(&r[1]);
+}
+
+/* ---- the bootstrap ---- */
+
+Test(heads, intervals_cover_what_they_should)
+{
+    /* 400 streams of 40 numbers from a distribution with mean 0.3: a 95 % percentile interval of n = 40 covers about 93.5 %. */
+    enum { STREAMS = 400, N = 40, REPLICATES = 400 };
+    struct heads_stream s;
+    cr_assert(heads_stream_open(&s, STREAMS, 1, REPLICATES));
+    bool present[] = {true};
+    double values[STREAMS], scratch[REPLICATES];
+    uint64_t state = 99;
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < STREAMS; k++)
+            values[k] = 0.3 + (uniform(&state) + uniform(&state) + uniform(&state) - 1.5);
+        heads_stream_add(&s, values, present, 5, (uint64_t)i);
+    }
+    int inside = 0;
+    double width = 0;
+    for (int k = 0; k < STREAMS; k++) {
+        limber_heads_estimate e = heads_stream_estimate(&s, (size_t)k, 0, false, scratch);
+        cr_expect(e.interval && e.images == N && e.low < e.mean && e.mean < e.high);
+        inside += e.low <= 0.3 && 0.3 <= e.high;
+        width += (e.high - e.low) / STREAMS;
+    }
+    cr_expect(inside >= 0.90 * STREAMS && inside <= 0.975 * STREAMS, "%d of %d intervals hold the mean", inside, STREAMS);
+    EXPECT_NEAR(width, 2 * 1.96 * 0.5 / sqrt(N), 0.03); /* the numbers' standard deviation is 0.5 */
+    heads_stream_close(&s);
+}
+
+Test(heads, one_seed_one_answer)
+{
+    struct bench a, b;
+    limber_heads_result x = planted_result(&a, 3, 6), y = planted_result(&b, 3, 6);
+    cr_expect(!memcmp(x.heads, y.heads, (size_t)x.head_count * sizeof *x.heads));
+    limber_heads_result_free(&y);
+    bench_close(&b);
+    y = planted_result(&b, 4, 6);
+    cr_expect(memcmp(x.heads, y.heads, (size_t)x.head_count * sizeof *x.heads));
+    limber_heads_result_free(&x);
+    limber_heads_result_free(&y);
+    bench_close(&a);
+    bench_close(&b);
+}
+
+/* ---- little to go on ---- */
+
+Test(heads, nothing_and_almost_nothing)
+{
+    struct bench b;
+    bench_open(&b, 16, 12, PLANTED, CLASSES, 2, 100, 1);
+    limber_heads_result r = bench_result(&b);
+    cr_expect(r.images_used == 0 && r.tests == 0 && r.specialists == 0);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+
+    uint8_t none[192] = {0}, all[192], one[192] = {0}, two[192] = {0};
+    memset(all, 1, sizeof all); /* the head covers everything: no key is outside */
+    one[5] = 1;                 /* a single patch: no other to look at */
+    const uint8_t *useless[] = {none, all, one};
+    for (int k = 0; k < 3; k++) {
+        bench_person(&b, useless[k], planted, k, 0, 1);
+        heads_stats_image(b.hs, k);
+    }
+    r = bench_result(&b);
+    cr_expect_eq(r.images_used, 0, "masks without a question count for nothing");
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+
+    two[40] = two[41] = 1; /* one image: a mean, no interval, no test */
+    bench_person(&b, two, planted, 3, 0, 1);
+    heads_stats_image(b.hs, 3);
+    r = bench_result(&b);
+    cr_expect(r.images_used == 1 && r.people_used == 1 && r.class_people[0] == 1 && r.class_people[1] == 0);
+    cr_expect(r.heads[0].classes[0].r_limb.images == 1 && !r.heads[0].classes[0].r_limb.interval && !r.heads[0].classes[0].tested);
+    cr_expect(r.heads[0].classes[1].r_limb.images == 0 && r.heads[0].classes[1].r_limb.mean == 0);
+    cr_expect(r.tests == 0 && r.specialists == 0);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+
+    bench_person(&b, two, planted, 4, 0, 2); /* an image that fails half-way leaves nothing behind */
+    heads_stats_forget(b.hs);
+    limber_heads_result again = bench_result(&b);
+    cr_expect_eq(again.images_used, 1);
+    cr_expect_eq(again.heads[0].classes[0].best.image, 3);
+    limber_heads_result_free(&again);
+    bench_close(&b);
+}
+
+/* ---- masks ---- */
+
+Test(heads, capsules_cover_the_limb_and_leave_hidden_joints_out)
+{
+    struct heads_grid g;
+    cr_assert(!heads_grid_open(&g, 16, 12, NULL));
+    limber_keypoint k[17] = {0};
+    k[5] = (limber_keypoint){2, 3, 0.9f};  /* left shoulder */
+    k[7] = (limber_keypoint){2, 8, 0.9f};  /* left elbow: a vertical bone */
+    k[9] = (limber_keypoint){9, 8, 0.29f}; /* left wrist, too unsure */
+    struct heads_capsule capsules[HEADS_MAX_CAPSULES];
+    int n = heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1});
+    cr_assert_eq(n, 1);
+    cr_expect_eq(capsules[0].class, 2);
+    EXPECT_NEAR(capsules[0].radius, 0.75, 1e-9); /* 5 % of 12.8 is less */
+    uint8_t own[192];
+    heads_mask_capsules(own, &g, capsules, n);
+    for (int j = 0; j < 192; j++)
+        cr_expect_eq(own[j], j % 12 == 2 && j / 12 >= 3 && j / 12 <= 8 ? 4 : 0, "patch (%d, %d)", j / 12, j % 12);
+    k[9].score = NAN;
+    cr_expect_eq(heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 1);
+    k[9] = (limber_keypoint){9, 8, 0.3f};
+    n = heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 40}, (struct heads_place){.scale_x = 1, .scale_y = 1});
+    cr_expect_eq(n, 2);
+    EXPECT_NEAR(capsules[0].radius, 2, 1e-6); /* a share of the person's size where that is more */
+    heads_grid_close(&g);
+}
+
+Test(heads, a_joint_lands_on_the_patch_that_sees_it)
+{
+    /* heatmap pixel -> image by the decoder's own mapping -> patch; against the crop's pixels, patch centres at 16 k + 5.5 */
+    struct config c = {.image_h = 256, .image_w = 192, .patch_h = 16, .patch_w = 16, .grid_h = 16, .grid_w = 12, .map_h = 64, .map_w = 48};
+    struct crop_region region = crop_region_of_box((limber_box){31, -12, 140, 311}, 256, 192, 200);
+    struct heads_place place = heads_place_of(&c, region);
+    for (float x = 0; x < 48; x += 5.25f)
+        for (float y = 0; y < 64; y += 7.5f) {
+            limber_keypoint joint = crop_to_image((limber_keypoint){x, y, 1}, 64, 48, region);
+            EXPECT_NEAR(((double)joint.x - place.x0) * place.scale_x, ((double)x * 191 / 47 - 5.5) / 16, 1e-4);
+            EXPECT_NEAR(((double)joint.y - place.y0) * place.scale_y, ((double)y * 255 / 63 - 5.5) / 16, 1e-4);
+        }
+}
+
+Test(heads, moved_masks_keep_their_shape)
+{
+    struct heads_grid g;
+    cr_assert(!heads_grid_open(&g, 16, 12, NULL));
+    uint8_t own[192], masks[18 * 192], ring[HEADS_DONORS * 192], other[192];
+    random_person(own, &g, 7);
+    random_person(other, &g, 8);
+    struct heads_donors donors = {.masks = ring};
+    heads_donors_keep(&donors, &g, other, 0);
+    for (int moves = 0; moves <= LIMBER_HEADS_MAX_MOVES; moves += 4) {
+        struct heads_columns columns = {.masks = masks};
+        heads_columns_make(&columns, &g, CLASSES, own, moves, &donors, 1, 1, 0);
+        cr_expect_eq(columns.count, CLASSES * (moves ? 2 + moves : 1));
+        cr_expect(columns.copies <= heads_copies_max(CLASSES, moves));
+        for (int j = 0; j < columns.count; j++) {
+            const uint8_t *m = masks + j / 8 * 192;
+            int class = columns.column[j].class, n = 0, theirs = 0, mine = 0, same = 0, best = 0;
+            for (int t = 0; t < 192; t++) {
+                int bit = m[t] >> j % 8 & 1;
+                n += bit;
+                mine += own[t] >> class & 1;
+                theirs += other[t] >> class & 1;
+                same += bit == (own[t] >> class & 1);
+            }
+            switch (columns.column[j].role) {
+            case HEADS_OWN:
+                cr_expect_eq(same, 192);
+                break;
+            case HEADS_SWAPPED:
+                cr_expect_eq(n, theirs);
+                break;
+            case HEADS_MOVED:
+                cr_expect_eq(n, mine);
+                cr_expect(same < 192, "class %d: a moved mask is not where it was", class);
+                for (int s = 0; s < 192; s++) { /* some shift on the torus makes it the old one again */
+                    int equal = 0;
+                    for (int t = 0; t < 192; t++)
+                        equal += (m[(t / 12 + s / 12) % 16 * 12 + (t % 12 + s % 12) % 12] >> j % 8 & 1) == (own[t] >> class & 1);
+                    best = equal > best ? equal : best;
+                }
+                cr_expect_eq(best, 192);
+                break;
+            }
+        }
+    }
+    struct heads_columns columns = {.masks = masks};
+    heads_columns_make(&columns, &g, CLASSES, own, 1, &donors, 1, 0, 0);
+    cr_expect_eq(columns.count, 2 * CLASSES, "nobody is swapped with somebody of the same image");
+    heads_grid_close(&g);
+}
