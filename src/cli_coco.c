@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "cli_coco.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -14,21 +13,6 @@
 #include "cli_lines.h"
 #include "cli_output.h"
 #include "json_write.h"
-
-bool coco_id_in_name(const char *path, long long *id)
-{
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
-    const char *end = dot && dot != base ? dot : base + strlen(base);
-    while (end > base && !isdigit((unsigned char)end[-1]))
-        end--;
-    const char *begin = end;
-    while (begin > base && isdigit((unsigned char)begin[-1]))
-        begin--;
-    if (begin == end || end - begin > 18 + (long)strspn(begin, "0"))
-        return false;
-    *id = strtoll(begin, NULL, 10);
-    return true;
-}
 
 /* "people" of one line. */
 static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, bool *first)

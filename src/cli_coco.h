@@ -12,7 +12,4 @@ typedef bool (*coco_id_fn)(const void *context, const char *path, long long *id)
 /* CLI_DONE; CLI_SOME_FAILED where an image with people has no id (they are left out, and said); CLI_NOTHING. */
 int coco_write(const char *dir, const char *lines_name, const char *coco_name, coco_id_fn image_id, const void *context);
 
-/* The last number in the file name without its ending: 139 of "a/coco_val2017_000000000139.jpg". */
-bool coco_id_in_name(const char *path, long long *id);
-
 #endif

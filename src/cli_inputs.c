@@ -74,7 +74,7 @@ static bool add_input(struct walk *w, char *path, int failure)
         in->v = more;
         w->room = room;
     }
-    in->v[in->count++] = (struct input){path, failure};
+    in->v[in->count++] = (struct input){.path = path, .failure = failure};
     return true;
 }
 
@@ -268,6 +268,8 @@ int inputs_list(struct inputs *out, char **arguments, int count)
         }
     }
     ok = ok && drop_repeated(out);
+    for (size_t i = 0; i < out->count; i++)
+        out->v[i].number = i;
     tdestroy(w.seen, free);
     for (size_t i = 0; i < w.folders.count; i++)
         free(w.folders.v[i]);

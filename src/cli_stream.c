@@ -7,17 +7,16 @@
 #include "cli_stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "cli_progress.h"
 #include "error.h"
+#include "file.h"
 
 enum { EMPTY, READING, READY, TAKEN, FINISHING, FINISHED };
 
@@ -46,41 +45,14 @@ static struct stream_item *at(struct stream *s, size_t index)
 /* ---- what a worker does with the lock open ---- */
 
 /* Regular files only: opening a pipe that somebody named x.jpg would wait forever. */
-static limber_status read_file(const char *path, uint8_t **bytes, size_t *size, limber_error *err)
+static limber_status read_regular(const char *path, uint8_t **bytes, size_t *size, limber_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
     struct stat st;
-    limber_status status = LIMBER_OK;
-    uint8_t *data = NULL;
-    size_t n = 0;
-    if (fstat(fd, &st))
-        status = limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        status = limber_fail(err, LIMBER_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
-    else if (st.st_size > (off_t)IMAGE_MAX_FILE_BYTES)
-        status = limber_fail(err, LIMBER_E_MEMORY, "file of %lld bytes, the limit is %u", (long long)st.st_size,
-                             IMAGE_MAX_FILE_BYTES);
-    else if (!(data = malloc((size_t)st.st_size + 1)))
-        status = limber_fail(err, LIMBER_E_MEMORY, "no memory for a file of %lld bytes", (long long)st.st_size);
-    while (!status && n < (size_t)st.st_size) {
-        ssize_t got = read(fd, data + n, (size_t)st.st_size - n);
-        if (got > 0)
-            n += (size_t)got;
-        else if (got == 0)
-            break; /* it was cut while we read; decoding will tell */
-        else if (errno != EINTR)
-            status = limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
-    }
-    close(fd);
-    if (status) {
-        free(data);
-        data = NULL;
-    }
-    *bytes = data;
-    *size = n;
-    return status;
+    if (stat(path, &st))
+        return limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return limber_fail(err, LIMBER_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
+    return file_read(bytes, size, path, IMAGE_MAX_FILE_BYTES, err);
 }
 
 static void run_finish(struct stream *s)
@@ -134,7 +106,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     if (item->input->failure)
         st = limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", strerror(item->input->failure));
     else
-        st = read_file(item->input->path, &bytes, &size, err);
+        st = read_regular(item->input->path, &bytes, &size, err);
     if (!st)
         st = image_size(&width, &height, bytes, size, err);
     item->reserved = st ? 0 : 3 * (size_t)width * (size_t)height;

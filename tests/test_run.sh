@@ -1,0 +1,508 @@
+#!/bin/sh
+# test_run.sh CASE - the command, from outside: what a stranger's files, a full disk and a signal make of it.
+# Every function test_CASE below is one test of ctest's. LIMBER is the command, LIMBER_TEST_DIR this folder.
+# Status 0: passed, 77: skipped, else failed. A shell and coreutils only.
+set -eu
+: "${LIMBER:?the command}" "${LIMBER_TEST_DIR:?the tests}"
+pictures=$LIMBER_TEST_DIR/corpus/images
+tiny=$LIMBER_TEST_DIR/golden/simple-hd32 # two blocks of random weights: quick, and not the default model
+work=$(mktemp -d)
+trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
+cd "$work"
+unset LIMBER_MODEL
+
+fail() {
+    echo "FAILED: $*"
+    [ ! -f err ] || sed 's/^/    stderr: /' err
+    [ ! -f out ] || head -c 2000 out | sed 's/^/    stdout: /'
+    exit 1
+}
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+# status N COMMAND...: runs it with stdout in `out`, stderr in `err`, and asks for that exit status.
+status() {
+    wanted=$1
+    shift
+    got=0
+    "$@" >out 2>err || got=$?
+    [ "$got" = "$wanted" ] || fail "status $got, expected $wanted: $*"
+}
+says() { grep -qF -- "$1" err || fail "stderr lacks: $1"; }
+has() { grep -qF -- "$2" "$1" || fail "$1 lacks: $2"; }
+lines() { [ "$(wc -l <"$2")" -eq "$1" ] || fail "$2 has $(wc -l <"$2") lines, expected $1"; }
+same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
+run() { "$LIMBER" run --model "$tiny" --quiet "$@"; }
+# album N: N pictures that all decode, in photos/, named so that byte order is the order of numbers
+album() {
+    mkdir -p photos
+    i=0
+    while [ $i -lt "$1" ]; do
+        case $((i % 4)) in
+        0) from=ok_baseline.jpg ;;
+        1) from=ok_exif_6.jpg ;;
+        2) from=ok_rgb8.png ;;
+        3) from=ok_subsampled_odd_47x31.jpg ;;
+        esac
+        cp "$pictures/$from" "photos/$(printf %03d $i).${from##*.}"
+        i=$((i + 1))
+    done
+}
+
+# ---- usage ----
+
+test_usage() {
+    status 2 "$LIMBER"
+    status 0 "$LIMBER" --help
+    has out "limber COMMAND"
+    status 0 "$LIMBER" run --help
+    has out "--boxes FILE"
+    status 0 "$LIMBER" --version
+    has out "limber 0."
+    status 2 "$LIMBER" rum
+    says 'did you mean `run`?'
+    status 2 run x.jpg --overlya
+    says "did you mean --overlay?"
+    status 2 run
+    says "no input"
+    status 2 run x.jpg --batch
+    says "--batch needs a value"
+    status 2 run x.jpg --batch 1x
+    says '--batch is "1x", expected a whole number'
+    status 2 run x.jpg --batch=-1
+    status 2 run x.jpg --threads 99999999999999999999
+    status 2 run x.jpg --min-score nan
+    status 2 run x.jpg --backend gpu
+    says "expected auto|ref|cpu|cuda"
+    status 2 run x.jpg --quiet=yes
+    status 2 run x.jpg --overlay
+    says "--overlay needs --out"
+    status 2 run x.jpg --resume
+    status 2 run x.jpg --coco
+    for shard in 3 1/0 -1/2 5/4 a/b 1/2x /; do
+        status 2 run x.jpg --shard "$shard"
+        says "--shard"
+    done
+    status 2 run x.jpg --attention window:x
+}
+
+test_help_into_a_full_disk() {
+    status 2 sh -c '"$0" --help >/dev/full' "$LIMBER"
+}
+
+# ---- the model ----
+
+test_model_missing() {
+    cp "$pictures/ok_rgb8.png" a.png
+    status 2 "$LIMBER" run a.png --model nowhere --out result
+    says nowhere
+    mkdir empty
+    status 2 "$LIMBER" run a.png --model empty
+    says config.json
+    cp "$tiny/config.json" "$tiny/preprocessor_config.json" empty
+    status 2 "$LIMBER" run a.png --model empty
+    says model.safetensors
+    head -c 1000 "$tiny/model.safetensors" >empty/model.safetensors
+    status 2 "$LIMBER" run a.png --model empty
+    says model.safetensors
+    [ ! -e result/poses.jsonl ] || fail "a run that could not start left poses.jsonl"
+}
+
+test_model_from_environment() {
+    cp "$pictures/ok_rgb8.png" a.png
+    run a.png >with_option
+    LIMBER_MODEL=$tiny "$LIMBER" run a.png --quiet >with_environment
+    same with_option with_environment
+    LIMBER_MODEL=nowhere run a.png >option_wins
+    same with_option option_wins
+    LIMBER_MODEL=nowhere status 2 "$LIMBER" run a.png
+}
+
+test_default_model() {
+    cp "$pictures/ok_baseline.jpg" a.jpg
+    status 0 "$LIMBER" run a.jpg
+    lines 1 out
+    has out '{"image":"a.jpg","width":48,"height":32,"people":[{"box":['
+    has out '"left_elbow":['
+    has out '"limbs":{"left_upper_arm":{"from":"left_shoulder","to":"left_elbow","length":'
+}
+
+# ---- inputs ----
+
+test_empty_folder() {
+    mkdir photos
+    status 2 run photos
+    says "no pictures in photos"
+    [ ! -s out ] || fail "output without pictures"
+    echo hello >photos/notes.txt
+    : >photos/.hidden.jpg
+    status 2 run photos --out result
+    [ ! -e result/poses.jsonl ] || fail "an empty folder made poses.jsonl"
+}
+
+# Byte order of the whole path: '-' and '.' come before '/', capitals before small letters.
+test_order() {
+    mkdir -p p/a p/a-b
+    for f in p/a/x.jpg p/a-b/x.jpg p/a.jpg p/B.JPG p/a/b.png; do cp "$pictures/ok_rgb8.png" $f; done
+    echo not a picture >p/readme.txt
+    status 0 run p/ p/a/x.jpg
+    sed 's/^{"image":"\([^"]*\)".*/\1/' out >names
+    printf '%s\n' p/B.JPG p/a-b/x.jpg p/a.jpg p/a/b.png p/a/x.jpg >wanted
+    same wanted names
+}
+
+test_bad_pictures() {
+    mkdir photos
+    cp "$pictures"/bad_* "$pictures"/ok_1x1.jpg "$pictures"/ok_rgb8.png photos
+    mkdir photos/folder.jpg
+    ln -s nowhere photos/dangling.jpg
+    mkfifo photos/pipe.jpg
+    : >photos/nothing.jpg
+    status 1 run photos missing.jpg --boxes /dev/null 2>/dev/null || true # (an empty boxes file may be refused)
+    status 1 run photos missing.jpg
+    n=$(ls "$pictures" | grep -c '^bad_')
+    lines $((n + 6)) out
+    [ "$(grep -c '"people":\[{"box"' out)" -eq 2 ] || fail "expected two usable pictures"
+    [ "$(grep -c '","error":"' out)" -eq $((n + 4)) ] || fail "expected $((n + 4)) errors"
+    [ "$(grep -c '^limber: photos/bad_' err)" -eq "$n" ] || fail "stderr does not name every bad picture"
+    has out '{"image":"photos/bad_text.jpg","error":"'
+    has out '{"image":"photos/bad_cut_half.jpg","error":"'
+    has out '{"image":"missing.jpg","error":"'
+    has out '{"image":"photos/ok_1x1.jpg","width":1,"height":1,"people":[{"box":['
+    says "photos/pipe.jpg: is not a regular file"
+    says "missing.jpg: No such file"
+}
+
+test_folder_that_cannot_be_read() {
+    [ "$(id -u)" -ne 0 ] || skip "root reads everything"
+    album 1
+    mkdir photos/locked
+    chmod 0 photos/locked
+    cp "$pictures/ok_rgb8.png" photos/secret.png
+    chmod 0 photos/secret.png
+    status 1 run photos
+    has out '{"image":"photos/locked","error":"'
+    has out '{"image":"photos/secret.png","error":"'
+    lines 3 out
+}
+
+test_links() {
+    mkdir -p photos/a other
+    cp "$pictures/ok_rgb8.png" photos/a/x.png
+    cp "$pictures/ok_rgb8.png" other/y.png
+    ln -s .. photos/a/up       # loops
+    ln -s . photos/here
+    ln -s ../other photos/more # leads somewhere new
+    ln -s x.png photos/a/link.png
+    ln -s loop.png photos/loop.png
+    status 1 run photos
+    lines 4 out
+    has out '"image":"photos/a/x.png"'
+    has out '"image":"photos/a/link.png"'
+    has out '"image":"photos/more/y.png"'
+    has out '{"image":"photos/loop.png","error":"'
+    says "photos/a/up: a link to a folder that is read already"
+}
+
+test_strange_names() {
+    mkdir photos
+    newline=$(printf 'two\nlines.png')
+    bytes=$(printf 'latin\351.png')
+    cp "$pictures/ok_rgb8.png" "photos/with space.png"
+    cp "$pictures/ok_rgb8.png" 'photos/with "quotes" and \.png'
+    cp "$pictures/ok_rgb8.png" "photos/$newline"
+    cp "$pictures/ok_rgb8.png" "photos/grüß.png"
+    cp "$pictures/ok_rgb8.png" "photos/$bytes" || skip "this file system wants UTF-8"
+    cp "$pictures/bad_text.jpg" "$(printf 'photos/\033[2Jbad\n.jpg')"
+    status 1 run photos --out result --overlay
+    lines 6 result/poses.jsonl
+    has result/poses.jsonl '{"image":"photos/with space.png",'
+    has result/poses.jsonl '{"image":"photos/with \"quotes\" and \\.png",'
+    has result/poses.jsonl '{"image":"photos/two\nlines.png",'
+    has result/poses.jsonl '{"image":"photos/grüß.png",'
+    has result/poses.jsonl '{"image":"photos/latin\udce9.png",'
+    says 'photos/\x1b[2Jbad\n.jpg: '
+    [ -f "result/overlay/photos/$newline.png" ] && [ -f "result/overlay/photos/$bytes.png" ] || fail "overlays missing"
+    cp result/poses.jsonl before
+    status 1 run photos --out result --overlay --resume
+    same before result/poses.jsonl
+    # names of options and of "standard input" are names like any other
+    cp "$pictures/ok_rgb8.png" ./-
+    cp "$pictures/ok_rgb8.png" ./--flip
+    status 0 run - -- --flip
+    has out '{"image":"-",'
+    has out '{"image":"--flip",'
+}
+
+test_overlay_stays_inside() {
+    mkdir -p deep/down
+    cp "$pictures/ok_rgb8.png" top.png
+    long=$(printf '%0240d.png' 7)
+    cp "$pictures/ok_rgb8.png" "$long"
+    cd deep/down
+    status 0 run ../../top.png "$work/top.png" ./../../top.png "../../$long" --out result --overlay
+    [ -f "result/overlay/__/__/top.png.png" ] || fail "relative path"
+    [ -f "result/overlay$work/top.png.png" ] || fail "absolute path"
+    [ "$(find result -name '0000*.png' | wc -l)" -eq 1 ] || fail "a name too long for .png has no overlay"
+    [ "$(find "$work" -name '*.png.png' | grep -vc "$work/deep/down/result/overlay/")" -eq 0 ] || fail "an overlay outside"
+}
+
+# ---- boxes ----
+
+test_boxes() {
+    mkdir -p set/a set/b
+    cp "$pictures/ok_rgb8.png" set/a/1.png
+    cp "$pictures/ok_rgb8.png" set/b/1.png
+    cp "$pictures/ok_rgb8.png" set/b/2.png
+    cat >boxes.jsonl <<END
+{"image":"a/1.png","boxes":[[1,2,20,25],[0,0,48,32]]}
+{"image":"b/1.png","boxes":[]}
+END
+    status 0 run set --boxes boxes.jsonl
+    lines 3 out
+    has out '{"image":"set/a/1.png","width":48,"height":32,"people":[{"box":[1,2,20,25],'
+    has out '{"image":"set/b/1.png","width":48,"height":32,"people":[]}'
+    cat >coco.json <<END
+{"images":[{"id":7,"file_name":"x/a/1.png"},{"id":9,"file_name":"b/1.png"},{"id":5,"file_name":"gone.png"}],
+ "annotations":[{"image_id":7,"bbox":[1,2,20,25],"category_id":1},{"image_id":9,"bbox":[3,4,5,6],"category_id":1}]}
+END
+    status 0 run set --boxes coco.json --out result --coco
+    has result/poses.jsonl '"image":"set/a/1.png","width":48,"height":32,"people":[{"box":[1,2,20,25],'
+    says gone.png
+    has result/coco_results.json '"image_id":7,"category_id":1,"keypoints":['
+    has result/coco_results.json '"image_id":9,"category_id":1,"keypoints":['
+    # a results file in COCO's form is a boxes file too, joined by the number in the name
+    echo '[{"image_id":2,"bbox":[1,1,9,9],"category_id":1,"score":0.5}]' >detections.json
+    status 0 run set/b --boxes detections.json
+    has out '"image":"set/b/2.png","width":48,"height":32,"people":[{"box":[1,1,9,9],'
+    # one name, two files: reported, not guessed
+    echo '{"image":"1.png","boxes":[[1,2,20,25]]}' >ambiguous.jsonl
+    status 1 run set --boxes ambiguous.jsonl
+    [ "$(grep -c '"error":' out)" -eq 2 ] || fail "an ambiguous name must not be guessed"
+}
+
+test_boxes_bad() {
+    cp "$pictures/ok_rgb8.png" a.png
+    cp "$pictures/ok_rgb8.png" b.png
+    for box in '[0,0,0,5]' '[0,0,5,-1]' '[100,5,10,10]' '[-20,0,10,10]' '[0,0,1e300,5]' '[1e30,0,5,5]'; do
+        printf '{"image":"a.png","boxes":[%s]}\n{"image":"b.png","boxes":[[0,0,9,9]]}\n' "$box" >boxes.jsonl
+        got=0
+        run a.png b.png --boxes boxes.jsonl >out 2>err || got=$?
+        [ $got = 1 ] || [ $got = 2 ] || fail "box $box: status $got"
+        [ -s err ] || fail "box $box: no reason given"
+        if [ $got = 1 ]; then
+            has out '{"image":"a.png","error":"'
+            has out '{"image":"b.png","width":48,"height":32,"people":[{"box":[0,0,9,9],'
+        fi
+    done
+    for text in '{"image":"a.png","boxes":[[NaN,0,5,5]]}' '{"image":"a.png","boxes":[[0,0,5]]}' '{"image":"a.png"' 'hello' ''; do
+        printf '%s\n' "$text" >boxes.json
+        status 2 run a.png --boxes boxes.json
+        says boxes.json
+    done
+    status 2 run a.png --boxes nowhere.json
+    says nowhere.json
+    # partly outside is what detectors give
+    echo '{"image":"a.png","boxes":[[-5,-5,20,20],[40,20,30,30]]}' >boxes.jsonl
+    status 0 run a.png --boxes boxes.jsonl
+}
+
+test_min_score() {
+    album 4
+    status 0 run photos --min-score 1e9
+    lines 4 out
+    [ "$(grep -c '"people":\[\]' out)" -eq 4 ] || fail "people above an absurd score"
+}
+
+# ---- outputs ----
+
+test_full_disk() {
+    album 3
+    status 2 sh -c '"$0" run photos --model "$1" >/dev/full' "$LIMBER" "$tiny"
+    says "No space left on device"
+    status 2 sh -c '"$0" run photos --model "$1" | true; exit 2' "$LIMBER" "$tiny" # a closed pipe ends it, not a signal
+}
+
+# A file system of its own, so that the disk really fills in the middle of a line.
+test_full_disk_in_the_middle() {
+    mkdir small
+    mount -t tmpfs -o size=64k tmpfs small 2>/dev/null || skip "needs the right to mount"
+    album 60
+    got=0
+    run photos --out small/result --batch 1 >out 2>err || got=$?
+    tail -c 1 small/result/poses.jsonl | od -c | grep -q '\\n' || torn=yes
+    cp small/result/poses.jsonl kept 2>/dev/null || true
+    umount small
+    [ $got = 2 ] || fail "status $got on a full disk"
+    says "No space left on device"
+    [ "${torn:-no}" = no ] || fail "a torn line was left"
+    [ -s kept ] || fail "nothing was written before the disk was full"
+}
+
+test_output_not_writable() {
+    album 1
+    : >file
+    status 2 run photos --out file
+    says "file"
+    status 2 run photos --out file/below
+    mkdir -p result/poses.jsonl
+    status 2 run photos --out result
+    says "result/poses.jsonl"
+    mkdir -p other
+    : >other/overlay
+    status 2 run photos --out other --overlay
+    says "overlay"
+    if [ "$(id -u)" -ne 0 ]; then
+        mkdir locked
+        chmod 500 locked
+        status 2 run photos --out locked
+        status 2 run photos --out locked/below
+    fi
+}
+
+test_run_json() {
+    album 3
+    cp "$pictures/bad_text.jpg" photos/zzz.jpg
+    status 1 run photos --out result --overlay --coco --threads 1 --batch 2
+    for word in '"complete": true' '"backend": "' '"precision": "' '"threads": 1' '"batch": 2' '"images": 4' '"failed": 1' \
+        '"people": 3' '"decode": ' '"crop": ' '"forward": ' '"write": ' '"total": ' '"model": "'; do
+        has result/run.json "$word"
+    done
+    lines 4 result/poses.jsonl
+    [ "$(find result/overlay -name '*.png' | wc -l)" -eq 3 ] || fail "three overlays expected"
+    [ "$(grep -c '"image_id":' result/coco_results.json)" -eq 3 ] || fail "three people expected"
+    [ -z "$(find result -name '*.partial')" ] || fail "a temporary file was left"
+}
+
+test_earlier_result_is_kept() {
+    album 2
+    status 0 run photos --out result
+    cp result/poses.jsonl first
+    status 0 run photos/000.jpg --out result
+    lines 1 result/poses.jsonl
+    same first result/poses.jsonl~
+    says_kept=$(run photos --out result 2>&1)
+    case $says_kept in *"kept as result/poses.jsonl~"*) ;; *) fail "not said: $says_kept" ;; esac
+}
+
+# ---- the same bytes, whatever the machine does ----
+
+test_same_bytes() {
+    album 13
+    printf '{"image":"%s","boxes":[[1,2,20,25],[0,0,48,32],[5,5,9,9]]}\n' photos/002.png photos/005.jpg >boxes.jsonl
+    run photos --threads 1 --batch 1 >a
+    run photos --threads 3 --batch 7 >b
+    run photos --threads 2 --batch 64 >c
+    same a b
+    same a c
+    run photos --flip --refine 2 --threads 1 --batch 3 >d
+    run photos --flip --refine 2 --threads 2 --batch 8 >e
+    same d e
+    ! cmp -s a d || fail "--flip --refine 2 changed nothing"
+    run photos --boxes boxes.jsonl --threads 1 --batch 1 >f
+    run photos --boxes boxes.jsonl --threads 2 --batch 2 >g
+    same f g
+}
+
+test_shards() {
+    album 11
+    run photos >whole
+    for form in "1 2 3" "0 1 2"; do
+        : >parts
+        for i in $form; do
+            run photos --shard "$i/3" >part
+            cat part >>parts
+        done
+        lines 11 parts
+        LC_ALL=C sort parts >sorted
+        same whole sorted # names are in byte order, and lines begin with them
+    done
+    run photos --shard 12/12 >none
+    [ ! -s none ] || fail "a shard beyond the inputs has lines"
+}
+
+# ---- stopped and gone on ----
+
+# slow ARGS...: a run on the reference backend, one person a pass, so that there is a middle to stop it in.
+slow() { "$LIMBER" run --model "$tiny" --backend ref --batch 1 --threads 1 --quiet photos "$@"; }
+
+# stop SIGNAL: starts it, waits for two lines, sends the signal; the exit status is in $got.
+stop() {
+    "$LIMBER" run --model "$tiny" --backend ref --batch 1 --threads 1 --quiet photos --out result 2>err &
+    pid=$!
+    tries=0
+    until [ -f result/poses.jsonl ] && [ "$(wc -l <result/poses.jsonl)" -ge 2 ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 600 ] || fail "no lines in a minute"
+        kill -0 $pid 2>/dev/null || fail "it ended before it could be stopped"
+        sleep 0.1
+    done
+    kill -"$1" $pid
+    got=0
+    wait $pid || got=$?
+    [ "$(wc -l <result/poses.jsonl)" -lt 40 ] || fail "it was done before it was stopped"
+}
+
+whole_lines() {
+    [ "$(tail -c 1 result/poses.jsonl | od -An -c | tr -d ' ')" = '\n' ] || fail "torn last line"
+    [ "$(grep -vc '^{"image":".*}$' result/poses.jsonl)" -eq 0 ] || fail "a line that is not whole"
+}
+
+test_sigint_and_resume() {
+    album 40
+    slow --out wanted
+    stop INT
+    [ $got = 130 ] || fail "status $got after SIGINT"
+    whole_lines
+    has result/run.json '"complete": false'
+    status 0 slow --out result --resume --coco
+    same wanted/poses.jsonl result/poses.jsonl
+    has result/run.json '"complete": true'
+    [ "$(grep -c '"image_id":' result/coco_results.json)" -eq 40 ] || fail "COCO results lack what the first run found"
+    status 0 slow --out result --resume # nothing left
+    same wanted/poses.jsonl result/poses.jsonl
+}
+
+test_sigterm() {
+    album 40
+    stop TERM
+    [ $got = 130 ] || fail "status $got after SIGTERM"
+    whole_lines
+}
+
+test_killed_and_resume() {
+    album 40
+    cp "$pictures/bad_text.jpg" photos/000a.jpg
+    status 1 slow --out wanted
+    stop KILL
+    printf '{"image":"photos/01' >>result/poses.jsonl # what a kill in the middle of a write leaves
+    status 1 slow --out result --resume
+    same wanted/poses.jsonl result/poses.jsonl
+}
+
+test_resume_refuses() {
+    album 2
+    status 0 run photos --out result
+    status 2 run photos --out result --resume --flip
+    says "was made with flip false, this run has true"
+    echo "my notes" >>result/poses.jsonl
+    cp result/poses.jsonl before
+    status 2 run photos --out result --resume
+    says "line 3"
+    same before result/poses.jsonl
+}
+
+test_two_writers() {
+    command -v flock >/dev/null || skip "needs flock"
+    album 2
+    mkdir result
+    : >result/poses.jsonl
+    status 2 flock result/poses.jsonl "$LIMBER" run --model "$tiny" photos --out result
+    says "another limber is writing it"
+}
+
+case ${1:-} in
+'') echo "usage: $0 CASE" >&2; exit 2 ;;
+*) "test_$1" ;;
+esac
