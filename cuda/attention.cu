@@ -1,0 +1,469 @@
+/* attention.cu - out_i = sum_j softmax_j(q_i . k_j scale) v_j, for every person, head and query; the L x L matrix never exists.
+ *
+ * The recurrence (online softmax: Milakov and Gimelshein 2018; FlashAttention-2: Dao 2023). Keys come in tiles. For one row let
+ * m be the largest score so far, w_j = exp(s_j - m), and on a new tile a = exp(m_old - m_new). For any f_j that does not depend on
+ * m, A_f = sum w_j f_j obeys
+ *     A_f <- a A_f + sum_new w_j f_j
+ * which covers the denominator l (f = 1), the output O (f = v_j), class masses M_c (f = 1 where key j has class c) and the
+ * distance D (f = d_ij). Two sums need more:
+ *     S2 = sum w_j^2                    S2 <- a^2 S2 + sum_new w_j^2
+ *     E  = sum w_j u_j, u_j = s_j - m   E  <- a (E + (m_old - m_new) W_old) + sum_new w_j u_j     W = sum w_j over the same keys
+ * At the end O / l is the output, and with p = w / l: sum p = W / l, sum p^2 = S2 / l^2, sum p d = D / l, sum p f = M_c / l and
+ * sum p ln p = (E - W ln l) / l. The statistics leave the query's own key out as it passes (W is not l then): subtracting it
+ * afterwards would cancel where attention looks at itself. Masked scores are -1e30 and not -inf: 0 * inf would be NaN in E.
+ * Everything is linear in per-lane parts, and a is equal in the four lanes of a row, so each lane keeps its own part and two
+ * shuffles a sum at the very end suffice.
+ *
+ * attention_tile (f16, bf16; head_dim 32, 64, 80): a block is 4 warps and owns 64 queries of one (person, head); a warp owns 16 of
+ *     them, a lane the columns 2t, 2t+1 of rows g and g + 8 (tile_ops.cuh). K and V come in tiles of 64 keys by cp.async, double
+ *     buffered: while one tile is computed on, the next is on its way. Rows of shared memory are an odd number of 16-byte chunks
+ *     apart, so that the 8 rows of an ldmatrix lie in 8 different bank groups. P goes from the accumulators of Q K^T straight
+ *     into the A fragments of P V: the layouts agree. The class masks are one more n8 tile of V, built from a byte a key; P is
+ *     rounded to f16 for it, in bf16 too, times 2^15, so that the weights beside a dominating own key keep 11 bits down to 2e-9.
+ * attention_rows (any type, any head_dim up to 256): fp32 throughout. A block owns 32 queries, a quad of lanes one query, each
+ *     lane a quarter of the head dimension, so that a score is a partial dot product and two shuffles, and nothing is exchanged.
+ *
+ * The floor is computed by tools/roofline.py from the data sheets' peaks: bounds, not measurements; no GPU has run this kernel.
+ * The read of qkv and the write of the output bound it at 192 tokens, from 768 on the tensor cores and the issue slots do. One
+ * person of 192 tokens is 36 blocks, fewer than there are SMs: launch and latency bound it, not the numbers above.
+ *
+ * Counted and not built: keeping all of K and V of a head in shared memory at 192 tokens. It saves the second and third read of K
+ * and V, which come out of L2 (66 MB at 32 people, 13 us at 5 TB/s, behind the 19 us of HBM), and costs occupancy: 384 threads and
+ * 82 KB a block, one block an SM, and 12 instead of 36 blocks for one person. */
+#include "kernels.h"
+#include "tile_ops.cuh"
+
+static const int QUERIES = 64, KEYS = 64, TILE_THREADS = 128;
+static const float LOWEST = -1e30f, LOG2_E = 1.44269504088896f, LN_2 = 0.693147180559945f, MASS_SCALE = 32768.f;
+
+template <int D> struct Layout { /* of the block's shared memory, in 16-bit elements */
+    static const int CHUNKS = D / 8;             /* 16 bytes each, in a row */
+    static const int LD = (CHUNKS | 1) * 8;      /* odd: see above */
+    static const int Q = QUERIES * LD, KV = KEYS * LD;
+    static const int BYTES = (Q + 4 * KV) * 2;   /* Q, two of K, two of V */
+    static const int STATS_BYTES = BYTES + 2 * KEYS * (int)(sizeof(float2) + 1); /* and of positions and masks */
+    static_assert(STATS_BYTES <= 64 * 1024, "sm_75 has 64 KB a block");
+};
+
+DEVICE float quad_sum(float v)
+{
+    v += __shfl_xor_sync(0xffffffffu, v, 1);
+    return v + __shfl_xor_sync(0xffffffffu, v, 2);
+}
+DEVICE float quad_max(float v)
+{
+    v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
+    return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
+}
+
+DEVICE uint32_t pack_mass(float low, float high) { return pack2(low * MASS_SCALE, high * MASS_SCALE, f16()); }
+
+DEVICE float2 patch_position(int token, int grid_w) { return make_float2((float)(token % grid_w), (float)(token / grid_w)); }
+
+/* One row's sums over the keys but its own, in the recurrence above; u and the scores count in powers of two. */
+struct RowStats {
+    float total = 0.f, squares = 0.f, distance = 0.f, entropy = 0.f;
+    __device__ void rescale(float a, float shift)
+    {
+        entropy = a * fmaf(shift, total, entropy);
+        total *= a;
+        squares *= a * a;
+        distance *= a;
+    }
+    __device__ void add(float w, float u, float2 key, float2 query)
+    {
+        const float dx = key.x - query.x, dy = key.y - query.y;
+        total += w;
+        squares = fmaf(w, w, squares);
+        entropy = fmaf(w, u, entropy);
+        distance = fmaf(w, sqrt_fast(fmaf(dx, dx, dy * dy)), distance);
+    }
+    /* Collects the quad's parts; one of its lanes writes. */
+    __device__ void write(float *out, float l, float inverse_l, bool here)
+    {
+        const float t = quad_sum(total), s = quad_sum(squares), d = quad_sum(distance), e = quad_sum(entropy);
+        if (here) {
+            out[0] = t * inverse_l;
+            out[1] = s * inverse_l * inverse_l;
+            out[2] = d * inverse_l;
+            out[3] = LN_2 * fmaf(-log2_fast(l), t, e) * inverse_l;
+        }
+    }
+};
+
+template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THREADS) attention_tile(attention_params p)
+{
+    typedef Layout<D> Y;
+    SHARED_BYTES(uint16_t, shared);
+    uint16_t *const sq = shared, *const sk = sq + Y::Q, *const sv = sk + 2 * Y::KV;
+    float2 *const positions = (float2 *)(sv + 2 * Y::KV);
+    uint8_t *const masks = (uint8_t *)(positions + 2 * KEYS);
+
+    const int tid = (int)threadIdx.x, lane = tid & 31, warp = tid >> 5, g = lane >> 2, t = lane & 3;
+    const int first = (int)blockIdx.x * QUERIES, head = (int)blockIdx.y, person = (int)blockIdx.z, tokens = p.tokens;
+    const uint16_t *const q = (const uint16_t *)p.qkv + (size_t)person * (size_t)tokens * (size_t)p.ld_qkv + head * D;
+    const uint16_t *const k = q + p.heads * D, *const v = k + p.heads * D;
+    const float scale = p.scale * LOG2_E; /* scores in powers of two: ex2 is what the hardware has */
+
+    /* 64 rows from `row` on; rows past the last are zeros (their keys are masked, their queries not written) */
+    auto load_rows = [&](uint16_t *dst, const uint16_t *src, int row) {
+        const bool whole = row + KEYS <= tokens; /* only the last tile pays for the ragged edge */
+#pragma unroll
+        for (int i = 0; i < KEYS * Y::CHUNKS / TILE_THREADS; i++) {
+            const int chunk = tid + i * TILE_THREADS, r = chunk / Y::CHUNKS, c = chunk % Y::CHUNKS * 8;
+            const bool there = whole || row + r < tokens;
+            cp_async16(dst + r * Y::LD + c, src + (size_t)(there ? row + r : tokens - 1) * (size_t)p.ld_qkv + c, there ? 16 : 0);
+        }
+    };
+    auto load_tile = [&](int tile) {
+        const int buffer = tile & 1, key = tile * KEYS + tid;
+        load_rows(sk + buffer * Y::KV, k, tile * KEYS);
+        load_rows(sv + buffer * Y::KV, v, tile * KEYS);
+        if (STATS && tid < KEYS) {
+            positions[buffer * KEYS + tid] = patch_position(key, p.grid_w);
+            masks[buffer * KEYS + tid] = p.classes && key < tokens ? p.masks[(size_t)person * (size_t)tokens + (size_t)key] : 0;
+        }
+    };
+
+    load_rows(sq, q, first);
+    load_tile(0);
+    cp_async_commit();
+
+    uint32_t qf[D / 16][4];
+    float o[D / 8][4], max0 = LOWEST, max1 = LOWEST, l0 = 0.f, l1 = 0.f, mass[4] = {0.f, 0.f, 0.f, 0.f};
+#pragma unroll
+    for (int i = 0; i < D / 8; i++)
+        o[i][0] = o[i][1] = o[i][2] = o[i][3] = 0.f;
+    RowStats stats0, stats1;
+    const int row0 = first + warp * 16 + g, row1 = row0 + 8;
+    const float2 at0 = STATS ? patch_position(row0, p.grid_w) : make_float2(0.f, 0.f);
+    const float2 at1 = STATS ? patch_position(row1, p.grid_w) : make_float2(0.f, 0.f);
+
+    const int tiles = (tokens + KEYS - 1) / KEYS;
+    for (int tile = 0; tile < tiles; tile++) {
+        cp_async_wait<0>();
+        __syncthreads(); /* tile has landed for everyone, and everyone is done with the one before: its buffer is free */
+        if (tile + 1 < tiles)
+            load_tile(tile + 1);
+        cp_async_commit();
+        if (tile == 0) {
+#pragma unroll
+            for (int kk = 0; kk < D / 16; kk++)
+                ldmatrix_x4(qf[kk], sq + (warp * 16 + (lane & 15)) * Y::LD + kk * 16 + (lane >> 4) * 8);
+        }
+        const uint16_t *const tk = sk + (tile & 1) * Y::KV, *const tv = sv + (tile & 1) * Y::KV;
+
+        float s[KEYS / 8][4]; /* scores, then weights */
+#pragma unroll
+        for (int i = 0; i < KEYS / 8; i++)
+            s[i][0] = s[i][1] = s[i][2] = s[i][3] = 0.f;
+#pragma unroll
+        for (int kk = 0; kk < D / 16; kk++)
+#pragma unroll
+            for (int n = 0; n < KEYS / 16; n++) {
+                uint32_t b[4];
+                ldmatrix_x4(b, tk + (n * 16 + (lane & 7) + (lane >> 4) * 8) * Y::LD + kk * 16 + (lane >> 3 & 1) * 8);
+                mma(s[2 * n], qf[kk], b[0], b[1], T());
+                mma(s[2 * n + 1], qf[kk], b[2], b[3], T());
+            }
+        if ((tile + 1) * KEYS > tokens) {
+#pragma unroll
+            for (int i = 0; i < KEYS / 8; i++)
+#pragma unroll
+                for (int j = 0; j < 2; j++)
+                    if (tile * KEYS + i * 8 + t * 2 + j >= tokens)
+                        s[i][j] = s[i][2 + j] = LOWEST;
+        }
+
+        float new0 = max0, new1 = max1;
+#pragma unroll
+        for (int i = 0; i < KEYS / 8; i++) {
+            new0 = fmaxf(new0, fmaxf(s[i][0], s[i][1]));
+            new1 = fmaxf(new1, fmaxf(s[i][2], s[i][3]));
+        }
+        new0 = quad_max(new0);
+        new1 = quad_max(new1);
+        const float shift0 = (max0 - new0) * scale, shift1 = (max1 - new1) * scale;
+        const float a0 = exp2_fast(shift0), a1 = exp2_fast(shift1);
+        max0 = new0;
+        max1 = new1;
+        l0 *= a0;
+        l1 *= a1;
+#pragma unroll
+        for (int i = 0; i < D / 8; i++) {
+            o[i][0] *= a0;
+            o[i][1] *= a0;
+            o[i][2] *= a1;
+            o[i][3] *= a1;
+        }
+        if (STATS) {
+            stats0.rescale(a0, shift0);
+            stats1.rescale(a1, shift1);
+            mass[0] *= a0;
+            mass[1] *= a0;
+            mass[2] *= a1;
+            mass[3] *= a1;
+        }
+
+        /* the column of this tile that is the query itself; a query meets its own key in the tile of its own number */
+        const bool diagonal = STATS && tile == (int)blockIdx.x && !p.include_self;
+        const int own0 = diagonal ? warp * 16 + g : -1, own1 = diagonal ? own0 + 8 : -1;
+        const float base0 = new0 * scale, base1 = new1 * scale;
+#pragma unroll
+        for (int i = 0; i < KEYS / 8; i++)
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                const float u0 = fmaf(s[i][j], scale, -base0), u1 = fmaf(s[i][2 + j], scale, -base1);
+                s[i][j] = exp2_fast(u0);
+                s[i][2 + j] = exp2_fast(u1);
+                l0 += s[i][j];
+                l1 += s[i][2 + j];
+                if (STATS) {
+                    const int column = i * 8 + t * 2 + j;
+                    const float2 at = positions[(tile & 1) * KEYS + column];
+                    stats0.add(column == own0 ? 0.f : s[i][j], u0, at, at0);
+                    stats1.add(column == own1 ? 0.f : s[i][2 + j], u1, at, at1);
+                }
+            }
+
+#pragma unroll
+        for (int kk = 0; kk < KEYS / 16; kk++) {
+            const float(&w)[4] = s[2 * kk], (&x)[4] = s[2 * kk + 1];
+            const uint32_t pf[4] = {pack2(w[0], w[1], T()), pack2(w[2], w[3], T()), pack2(x[0], x[1], T()), pack2(x[2], x[3], T())};
+#pragma unroll
+            for (int d = 0; d < D / 16; d++) {
+                uint32_t b[4];
+                ldmatrix_x4_trans(b, tv + (kk * 16 + (lane & 15)) * Y::LD + d * 16 + (lane >> 4) * 8);
+                mma(o[2 * d], pf, b[0], b[1], T());
+                mma(o[2 * d + 1], pf, b[2], b[3], T());
+            }
+            if (STATS) { /* B: row = key, column = class g, one where the key's bit g is set */
+                uint32_t ps[4] = {pack_mass(w[0], w[1]), pack_mass(w[2], w[3]), pack_mass(x[0], x[1]), pack_mass(x[2], x[3])};
+                if (diagonal) {
+#pragma unroll
+                    for (int r = 0; r < 4; r++) {
+                        const int column = kk * 16 + (r >> 1) * 8 + t * 2, own = r & 1 ? own1 : own0;
+                        ps[r] &= own == column ? 0xffff0000u : own == column + 1 ? 0x0000ffffu : 0xffffffffu;
+                    }
+                }
+                uint32_t b[2];
+#pragma unroll
+                for (int r = 0; r < 2; r++) {
+                    const uint32_t two = *(const uint16_t *)(masks + (tile & 1) * KEYS + kk * 16 + r * 8 + t * 2) >> g;
+                    b[r] = (two & 1) * 0x3c00u | (two >> 8 & 1) * 0x3c000000u;
+                }
+                mma(mass, ps, b[0], b[1], f16());
+            }
+        }
+    }
+    cp_async_wait<0>();
+
+    l0 = quad_sum(l0);
+    l1 = quad_sum(l1);
+    const float inverse0 = 1.f / l0, inverse1 = 1.f / l1;
+    if (STATS) {
+        const int width = 4 + p.classes;
+        float *const out0 = p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row0) * (size_t)width;
+        float *const out1 = out0 + 8 * width;
+        stats0.write(out0, l0, inverse0, t == 0 && row0 < tokens);
+        stats1.write(out1, l1, inverse1, t == 0 && row1 < tokens);
+#pragma unroll
+        for (int j = 0; j < 2; j++)
+            if (t * 2 + j < p.classes) {
+                if (row0 < tokens)
+                    out0[4 + t * 2 + j] = mass[j] * (inverse0 / MASS_SCALE);
+                if (row1 < tokens)
+                    out1[4 + t * 2 + j] = mass[2 + j] * (inverse1 / MASS_SCALE);
+            }
+    }
+
+    /* Through this warp's own 16 rows of Q, which nobody needs any more, so that the stores are whole 16-byte chunks. */
+    uint16_t *const rows = sq + warp * 16 * Y::LD;
+#pragma unroll
+    for (int i = 0; i < D / 8; i++) {
+        *(uint32_t *)(rows + g * Y::LD + i * 8 + t * 2) = pack2(o[i][0] * inverse0, o[i][1] * inverse0, T());
+        *(uint32_t *)(rows + (g + 8) * Y::LD + i * 8 + t * 2) = pack2(o[i][2] * inverse1, o[i][3] * inverse1, T());
+    }
+    __syncwarp();
+    uint16_t *const out = (uint16_t *)p.out + (size_t)person * (size_t)tokens * (size_t)p.ld_out + head * D;
+    for (int i = lane; i < 16 * Y::CHUNKS; i += 32) {
+        const int r = i / Y::CHUNKS, c = i % Y::CHUNKS * 8, row = first + warp * 16 + r;
+        if (row < tokens)
+            *(uint4 *)(out + (size_t)row * (size_t)p.ld_out + c) = *(const uint4 *)(rows + r * Y::LD + c);
+    }
+}
+
+/* ---- fp32 arithmetic, any head_dim up to D ---- */
+
+static const int ROWS = 32, ROW_THREADS = 4 * ROWS, ROW_KEYS = 16;
+
+DEVICE float element(const void *v, size_t i, enum element type)
+{
+    return type == ELEMENT_F32 ? ((const float *)v)[i] : type == ELEMENT_F16 ? to_float(((const f16 *)v)[i]) : to_float(((const bf16 *)v)[i]);
+}
+DEVICE void store_element(void *v, size_t i, float x, enum element type)
+{
+    if (type == ELEMENT_F32)
+        store((float *)v + i, x);
+    else if (type == ELEMENT_F16)
+        store((f16 *)v + i, x);
+    else
+        store((bf16 *)v + i, x);
+}
+
+template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) attention_rows(attention_params p, enum element type)
+{
+    SHARED_BYTES(float, sk);
+    float *const sv = sk + ROW_KEYS * D;
+    const int tid = (int)threadIdx.x, t = tid & 3, tokens = p.tokens, dim = p.head_dim;
+    const int row = (int)blockIdx.x * ROWS + (tid >> 2), head = (int)blockIdx.y, person = (int)blockIdx.z;
+    const size_t ld = (size_t)p.ld_qkv, part = (size_t)(p.heads * dim); /* offsets of q, k and v in elements */
+    const size_t q = (size_t)person * (size_t)tokens * ld + (size_t)(head * dim), k = q + part, v = k + part;
+    const size_t own = q + (size_t)(row < tokens ? row : tokens - 1) * ld;
+
+    /* lane t owns the elements 16 i + 4 t .. + 3; those from head_dim on are zero in q, K and V */
+    float qr[D / 4], o[D / 4], largest = LOWEST, l = 0.f, mass[8];
+#pragma unroll
+    for (int i = 0; i < D / 4; i++) {
+        const int d = i / 4 * 16 + t * 4 + i % 4;
+        qr[i] = d < dim ? element(p.qkv, own + (size_t)d, type) : 0.f;
+        o[i] = 0.f;
+    }
+#pragma unroll
+    for (int c = 0; c < 8; c++)
+        mass[c] = 0.f;
+    RowStats stats;
+    const float2 at = STATS ? patch_position(row, p.grid_w) : make_float2(0.f, 0.f);
+
+    for (int first = 0; first < tokens; first += ROW_KEYS) {
+        __syncthreads();
+        for (int i = tid; i < ROW_KEYS * D; i += ROW_THREADS) {
+            const int key = first + i / D, d = i % D;
+            const bool there = key < tokens && d < dim;
+            sk[i] = there ? element(p.qkv, k + (size_t)key * ld + (size_t)d, type) : 0.f;
+            sv[i] = there ? element(p.qkv, v + (size_t)key * ld + (size_t)d, type) : 0.f;
+        }
+        __syncthreads();
+        float s[ROW_KEYS], raised = largest;
+#pragma unroll
+        for (int j = 0; j < ROW_KEYS; j++) {
+            float dot = 0.f;
+#pragma unroll
+            for (int i = 0; i < D / 4; i += 4) {
+                const float4 x = *(const float4 *)(sk + j * D + i * 4 + t * 4);
+                dot = fmaf(qr[i], x.x, dot);
+                dot = fmaf(qr[i + 1], x.y, dot);
+                dot = fmaf(qr[i + 2], x.z, dot);
+                dot = fmaf(qr[i + 3], x.w, dot);
+            }
+            dot = quad_sum(dot);
+            s[j] = first + j < tokens ? dot * p.scale : LOWEST;
+            raised = fmaxf(raised, s[j]);
+        }
+        const float shift = largest - raised, a = expf(shift);
+        largest = raised;
+        l *= a;
+#pragma unroll
+        for (int i = 0; i < D / 4; i++)
+            o[i] *= a;
+        if (STATS) {
+            stats.rescale(a, shift * LOG2_E);
+#pragma unroll
+            for (int c = 0; c < 8; c++)
+                mass[c] *= a;
+        }
+#pragma unroll
+        for (int j = 0; j < ROW_KEYS; j++) {
+            const float u = s[j] - largest, w = expf(u);
+            const int key = first + j;
+            l += w; /* the four lanes of a row agree on it */
+#pragma unroll
+            for (int i = 0; i < D / 4; i += 4) {
+                const float4 x = *(const float4 *)(sv + j * D + i * 4 + t * 4);
+                o[i] = fmaf(w, x.x, o[i]);
+                o[i + 1] = fmaf(w, x.y, o[i + 1]);
+                o[i + 2] = fmaf(w, x.z, o[i + 2]);
+                o[i + 3] = fmaf(w, x.w, o[i + 3]);
+            }
+            if (STATS && (j & 3) == t && key < tokens && (key != row || p.include_self)) { /* each key counts in one lane */
+                const uint32_t bits = p.classes ? p.masks[(size_t)person * (size_t)tokens + (size_t)key] : 0;
+                stats.add(w, u * LOG2_E, patch_position(key, p.grid_w), at);
+#pragma unroll
+                for (int c = 0; c < 8; c++)
+                    mass[c] += bits >> c & 1 ? w : 0.f;
+            }
+        }
+    }
+    const float inverse = 1.f / l;
+    if (STATS) {
+        float *const out = p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row) * (size_t)(4 + p.classes);
+        stats.write(out, l, inverse, t == 0 && row < tokens);
+#pragma unroll
+        for (int c = 0; c < 8; c++) {
+            const float m = quad_sum(mass[c]) * inverse;
+            if (c < p.classes && t == 0 && row < tokens)
+                out[4 + c] = m;
+        }
+    }
+    if (row < tokens) {
+        const size_t out = ((size_t)person * (size_t)tokens + (size_t)row) * (size_t)p.ld_out + (size_t)(head * dim);
+#pragma unroll
+        for (int i = 0; i < D / 4; i++) {
+            const int d = i / 4 * 16 + t * 4 + i % 4;
+            if (d < dim)
+                store_element(p.out, out + (size_t)d, o[i] * inverse, type);
+        }
+    }
+}
+
+/* ---- launchers ---- */
+
+template <class T, int D, bool STATS> static cudaError_t launch_tile(const attention_params &p, cudaStream_t stream)
+{
+    const int bytes = STATS ? Layout<D>::STATS_BYTES : Layout<D>::BYTES;
+    cudaError_t e = cudaFuncSetAttribute(attention_tile<T, D, STATS>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    if (e != cudaSuccess)
+        return e;
+    const dim3 grid((unsigned)((p.tokens + QUERIES - 1) / QUERIES), (unsigned)p.heads, (unsigned)p.people);
+    LAUNCH((attention_tile<T, D, STATS>), grid, dim3(TILE_THREADS), (size_t)bytes, stream, p);
+    return cudaGetLastError();
+}
+
+template <int D> static cudaError_t launch_rows(const attention_params &p, enum element type, cudaStream_t stream)
+{
+    const dim3 grid((unsigned)((p.tokens + ROWS - 1) / ROWS), (unsigned)p.heads, (unsigned)p.people);
+    const size_t bytes = 2 * ROW_KEYS * D * sizeof(float);
+    if (p.stats)
+        LAUNCH((attention_rows<D, true>), grid, dim3(ROW_THREADS), bytes, stream, p, type);
+    else
+        LAUNCH((attention_rows<D, false>), grid, dim3(ROW_THREADS), bytes, stream, p, type);
+    return cudaGetLastError();
+}
+
+static cudaError_t any_dim(const attention_params &p, enum element type, cudaStream_t stream)
+{
+    if (p.head_dim <= 32)
+        return launch_rows<32>(p, type, stream);
+    if (p.head_dim <= 64)
+        return launch_rows<64>(p, type, stream);
+    if (p.head_dim <= 128)
+        return launch_rows<128>(p, type, stream);
+    return p.head_dim <= ATTENTION_MAX_HEAD_DIM ? launch_rows<ATTENTION_MAX_HEAD_DIM>(p, type, stream) : cudaErrorInvalidValue;
+}
+
+template <class T> static cudaError_t tensor_dim(const attention_params &p, cudaStream_t stream)
+{
+    switch (p.head_dim) {
+    case 32: return p.stats ? launch_tile<T, 32, true>(p, stream) : launch_tile<T, 32, false>(p, stream);
+    case 64: return p.stats ? launch_tile<T, 64, true>(p, stream) : launch_tile<T, 64, false>(p, stream);
+    default: return p.stats ? launch_tile<T, 80, true>(p, stream) : launch_tile<T, 80, false>(p, stream);
+    }
+}
+
+cudaError_t attention_launch(const attention_params &p, enum element type, cudaStream_t stream)
+{
+    const bool tile = p.head_dim == 32 || p.head_dim == 64 || p.head_dim == 80;
+    if (!tile || type == ELEMENT_F32)
+        return any_dim(p, type, stream);
+    return type == ELEMENT_F16 ? tensor_dim<f16>(p, stream) : tensor_dim<bf16>(p, stream);
+}
