@@ -263,7 +263,12 @@ const char *cli_model_dir(const struct cli_common *common)
 int cli_model_open(const struct cli_common *common, limber_model **model)
 {
     limber_error err;
-    if (limber_model_open(model, cli_model_dir(common), &common->options, &err))
+    limber_options options = common->options;
+    char after;
+    if (common->input && (sscanf(common->input, "%5dx%5d%c", &options.input_height, &options.input_width, &after) != 2 ||
+                          options.input_height < 1 || options.input_width < 1))
+        return cli_fail("--input %s: expected height x width in pixels, like 384x288", common->input);
+    if (limber_model_open(model, cli_model_dir(common), &options, &err))
         return cli_fail("%s", err.text);
     return CLI_DONE;
 }

@@ -67,6 +67,7 @@ struct cli_option {
 struct cli_common {
     limber_options options;
     const char *model; /* --model; NULL: LIMBER_MODEL, else the built-in one */
+    const char *input; /* --input HxW; NULL: the model's own */
     bool quiet;
 };
 struct cli_common cli_common_default(void);
@@ -76,6 +77,7 @@ struct cli_common cli_common_default(void);
     CLI_CHOICE("--backend", "auto|ref|cpu|cuda", &(c).options.backend, "where to compute [auto]"), \
     CLI_CHOICE("--precision", "auto|fp32|bf16|fp16", &(c).options.precision, "arithmetic of the network [auto]"), \
     CLI_OPTION("--attention", "KIND", &(c).options.attention, "exact, or approximate: window:W, merge:R, pool:P [exact]"), \
+    CLI_OPTION("--input", "HxW", &(c).input, "another input size, in multiples of the patch [what the model was trained at]"), \
     CLI_INT("--expert", "N", &(c).options.expert, 0, 63, "expert of a ViTPose+ model [0: COCO]"), \
     CLI_INT("--threads", "N", &(c).options.threads, 0, 1024, "threads of the forward pass [0: all this process may use]"), \
     CLI_INT("--batch", "N", &(c).options.batch, 0, 1024, "people in one forward pass [0: the backend's choice]"), \
