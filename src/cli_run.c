@@ -518,9 +518,10 @@ static int load_boxes(struct run *r)
     if (r->id_count)
         qsort(r->ids, r->id_count, sizeof *r->ids, compare_ids);
     if (r->boxes.unused)
-        cli_warn("%s: %zu images with people in it are none of the inputs", r->boxes_file, r->boxes.unused);
+        cli_warn("%s: %zu image%s with people in it %s none of the inputs", r->boxes_file, r->boxes.unused,
+                 r->boxes.unused == 1 ? "" : "s", r->boxes.unused == 1 ? "is" : "are");
     if (r->boxes.absent)
-        cli_warn("%s: %zu inputs are not in it; nobody is looked for there", r->boxes_file, r->boxes.absent);
+        cli_warn("%s: not in it: %zu of the inputs; nobody is looked for there", r->boxes_file, r->boxes.absent);
     return CLI_DONE;
 }
 
@@ -562,15 +563,15 @@ static void say_summary(const struct run *r, bool interrupted)
 {
     double total = progress_now() - r->begin;
     size_t done = r->images - r->resumed;
-    fprintf(stderr, "limber: %zu images%s, %zu people, %zu failed, in %.1f s", r->images, interrupted ? " (stopped)" : "", r->people,
-            r->failed, total);
+    fprintf(stderr, "limber: images %zu, people %zu, failed %zu%s; %.1f s", r->images, r->people, r->failed,
+            interrupted ? ", stopped before the end" : "", total);
     if (r->resumed)
-        fprintf(stderr, "; %zu of them were there already", r->resumed);
+        fprintf(stderr, ", %zu images were there already", r->resumed);
     else if (total > 0)
-        fprintf(stderr, "; %.1f images and %.1f people a second", (double)done / total, (double)r->people / total);
+        fprintf(stderr, ", %.1f images/s, %.1f people/s", (double)done / total, (double)r->people / total);
     fputc('\n', stderr);
     if (r->inputs.left_out)
-        fprintf(stderr, "limber: %zu names in the folders are no pictures, or begin with a dot: left out\n", r->inputs.left_out);
+        fprintf(stderr, "limber: left out %zu names in folders that are no picture's, or begin with a dot\n", r->inputs.left_out);
 }
 
 static int finish_outputs(struct run *r, int status, bool interrupted)
