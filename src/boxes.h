@@ -9,8 +9,8 @@
  *   COCO annotations       {"images": [{"id", "file_name"}...], "annotations": [{"image_id", "bbox"...}...], "categories": [...]}
  *   COCO detection result  [{"image_id", "bbox": [x, y, w, h], "score", "category_id"}...]
  *   JSON Lines             {"image": "a/b.jpg", "boxes": [[x, y, w, h]...]} a line
- * Only people: where `categories` names them, category "person" (of any other name if there is but one category); in a detection
- * result without categories, category_id 1 or none. */
+ * Only people: where `categories` has one called "person" that one, else all of them; of a detection result, which names no
+ * categories, category_id 1 and boxes without one. */
 #ifndef LIMBER_BOXES_H
 #define LIMBER_BOXES_H
 
