@@ -1,0 +1,156 @@
+/* dispatch.c - which instruction sets this CPU has AND this kernel keeps across a context switch, and which table follows.
+ *
+ * CPUID says what the silicon can do, XGETBV which registers the operating system saves; both must agree. AMX asks once more:
+ * Linux hands out tile state on request (arch_prctl ARCH_REQ_XCOMP_PERM), and may refuse.
+ *
+ * fp32: avx512 > avx2 > scalar. bf16: amx > avx512bf16. Is bf16 the faster one, so that "auto" should take it? With AMX always
+ * (10 times fp32). vdpbf16ps alone: yes on AMD, where it issues like an FMA and does twice the work (Zen 5: 506 against 254
+ * GFLOP/s a core); no on Intel, where it takes two issues (Sapphire Rapids: 120 against 239). It is the vendor that decides and
+ * not a stopwatch, because the same machine must compute the same bytes tomorrow.
+ *
+ * LIMBER_CPU=scalar|avx2|avx512|avx512bf16|amx caps the choice, and fails where the CPU lacks what it names. */
+#define _GNU_SOURCE
+#include "cpu.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "error.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+enum level { SCALAR, AVX2, AVX512, AVX512BF16, AMX, LEVELS };
+static const char *const level_names[LEVELS] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
+
+struct cpu_features {
+    bool has[LEVELS];
+    bool amd;
+};
+
+#if defined(__x86_64__)
+static uint64_t saved_registers(void)
+{
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static bool tiles_granted(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+#endif
+
+static struct cpu_features cpu_features(void)
+{
+    struct cpu_features f = {.has[SCALAR] = true};
+#if defined(__x86_64__)
+    unsigned a, b, c, d, b7 = 0, d7 = 0, a71 = 0;
+    if (!__get_cpuid(0, &a, &b, &c, &d))
+        return f;
+    f.amd = b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return f;
+    const bool fma = (c & bit_FMA) && (c & bit_F16C);
+    const uint64_t saved = saved_registers();
+    if (__get_cpuid_count(7, 0, &a, &b7, &c, &d7) && a >= 1)
+        __get_cpuid_count(7, 1, &a71, &b, &c, &d);
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    f.has[AVX2] = (saved & 6) == 6 && fma && (b7 & bit_AVX2);
+    f.has[AVX512] = f.has[AVX2] && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
+    f.has[AVX512BF16] = f.has[AVX512] && (a71 & 1u << 5);
+    f.has[AMX] = 0 && f.has[AVX512BF16] && (saved & 0x60000) == 0x60000 && (d7 & 1u << 24) && (d7 & 1u << 22) && tiles_granted();
+#endif
+    return f;
+}
+
+/* The cap of LIMBER_CPU, LEVELS where it is unset; -1 and an error where it cannot be had. */
+static int level_cap(const struct cpu_features *f, limber_error *err)
+{
+    const char *name = getenv("LIMBER_CPU");
+    if (!name || !*name)
+        return LEVELS;
+    for (int l = 0; l < LEVELS; l++)
+        if (!strcmp(name, level_names[l])) {
+            if (f->has[l])
+                return l;
+            limber_fail(err, LIMBER_E_UNSUPPORTED, "LIMBER_CPU=%s: this CPU or its kernel does not have it", name);
+            return -1;
+        }
+    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512bf16 or amx", name);
+    return -1;
+}
+
+static int best_level(const struct cpu_features *f, int cap, int from, int to)
+{
+    for (int l = to < cap ? to : cap; l >= from; l--)
+        if (f->has[l])
+            return l;
+    return -1;
+}
+
+const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
+{
+    const struct cpu_features f = cpu_features();
+    const int cap = level_cap(&f, err);
+    if (cap < 0)
+        return NULL;
+    if (precision == PRECISION_FP16) {
+        limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu computes in fp32 or bf16, not in fp16");
+        return NULL;
+    }
+    const int level = precision == PRECISION_FP32 ? best_level(&f, cap, SCALAR, AVX512) : best_level(&f, cap, AVX512BF16, AMX);
+    if (level < 0) {
+        limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: bf16 needs AMX or AVX512_BF16, and %s; fp32 works everywhere",
+                    cap < LEVELS ? "LIMBER_CPU rules them out" : "this CPU or its kernel has neither");
+        return NULL;
+    }
+#if defined(__x86_64__)
+    static const struct kernels *const tables[LEVELS] = {&kernels_scalar, &kernels_avx2, &kernels_avx512, &kernels_avx512bf16,
+                                                         &kernels_avx512bf16};
+    return tables[level];
+#else
+    return &kernels_scalar;
+#endif
+}
+
+bool backend_cpu_has(enum precision precision)
+{
+    const struct cpu_features f = cpu_features();
+    const int cap = level_cap(&f, NULL);
+    if (precision == PRECISION_FP32)
+        return cap >= 0;
+    if (precision != PRECISION_BF16 || cap < 0)
+        return false;
+    const int level = best_level(&f, cap, AVX512BF16, AMX);
+    return level == AMX || (level == AVX512BF16 && (f.amd || cap == AVX512BF16));
+}
+
+int cpu_count(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+}
+
+void backend_cpu_report(struct backend_report *out)
+{
+    limber_error err = {0};
+    const struct kernels *fp32 = cpu_kernels(PRECISION_FP32, &err), *bf16 = cpu_kernels(PRECISION_BF16, NULL);
+    const struct cpu_features f = cpu_features();
+    *out = (struct backend_report){.name = "cpu", .available = fp32 != NULL};
+    if (!fp32) {
+        snprintf(out->detail, sizeof out->detail, "%.200s", err.text);
+        return;
+    }
+    snprintf(out->precisions, sizeof out->precisions, "fp32%s", bf16 ? " bf16" : "");
+    snprintf(out->detail, sizeof out->detail, "fp32 by %s, bf16 %s%s%s, %d threads%s", fp32->name, bf16 ? "by " : "not here",
+             bf16 ? bf16->name : "", bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "", cpu_count(),
+             f.has[AMX] ? "" : "; amx: not on this CPU or kernel");
+}

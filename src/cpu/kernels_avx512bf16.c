@@ -1,0 +1,31 @@
+/* kernels_avx512bf16.c - bf16 operands, fp32 sums: vdpbf16ps of AVX512_BF16. Twice the multiply-adds of fp32 on AMD (Zen 4, Zen 5);
+ * half of fp32 on Sapphire Rapids, which has AMX for this: dispatch.c knows. */
+#define LIMBER_SIMD_BF16
+#include "simd_avx512.h"
+
+#include <math.h>
+#include <string.h>
+
+#define GEMM_NR 8
+#define GEMM_PANELS 3
+#define GEMM_KC 768
+#include "gemm.h"
+#include "layernorm.h"
+
+#define ATT_PANELS 3
+#define ATT_KEYS 8
+#define ATT_DIMS 8
+#include "attention.h"
+
+const struct kernels kernels_avx512bf16 = {
+    .name = "avx512bf16",
+    .precision = PRECISION_BF16,
+    .nr = GEMM_NR,
+    .unit_align = 1,
+    .attention_panels = ATT_PANELS,
+    .gemm = gemm,
+    .gemm_scratch = gemm_scratch,
+    .attention = attention,
+    .attention_scratch = attention_scratch,
+    .layernorm = layernorm,
+};

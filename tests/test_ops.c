@@ -1,0 +1,815 @@
+/* test_ops.c - every operation of every backend on this machine against `ref` (double sums).
+ *
+ * The bound is earned, not chosen: a plain loop at the backend's precision (operands rounded as it rounds them, sums in fp32, one
+ * after the other) is run beside it, and the backend may be wrong by at most twice what that loop is. Inputs include rows of one
+ * value, large offsets and logits of +-60; shapes include token counts and widths that no block size divides. */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+
+/* ---- the backends under test ---- */
+
+static const struct variant {
+    const char *backend, *level, *precision;
+} variants[] = {
+    {"cpu", "scalar", "fp32"},     {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"},
+    {"cpu", "avx512bf16", "bf16"}, {"cpu", "amx", "bf16"},  {"cuda", NULL, "fp32"},
+};
+#define VARIANTS (sizeof variants / sizeof *variants)
+
+struct under_test {
+    struct backend *be;
+    struct exec *ex;
+    char name[64];
+    bool low; /* bf16 */
+};
+
+/* False where this machine has no such backend. */
+static bool open_variant(struct under_test *t, const struct variant *v, int threads, int people)
+{
+    limber_error err;
+    if (v->level)
+        setenv("LIMBER_CPU", v->level, 1);
+    limber_status st = backend_open(&t->be, v->backend, v->precision, &err);
+    unsetenv("LIMBER_CPU");
+    if (st != LIMBER_OK)
+        return false;
+    snprintf(t->name, sizeof t->name, "%s %s %s", v->backend, v->level ? v->level : "", v->precision);
+    t->low = t->be->precision == PRECISION_BF16;
+    cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, &err), LIMBER_OK, "%s", err.text);
+    return true;
+}
+
+static void open_ref(struct under_test *t)
+{
+    static const struct variant ref = {"ref", NULL, "fp32"};
+    cr_assert(open_variant(t, &ref, 1, 1));
+}
+
+static void close_variant(struct under_test *t)
+{
+    t->ex->ops->exec_close(t->ex);
+    backend_close(&t->be);
+}
+
+static struct buf *buf_of(struct under_test *t, enum buf_kind kind, int people, int tokens, int cols, const float *v)
+{
+    struct buf *b;
+    limber_error err;
+    cr_assert_eq(t->ex->ops->buf_open(t->ex, &b, kind, people, tokens, cols, &err), LIMBER_OK, "%s", err.text);
+    if (v)
+        t->ex->ops->buf_write(t->ex, b, (struct span){0, people, NULL}, v);
+    return b;
+}
+
+/* ---- numbers ---- */
+
+static uint64_t seed_state;
+static void seed(uint64_t s)
+{
+    seed_state = s;
+}
+static float uniform(void) /* -1 .. 1 */
+{
+    seed_state = seed_state * 6364136223846793005u + 1442695040888963407u;
+    return (float)((double)(seed_state >> 11) / 4503599627370496.0 - 1.0);
+}
+static float *random_floats(size_t n, float scale)
+{
+    float *v = malloc(n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        v[i] = uniform() * scale;
+    return v;
+}
+static float *zeros(size_t n)
+{
+    return calloc(n ? n : 1, sizeof(float));
+}
+
+/* Round to nearest even at 8 bits of mantissa, or not at all. */
+static float rounded(float f, bool low)
+{
+    union {
+        float f;
+        uint32_t u;
+    } v = {f};
+    if (low)
+        v.u = (v.u + 0x7fff + (v.u >> 16 & 1)) & 0xffff0000u;
+    return v.f;
+}
+static float *rounded_copy(const float *src, size_t n, bool low)
+{
+    float *v = malloc(n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        v[i] = rounded(src[i], low);
+    return v;
+}
+
+/* got may miss exact by twice what plain misses it by (largest error each), and half a unit of fp32's last place. */
+static void expect_close(const char *what, const float *got, const float *exact, const float *plain, size_t n)
+{
+    double worst = 0, allowed = 0, largest = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        double e = fabs((double)got[i] - exact[i]), p = fabs((double)plain[i] - exact[i]);
+        if (!(e <= worst)) { /* NaN comes here */
+            worst = e;
+            at = i;
+        }
+        allowed = p > allowed ? p : allowed;
+        largest = fabs(exact[i]) > largest ? fabs(exact[i]) : largest;
+    }
+    allowed = 2 * allowed + largest * 0x1p-24;
+    cr_expect(worst <= allowed, "%s: element %zu is %.9g, ref has %.9g: wrong by %.3g, twice a plain loop's error is %.3g", what, at,
+              got[at], exact[at], worst, allowed);
+}
+
+/* Runs `op` on ref and on every variant; each gets its own result, and ref's and the plain loop's to compare with. */
+struct op {
+    const char *name;
+    int people, tokens, out_cols;
+    enum buf_kind out_kind;
+    void (*run)(struct under_test *t, struct buf *out, const void *context);
+    void (*plain)(float *out, bool low, const void *context);
+    bool (*skip)(const struct under_test *t, const void *context); /* may be NULL */
+    const void *context;
+};
+
+static float *op_result(struct under_test *t, const struct op *op, enum buf_kind kind)
+{
+    struct buf *out = buf_of(t, kind, op->people, op->tokens, op->out_cols, NULL);
+    float *v = zeros((size_t)op->people * (size_t)op->tokens * (size_t)op->out_cols);
+    limber_error err;
+    op->run(t, out, op->context);
+    cr_assert_eq(t->ex->ops->finish(t->ex, &err), LIMBER_OK);
+    t->ex->ops->buf_read(t->ex, out, (struct span){0, op->people, NULL}, v);
+    t->ex->ops->buf_close(t->ex, out);
+    return v;
+}
+
+static void op_agrees(const struct op *op)
+{
+    struct under_test ref, t;
+    const size_t n = (size_t)op->people * (size_t)op->tokens * (size_t)op->out_cols;
+    open_ref(&ref);
+    float *exact = op_result(&ref, op, op->out_kind);
+    close_variant(&ref);
+    for (size_t i = 0; i < VARIANTS; i++) {
+        if (!open_variant(&t, &variants[i], 2, op->people))
+            continue;
+        if (!op->skip || !op->skip(&t, op->context)) {
+            char what[256];
+            float *plain = zeros(n), *got = op_result(&t, op, op->out_kind);
+            op->plain(plain, t.low, op->context);
+            snprintf(what, sizeof what, "%s %s", t.name, op->name);
+            expect_close(what, got, exact, plain, n);
+            free(plain);
+            free(got);
+        }
+        close_variant(&t);
+    }
+    free(exact);
+}
+
+/* ---- linear ---- */
+
+struct linear_case {
+    int people, tokens, in, out;
+    enum activation act;
+    bool residual, bias;
+    enum buf_kind to;
+    const float *x, *w, *b, *r;
+};
+
+static void linear_run(struct under_test *t, struct buf *out, const void *context)
+{
+    const struct linear_case *c = context;
+    const struct linear_desc d = {.in = c->in, .out = c->out, .weight = c->w, .bias = c->bias ? c->b : NULL};
+    struct weight *w;
+    limber_error err;
+    cr_assert_eq(t->be->ops->linear_pack(t->be, &w, &d, &err), LIMBER_OK, "%s", err.text);
+    struct buf *x = buf_of(t, BUF_OPERAND, c->people, c->tokens, c->in, c->x);
+    if (c->residual)
+        t->ex->ops->buf_write(t->ex, out, (struct span){0, c->people, NULL}, c->r);
+    t->ex->ops->linear(t->ex, (struct span){0, c->people, NULL}, out, x, w, c->act, c->residual ? out : NULL);
+    t->ex->ops->buf_close(t->ex, x);
+    t->be->ops->weight_free(t->be, w);
+}
+
+static void linear_plain(float *out, bool low, const void *context)
+{
+    const struct linear_case *c = context;
+    for (int i = 0; i < c->people * c->tokens; i++)
+        for (int o = 0; o < c->out; o++) {
+            float sum = 0;
+            for (int k = 0; k < c->in; k++)
+                sum += rounded(c->x[(size_t)i * (size_t)c->in + (size_t)k], low) * rounded(c->w[(size_t)o * (size_t)c->in + (size_t)k], low);
+            sum += c->bias ? c->b[o] : 0;
+            if (c->act == ACT_GELU_ERF)
+                sum = 0.5f * sum * (1 + erff(sum * 0.70710678f));
+            if (c->residual)
+                sum += c->r[(size_t)i * (size_t)c->out + (size_t)o];
+            out[(size_t)i * (size_t)c->out + (size_t)o] = rounded(sum, low && c->to != BUF_STREAM);
+        }
+}
+
+Test(ops, linear)
+{
+    static const int shapes[][4] = {/* people, tokens, in, out: the last cross the kernels' blocks of columns, rows and sums */
+                                    {1, 1, 32, 8},    {1, 17, 24, 25},   {2, 120, 80, 51}, {1, 192, 96, 288},
+                                    {1, 193, 64, 70}, {3, 17, 2100, 30}, {1, 33, 1, 3},    {2, 192, 61, 260}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int kind = 0; kind < 4; kind++) {
+            struct linear_case c = {.people = shapes[s][0], .tokens = shapes[s][1], .in = shapes[s][2], .out = shapes[s][3]};
+            const size_t rows = (size_t)c.people * (size_t)c.tokens;
+            char name[96];
+            seed(100 * s + (unsigned)kind);
+            c.act = kind == 1 ? ACT_GELU_ERF : ACT_NONE;
+            c.residual = kind == 2;
+            c.bias = kind != 3;
+            c.to = kind == 1 ? BUF_OPERAND : kind == 3 ? BUF_QKV : BUF_STREAM;
+            c.out = kind == 3 ? 6 * ((c.out + 5) / 6) : c.out; /* q, k and v */
+            float *x = random_floats(rows * (size_t)c.in, 1), *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
+            float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
+            c.x = x, c.w = w, c.b = b, c.r = r;
+            snprintf(name, sizeof name, "linear %d x %d tokens, %d to %d, kind %d", c.people, c.tokens, c.in, c.out, kind);
+            op_agrees(&(struct op){name, c.people, c.tokens, c.out, c.to, linear_run, linear_plain, NULL, &c});
+            free(x), free(w), free(b), free(r);
+        }
+}
+
+/* ---- layernorm ---- */
+
+struct layernorm_case {
+    int tokens, dim;
+    float eps;
+    enum buf_kind to;
+    const float *x, *gain, *bias;
+};
+
+static void layernorm_run(struct under_test *t, struct buf *out, const void *context)
+{
+    const struct layernorm_case *c = context;
+    const struct layernorm_desc d = {.dim = c->dim, .eps = c->eps, .gain = c->gain, .bias = c->bias};
+    struct weight *w;
+    limber_error err;
+    cr_assert_eq(t->be->ops->layernorm_pack(t->be, &w, &d, &err), LIMBER_OK, "%s", err.text);
+    struct buf *x = buf_of(t, BUF_STREAM, 1, c->tokens, c->dim, c->x);
+    t->ex->ops->layernorm(t->ex, (struct span){0, 1, NULL}, out, x, w);
+    t->ex->ops->buf_close(t->ex, x);
+    t->be->ops->weight_free(t->be, w);
+}
+
+static void layernorm_plain(float *out, bool low, const void *context)
+{
+    const struct layernorm_case *c = context;
+    for (int i = 0; i < c->tokens; i++) {
+        const float *x = c->x + (size_t)i * (size_t)c->dim;
+        float mean = 0, var = 0;
+        for (int k = 0; k < c->dim; k++)
+            mean += x[k];
+        mean /= (float)c->dim;
+        for (int k = 0; k < c->dim; k++)
+            var += (x[k] - mean) * (x[k] - mean);
+        const float scale = 1 / sqrtf(var / (float)c->dim + c->eps);
+        for (int k = 0; k < c->dim; k++)
+            out[(size_t)i * (size_t)c->dim + (size_t)k] = rounded((x[k] - mean) * scale * c->gain[k] + c->bias[k], low && c->to == BUF_OPERAND);
+    }
+}
+
+Test(ops, layernorm)
+{
+    static const int shapes[][2] = {{1, 384}, {17, 24}, {193, 80}, {192, 768}, {120, 193}};
+    static const struct {
+        float offset, spread;
+    } rows[] = {{0, 1}, {1000, 1}, {-3, 0.01f}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
+            for (int to = 0; to < 2; to++) {
+                struct layernorm_case c = {.tokens = shapes[s][0], .dim = shapes[s][1], .eps = 1e-6f, .to = to ? BUF_STREAM : BUF_OPERAND};
+                const size_t n = (size_t)c.tokens * (size_t)c.dim;
+                char name[96];
+                seed(7 + s);
+                float *x = random_floats(n, rows[k].spread), *gain = random_floats((size_t)c.dim, 2), *bias = random_floats((size_t)c.dim, 1);
+                for (size_t i = 0; i < n; i++)
+                    x[i] += rows[k].offset;
+                c.x = x, c.gain = gain, c.bias = bias;
+                snprintf(name, sizeof name, "layernorm %dx%d, %g +- %g", c.tokens, c.dim, (double)rows[k].offset, (double)rows[k].spread);
+                op_agrees(&(struct op){name, 1, c.tokens, c.dim, c.to, layernorm_run, layernorm_plain, NULL, &c});
+                free(x), free(gain), free(bias);
+            }
+}
+
+/* A row of one value has no spread: what comes out is the bias, whatever the value. */
+Test(ops, layernorm_rows_of_one_value)
+{
+    enum { TOKENS = 5, DIM = 40 };
+    float x[TOKENS * DIM], gain[DIM], bias[DIM], got[TOKENS * DIM];
+    for (int i = 0; i < TOKENS; i++)
+        for (int k = 0; k < DIM; k++)
+            x[i * DIM + k] = (float)(i * i * i) * 0.37f;
+    for (int k = 0; k < DIM; k++) {
+        gain[k] = 1 + (float)k;
+        bias[k] = 0.25f * (float)k;
+    }
+    for (size_t v = 0; v < VARIANTS; v++) {
+        struct under_test t;
+        if (!open_variant(&t, &variants[v], 1, 1))
+            continue;
+        struct layernorm_case c = {.tokens = TOKENS, .dim = DIM, .eps = 1e-6f, .x = x, .gain = gain, .bias = bias};
+        struct buf *out = buf_of(&t, BUF_STREAM, 1, TOKENS, DIM, NULL);
+        layernorm_run(&t, out, &c);
+        t.ex->ops->buf_read(t.ex, out, (struct span){0, 1, NULL}, got);
+        for (int i = 0; i < TOKENS * DIM; i++)
+            cr_expect_float_eq(got[i], bias[i % DIM], 1e-4f, "%s: row %d column %d is %g, expected the bias %g", t.name, i / DIM, i % DIM,
+                               got[i], bias[i % DIM]);
+        t.ex->ops->buf_close(t.ex, out);
+        close_variant(&t);
+    }
+}
+
+/* ---- attention ---- */
+
+struct attention_case {
+    int people, tokens, grid_w, heads, head_dim;
+    const float *qkv;
+    const struct attention_stats *stats; /* of ref or of the variant: out is switched by the caller */
+};
+
+static struct attention_args attention_args_of(const struct attention_case *c)
+{
+    return (struct attention_args){.heads = c->heads,
+                                   .head_dim = c->head_dim,
+                                   .grid_h = c->tokens / c->grid_w,
+                                   .grid_w = c->grid_w,
+                                   .kind = ATTENTION_EXACT,
+                                   .stats = c->stats};
+}
+
+static bool attention_refused(const struct under_test *t, const void *context)
+{
+    const struct attention_args a = attention_args_of(context);
+    limber_error err;
+    if (t->be->ops->attention_check(t->be, &a, &err) == LIMBER_OK)
+        return false;
+    cr_expect(t->low && a.head_dim % 2, "%s refuses heads of %d: %s", t->name, a.head_dim, err.text);
+    return true;
+}
+
+static void attention_run(struct under_test *t, struct buf *out, const void *context)
+{
+    const struct attention_case *c = context;
+    const struct attention_args a = attention_args_of(c);
+    struct buf *qkv = buf_of(t, BUF_QKV, c->people, c->tokens, 3 * c->heads * c->head_dim, c->qkv);
+    t->ex->ops->attention(t->ex, (struct span){0, c->people, NULL}, out, qkv, &a);
+    t->ex->ops->buf_close(t->ex, qkv);
+}
+
+static void attention_plain(float *out, bool low, const void *context)
+{
+    const struct attention_case *c = context;
+    const int hd = c->head_dim, n = c->tokens, dim = c->heads * hd;
+    float *v = rounded_copy(c->qkv, (size_t)c->people * (size_t)n * 3 * (size_t)dim, low), *p = zeros((size_t)n);
+    for (int person = 0; person < c->people; person++)
+        for (int h = 0; h < c->heads; h++)
+            for (int i = 0; i < n; i++) {
+                const float *rows = v + (size_t)person * (size_t)n * 3 * (size_t)dim + (size_t)(h * hd), *q = rows + (size_t)i * 3 * (size_t)dim;
+                float max = -INFINITY, total = 0;
+                for (int j = 0; j < n; j++) {
+                    const float *k = rows + (size_t)j * 3 * (size_t)dim + dim;
+                    p[j] = 0;
+                    for (int d = 0; d < hd; d++)
+                        p[j] += q[d] * k[d];
+                    p[j] /= sqrtf((float)hd);
+                    max = p[j] > max ? p[j] : max;
+                }
+                for (int j = 0; j < n; j++)
+                    total += p[j] = expf(p[j] - max);
+                for (int d = 0; d < hd; d++) {
+                    float sum = 0;
+                    for (int j = 0; j < n; j++)
+                        sum += rounded(p[j], low) * rows[(size_t)j * 3 * (size_t)dim + (size_t)(2 * dim + d)];
+                    out[((size_t)person * (size_t)n + (size_t)i) * (size_t)dim + (size_t)(h * hd + d)] = rounded(sum / total, low);
+                }
+            }
+    free(v);
+    free(p);
+}
+
+static const int attention_shapes[][5] = {/* people, tokens, grid_w, heads, head_dim; 600: more keys than a tile holds */
+                                          {1, 1, 1, 2, 32},    {2, 17, 17, 3, 64}, {1, 120, 10, 2, 80}, {1, 192, 12, 2, 32}, {1, 193, 193, 2, 24},
+                                          {1, 192, 12, 1, 64}, {1, 600, 20, 2, 32}, {2, 45, 9, 2, 25},   {1, 35, 7, 3, 18}};
+
+Test(ops, attention)
+{
+    for (size_t s = 0; s < sizeof attention_shapes / sizeof *attention_shapes; s++)
+        for (int loud = 0; loud < 3; loud++) {
+            const int *shape = attention_shapes[s];
+            struct attention_case c = {.people = shape[0], .tokens = shape[1], .grid_w = shape[2], .heads = shape[3], .head_dim = shape[4]};
+            const size_t dim = (size_t)c.heads * (size_t)c.head_dim, rows = (size_t)c.people * (size_t)c.tokens;
+            char name[96];
+            seed(50 + s);
+            float *qkv = random_floats(rows * 3 * dim, 1);
+            if (loud) /* +-1: logits are whole numbers up to +-60 apart, or all the same */
+                for (size_t i = 0; i < rows; i++)
+                    for (size_t k = 0; k < 2 * dim; k++)
+                        qkv[i * 3 * dim + k] = loud == 2 ? 1.5f : k < dim ? (uniform() < 0 ? -1.f : 1.f) : roundf(uniform() * 2) * 60 / sqrtf((float)c.head_dim);
+            c.qkv = qkv;
+            snprintf(name, sizeof name, "attention %d x %d tokens, %d heads of %d, loud %d", c.people, c.tokens, c.heads, c.head_dim, loud);
+            op_agrees(&(struct op){name, c.people, c.tokens, (int)dim, BUF_OPERAND, attention_run, attention_plain, attention_refused, &c});
+            free(qkv);
+        }
+}
+
+/* The sums beside attention, and that asking for them changes no byte of the result. */
+Test(ops, attention_stats)
+{
+    for (size_t s = 0; s < sizeof attention_shapes / sizeof *attention_shapes; s++)
+        for (int self = 0; self < 2; self++) {
+            const int *shape = attention_shapes[s], classes = self ? 6 : 8;
+            struct attention_case c = {.people = shape[0], .tokens = shape[1], .grid_w = shape[2], .heads = shape[3], .head_dim = shape[4]};
+            const size_t dim = (size_t)c.heads * (size_t)c.head_dim, rows = (size_t)c.people * (size_t)c.tokens;
+            const size_t width = 4 + (size_t)classes, n = rows * (size_t)c.heads * width;
+            seed(900 + s);
+            float *qkv = random_floats(rows * 3 * dim, 2), *want = zeros(n), *got = zeros(n);
+            uint8_t *masks = malloc(rows);
+            for (size_t i = 0; i < rows; i++)
+                masks[i] = (uint8_t)(127.5f + 127.5f * uniform());
+            struct attention_stats stats = {.classes = classes, .masks = masks, .include_self = self, .out = want};
+            struct op op = {"stats", c.people, c.tokens, (int)dim, BUF_OPERAND, attention_run, NULL, NULL, &c};
+            struct under_test t;
+            c.qkv = qkv;
+            c.stats = &stats;
+            open_ref(&t);
+            free(op_result(&t, &op, BUF_OPERAND));
+            close_variant(&t);
+            for (size_t v = 0; v < VARIANTS; v++) {
+                if (!open_variant(&t, &variants[v], 2, c.people))
+                    continue;
+                if (!attention_refused(&t, &c)) {
+                    /* fp32: sums of up to 600 terms; bf16: the scores are those of rounded q and k */
+                    const double tolerance = t.low ? 2e-2 : 4e-6;
+                    stats.out = got;
+                    memset(got, 0, n * sizeof *got);
+                    float *with = op_result(&t, &op, BUF_OPERAND);
+                    c.stats = NULL;
+                    float *without = op_result(&t, &op, BUF_OPERAND);
+                    c.stats = &stats;
+                    cr_expect(!memcmp(with, without, rows * dim * sizeof *with), "%s: statistics change attention's result, shape %zu", t.name, s);
+                    for (size_t i = 0; i < n; i++) {
+                        const double scale = i % width == 2 ? 20 : i % width == 3 ? 6 : 1; /* distances; entropy */
+                        if (!(fabs((double)got[i] - want[i]) <= tolerance * scale)) {
+                            cr_expect_fail("%s, shape %zu: row %zu sum %zu is %.9g, ref has %.9g", t.name, s, i / width, i % width, got[i], want[i]);
+                            break;
+                        }
+                    }
+                    free(with);
+                    free(without);
+                }
+                close_variant(&t);
+            }
+            free(qkv), free(want), free(got), free(masks);
+        }
+}
+
+/* ---- embed ---- */
+
+struct embed_case {
+    struct embed_desc d;
+    int people;
+    bool mirrored;
+    const uint8_t *crops;
+};
+
+static void embed_run(struct under_test *t, struct buf *out, const void *context)
+{
+    const struct embed_case *c = context;
+    struct weight *w;
+    limber_error err;
+    cr_assert_eq(t->be->ops->embed_pack(t->be, &w, &c->d, &err), LIMBER_OK, "%s", err.text);
+    t->ex->ops->exec_close(t->ex); /* a session is opened after its weights */
+    cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, 2, c->people, &err), LIMBER_OK);
+    t->ex->ops->upload(t->ex, c->crops, c->people, (size_t)c->d.image_h * (size_t)c->d.image_w * 3);
+    t->ex->ops->embed(t->ex, (struct span){0, c->people, NULL}, out, w, c->mirrored);
+    t->be->ops->weight_free(t->be, w);
+}
+
+static void embed_plain(float *out, bool low, const void *context)
+{
+    const struct embed_case *c = context;
+    const struct embed_desc *d = &c->d;
+    for (int p = 0; p < c->people; p++)
+        for (int t = 0; t < d->grid_h * d->grid_w; t++)
+            for (int o = 0; o < d->dim; o++) {
+                const float *k = d->weight + (size_t)o * 3 * (size_t)(d->patch_h * d->patch_w);
+                float sum = 0;
+                for (int ch = 0; ch < 3; ch++)
+                    for (int ky = 0; ky < d->patch_h; ky++)
+                        for (int kx = 0; kx < d->patch_w; kx++, k++) {
+                            int y = t / d->grid_w * d->patch_h - d->pad + ky, x = t % d->grid_w * d->patch_w - d->pad + kx;
+                            if (y < 0 || y >= d->image_h || x < 0 || x >= d->image_w)
+                                continue;
+                            x = c->mirrored ? d->image_w - 1 - x : x;
+                            sum += rounded(*k, low) * rounded(d->lut[ch][c->crops[((size_t)(p * d->image_h + y) * (size_t)d->image_w + (size_t)x) * 3 + (size_t)ch]], low);
+                        }
+                *out++ = sum + d->bias[o] + d->pos[(size_t)t * (size_t)d->dim + (size_t)o];
+            }
+}
+
+Test(ops, embed)
+{
+    static const int shapes[][7] = {/* image h, w, patch h, w, pad, dim, people */
+                                    {64, 48, 16, 16, 2, 40, 1}, {33, 44, 8, 11, 0, 25, 2}, {256, 192, 16, 16, 2, 24, 1}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int mirrored = 0; mirrored < 2; mirrored++) {
+            const int *q = shapes[s];
+            struct embed_case c = {.d = {.image_h = q[0], .image_w = q[1], .patch_h = q[2], .patch_w = q[3], .pad = q[4], .dim = q[5]}, .people = q[6], .mirrored = mirrored};
+            struct embed_desc *d = &c.d;
+            d->grid_h = (d->image_h + 2 * d->pad - d->patch_h) / d->patch_h + 1;
+            d->grid_w = (d->image_w + 2 * d->pad - d->patch_w) / d->patch_w + 1;
+            const int tokens = d->grid_h * d->grid_w;
+            const size_t pixels = (size_t)c.people * (size_t)d->image_h * (size_t)d->image_w * 3;
+            seed(30 + s);
+            uint8_t *crops = malloc(pixels);
+            for (size_t i = 0; i < pixels; i++)
+                crops[i] = (uint8_t)(127.5f + 127.5f * uniform());
+            float *lut = random_floats(3 * 256, 2), *w = random_floats((size_t)d->dim * 3 * (size_t)(d->patch_h * d->patch_w), 0.1f);
+            float *b = random_floats((size_t)d->dim, 1), *pos = random_floats((size_t)tokens * (size_t)d->dim, 1);
+            d->lut = (const float(*)[256])lut, d->weight = w, d->bias = b, d->pos = pos;
+            c.crops = crops;
+            op_agrees(&(struct op){mirrored ? "embed mirrored" : "embed", c.people, tokens, d->dim, BUF_STREAM, embed_run, embed_plain, NULL, &c});
+            free(crops), free(lut), free(w), free(b), free(pos);
+        }
+}
+
+/* ---- heads ---- */
+
+struct head_case {
+    bool simple;
+    struct simple_head_desc s;
+    struct classic_head_desc c;
+    int people;
+    const float *x;
+};
+
+/* out belongs to a session that was opened before the head was packed: heads are run on a session of their own. */
+static void head_run(struct under_test *t, struct buf *out, const void *context)
+{
+    const struct head_case *c = context;
+    const int tokens = c->simple ? c->s.grid_h * c->s.grid_w : c->c.grid_h * c->c.grid_w, dim = c->simple ? c->s.dim : c->c.dim;
+    struct under_test own = {.be = t->be};
+    struct weight *w;
+    limber_error err;
+    limber_status st = c->simple ? t->be->ops->simple_head_pack(t->be, &w, &c->s, &err) : t->be->ops->classic_head_pack(t->be, &w, &c->c, &err);
+    cr_assert_eq(st, LIMBER_OK, "%s", err.text);
+    cr_assert_eq(t->be->ops->exec_open(t->be, &own.ex, 2, c->people, &err), LIMBER_OK);
+    struct buf *x = buf_of(&own, BUF_OPERAND, c->people, tokens, dim, c->x), *heat = buf_of(&own, BUF_HEATMAP, c->people, out->tokens, out->cols, NULL);
+    own.ex->ops->head(own.ex, (struct span){0, c->people, NULL}, heat, x, w);
+    cr_assert_eq(own.ex->ops->finish(own.ex, &err), LIMBER_OK, "%s", err.text);
+    float *v = zeros((size_t)c->people * (size_t)out->tokens * (size_t)out->cols);
+    own.ex->ops->buf_read(own.ex, heat, (struct span){0, c->people, NULL}, v);
+    t->ex->ops->buf_write(t->ex, out, (struct span){0, c->people, NULL}, v);
+    free(v);
+    own.ex->ops->buf_close(own.ex, x);
+    own.ex->ops->buf_close(own.ex, heat);
+    own.ex->ops->exec_close(own.ex);
+    t->be->ops->weight_free(t->be, w);
+}
+
+static void axis(int o, int n, int scale, int *i0, int *i1, float *f)
+{
+    float s = ((float)o + 0.5f) / (float)scale - 0.5f;
+    s = s < 0 ? 0 : s;
+    *i0 = (int)s;
+    *i1 = *i0 + 1 < n ? *i0 + 1 : n - 1;
+    *f = s - (float)*i0;
+}
+
+static void simple_plain(float *out, const float *x, const struct simple_head_desc *d, bool low)
+{
+    const int h = d->grid_h * d->scale, w = d->grid_w * d->scale;
+    float *up = zeros((size_t)(h * w) * (size_t)d->dim);
+    for (int y = 0; y < h; y++)
+        for (int xx = 0; xx < w; xx++) {
+            int y0, y1, x0, x1;
+            float fy, fx;
+            axis(y, d->grid_h, d->scale, &y0, &y1, &fy);
+            axis(xx, d->grid_w, d->scale, &x0, &x1, &fx);
+            for (int c = 0; c < d->dim; c++) {
+                const float a = fmaxf(x[(y0 * d->grid_w + x0) * d->dim + c], 0), b = fmaxf(x[(y0 * d->grid_w + x1) * d->dim + c], 0);
+                const float e = fmaxf(x[(y1 * d->grid_w + x0) * d->dim + c], 0), g = fmaxf(x[(y1 * d->grid_w + x1) * d->dim + c], 0);
+                up[(y * w + xx) * d->dim + c] = rounded((a * (1 - fx) + b * fx) * (1 - fy) + (e * (1 - fx) + g * fx) * fy, low);
+            }
+        }
+    for (int k = 0; k < d->keypoints; k++)
+        for (int y = 0; y < h; y++)
+            for (int xx = 0; xx < w; xx++) {
+                float sum = d->bias[k];
+                for (int t = 0; t < 9; t++) {
+                    const int yy = y + t / 3 - 1, xs = xx + t % 3 - 1;
+                    if (yy < 0 || yy >= h || xs < 0 || xs >= w)
+                        continue;
+                    for (int c = 0; c < d->dim; c++)
+                        sum += up[(yy * w + xs) * d->dim + c] * rounded(d->weight[(k * d->dim + c) * 9 + t], low);
+                }
+                *out++ = sum;
+            }
+    free(up);
+}
+
+static void deconv_plain(float *out, const float *in, int h, int w, int cin, int cout, const float *weight, const float *bias, bool low)
+{
+    for (int oy = 0; oy < 2 * h; oy++)
+        for (int ox = 0; ox < 2 * w; ox++)
+            for (int o = 0; o < cout; o++) {
+                float sum = bias[o];
+                for (int t = 0; t < 16; t++) {
+                    const int ny = oy + 1 - t / 4, nx = ox + 1 - t % 4;
+                    if (ny < 0 || nx < 0 || ny % 2 || nx % 2 || ny / 2 >= h || nx / 2 >= w)
+                        continue;
+                    for (int i = 0; i < cin; i++)
+                        sum += in[(ny / 2 * w + nx / 2) * cin + i] * rounded(weight[((size_t)i * (size_t)cout + (size_t)o) * 16 + (size_t)t], low);
+                }
+                out[(oy * 2 * w + ox) * cout + o] = rounded(fmaxf(sum, 0), low);
+            }
+}
+
+static void head_plain(float *out, bool low, const void *context)
+{
+    const struct head_case *h = context;
+    const int tokens = h->simple ? h->s.grid_h * h->s.grid_w : h->c.grid_h * h->c.grid_w, dim = h->simple ? h->s.dim : h->c.dim;
+    float *x = rounded_copy(h->x, (size_t)h->people * (size_t)tokens * (size_t)dim, low);
+    for (int p = 0; p < h->people; p++) {
+        if (h->simple) {
+            simple_plain(out + (size_t)p * (size_t)h->s.keypoints * (size_t)(tokens * h->s.scale * h->s.scale), x + (size_t)p * (size_t)tokens * (size_t)dim, &h->s, low);
+            continue;
+        }
+        const struct classic_head_desc *d = &h->c;
+        float *mid1 = zeros((size_t)(4 * tokens) * (size_t)d->mid), *mid2 = zeros((size_t)(16 * tokens) * (size_t)d->mid);
+        deconv_plain(mid1, x + (size_t)p * (size_t)tokens * (size_t)dim, d->grid_h, d->grid_w, dim, d->mid, d->deconv1, d->bias1, low);
+        deconv_plain(mid2, mid1, 2 * d->grid_h, 2 * d->grid_w, d->mid, d->mid, d->deconv2, d->bias2, low);
+        for (int k = 0; k < d->keypoints; k++)
+            for (int i = 0; i < 16 * tokens; i++) {
+                float sum = d->bias[k];
+                for (int m = 0; m < d->mid; m++)
+                    sum += mid2[(size_t)i * (size_t)d->mid + (size_t)m] * rounded(d->conv[k * d->mid + m], low);
+                out[((size_t)p * (size_t)d->keypoints + (size_t)k) * (size_t)(16 * tokens) + (size_t)i] = sum;
+            }
+        free(mid1);
+        free(mid2);
+    }
+    free(x);
+}
+
+Test(ops, heads)
+{
+    static const int shapes[][6] = {/* grid h, w, dim, keypoints, scale (0: classic), people */
+                                    {16, 12, 48, 5, 4, 1}, {3, 5, 25, 4, 2, 2}, {1, 1, 33, 3, 3, 1}, {12, 10, 32, 17, 4, 1},
+                                    {4, 3, 40, 5, 0, 2},   {16, 12, 24, 3, 0, 1}, {5, 7, 33, 4, 0, 1}, {1, 1, 16, 2, 0, 1}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int *q = shapes[s], tokens = q[0] * q[1], mid = 20, scale = q[4] ? q[4] : 4;
+        struct head_case c = {.simple = q[4] != 0, .people = q[5]};
+        char name[96];
+        seed(70 + s);
+        float *x = random_floats((size_t)c.people * (size_t)tokens * (size_t)q[2], 1), *bias = random_floats((size_t)q[3], 1);
+        float *w = random_floats((size_t)q[3] * (size_t)q[2] * 9, 0.2f), *d1 = random_floats((size_t)q[2] * (size_t)mid * 16, 0.2f);
+        float *d2 = random_floats((size_t)mid * (size_t)mid * 16, 0.2f), *b1 = random_floats((size_t)mid, 0.3f), *b2 = random_floats((size_t)mid, 0.3f);
+        float *conv = random_floats((size_t)q[3] * (size_t)mid, 0.3f);
+        c.s = (struct simple_head_desc){.grid_h = q[0], .grid_w = q[1], .dim = q[2], .keypoints = q[3], .scale = q[4], .weight = w, .bias = bias};
+        c.c = (struct classic_head_desc){q[0], q[1], q[2], mid, q[3], d1, b1, d2, b2, conv, bias};
+        c.x = x;
+        snprintf(name, sizeof name, "%s head, %d x %d patches of %d", c.simple ? "simple" : "classic", q[0], q[1], q[2]);
+        op_agrees(&(struct op){name, c.people, tokens * scale * scale, q[3], BUF_HEATMAP, head_run, head_plain, NULL, &c});
+        free(x), free(bias), free(w), free(d1), free(d2), free(b1), free(b2), free(conv);
+    }
+}
+
+/* ---- decode: the same function behind every backend on this machine, so the same bytes ---- */
+
+Test(ops, decode)
+{
+    enum { H = 16, W = 12, K = 4, PEOPLE = 3 };
+    static const int flip[K] = {0, 2, 1, 3};
+    limber_keypoint want[PEOPLE * K], got[PEOPLE * K];
+    seed(5);
+    float *maps = random_floats(PEOPLE * K * H * W, 0.5f), *mirrored = random_floats(PEOPLE * K * H * W, 0.5f);
+    for (int i = 0; i < PEOPLE * K; i++)
+        maps[i * H * W + 37 + i] = mirrored[i * H * W + 41 + 2 * i] = 2;
+    for (int two = 0; two < 2; two++)
+        for (int v = -1; v < (int)VARIANTS; v++) {
+            struct under_test t;
+            const struct decode_args a = {.map_h = H, .map_w = W, .flip_pairs = flip, .joints = v < 0 ? want : got};
+            if (v < 0)
+                open_ref(&t);
+            else if (!open_variant(&t, &variants[v], 2, PEOPLE))
+                continue;
+            struct buf *heat = buf_of(&t, BUF_HEATMAP, PEOPLE, H * W, K, maps), *other = buf_of(&t, BUF_HEATMAP, PEOPLE, H * W, K, mirrored);
+            memset(got, 0, sizeof got);
+            t.ex->ops->decode(t.ex, (struct span){0, PEOPLE, NULL}, heat, two ? other : NULL, &a);
+            cr_assert_eq(t.ex->ops->finish(t.ex, NULL), LIMBER_OK);
+            for (int i = 0; v >= 0 && i < PEOPLE * K; i++)
+                cr_expect(fabsf(got[i].x - want[i].x) < 1e-3f && fabsf(got[i].y - want[i].y) < 1e-3f && fabsf(got[i].score - want[i].score) < 1e-6f,
+                          "%s: joint %d is (%g, %g) %g, ref has (%g, %g) %g", t.name, i, got[i].x, got[i].y, got[i].score, want[i].x, want[i].y, want[i].score);
+            t.ex->ops->buf_close(t.ex, heat);
+            t.ex->ops->buf_close(t.ex, other);
+            close_variant(&t);
+        }
+    free(maps);
+    free(mirrored);
+}
+
+/* ---- the same bytes, however the work is cut ---- */
+
+struct chain {
+    struct buf *x, *y, *qkv, *mid, *heat;
+    struct weight *norm, *w_qkv, *fc1, *fc2, *head;
+    struct attention_args attention;
+};
+
+static void chain_forward(void *context, struct exec *ex, struct span span)
+{
+    const struct chain *c = context;
+    ex->ops->layernorm(ex, span, c->y, c->x, c->norm);
+    ex->ops->linear(ex, span, c->qkv, c->y, c->w_qkv, ACT_NONE, NULL);
+    ex->ops->attention(ex, span, c->y, c->qkv, &c->attention);
+    ex->ops->linear(ex, span, c->mid, c->y, c->fc1, ACT_GELU_ERF, NULL);
+    ex->ops->linear(ex, span, c->x, c->mid, c->fc2, ACT_NONE, c->x);
+    ex->ops->layernorm(ex, span, c->y, c->x, c->norm);
+    ex->ops->head(ex, span, c->heat, c->y, c->head);
+}
+
+Test(ops, same_bytes_for_any_threads_batch_and_span)
+{
+    enum { PEOPLE = 5, H = 7, W = 5, TOKENS = H * W, DIM = 48, MID = 200, K = 3, MAP = 16 * TOKENS };
+    static const struct {
+        int threads, people;
+        bool split;
+    } ways[] = {{1, 1, false}, {1, 5, false}, {2, 5, true}, {3, 5, true}, {4, 5, false}, {3, 2, true}, {1, 5, true}};
+    seed(1);
+    float *w1 = random_floats(DIM * 3 * DIM, 0.3f), *w2 = random_floats(MID * DIM, 0.3f), *w3 = random_floats(MID * DIM, 0.3f);
+    float *gain = random_floats(DIM, 1), *bias = random_floats(3 * DIM + MID, 1), *conv = random_floats(K * DIM * 9, 0.3f);
+    float *x = random_floats(PEOPLE * TOKENS * DIM, 1), *first = zeros(PEOPLE * K * MAP), *again = zeros(PEOPLE * K * MAP);
+    for (size_t v = 0; v < VARIANTS; v++) {
+        struct under_test t;
+        limber_error err;
+        if (!open_variant(&t, &variants[v], 1, 1))
+            continue;
+        struct chain c = {.attention = {.heads = 3, .head_dim = 16, .grid_h = H, .grid_w = W}};
+        t.be->ops->layernorm_pack(t.be, &c.norm, &(struct layernorm_desc){DIM, 1e-6f, gain, bias}, &err);
+        t.be->ops->linear_pack(t.be, &c.w_qkv, &(struct linear_desc){DIM, 3 * DIM, w1, bias}, &err);
+        t.be->ops->linear_pack(t.be, &c.fc1, &(struct linear_desc){DIM, MID, w2, bias}, &err);
+        t.be->ops->linear_pack(t.be, &c.fc2, &(struct linear_desc){MID, DIM, w3, bias}, &err);
+        t.be->ops->simple_head_pack(t.be, &c.head, &(struct simple_head_desc){H, W, DIM, K, 4, conv, bias}, &err);
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+            struct under_test s = {.be = t.be};
+            const int people = ways[i].people;
+            float *out = i ? again : first;
+            cr_assert_eq(t.be->ops->exec_open(t.be, &s.ex, ways[i].threads, people, &err), LIMBER_OK);
+            c.x = buf_of(&s, BUF_STREAM, people, TOKENS, DIM, NULL);
+            c.y = buf_of(&s, BUF_OPERAND, people, TOKENS, DIM, NULL);
+            c.qkv = buf_of(&s, BUF_QKV, people, TOKENS, 3 * DIM, NULL);
+            c.mid = buf_of(&s, BUF_OPERAND, people, TOKENS, MID, NULL);
+            c.heat = buf_of(&s, BUF_HEATMAP, people, MAP, K, NULL);
+            for (int p = 0; p + people <= PEOPLE; p += people) {
+                s.ex->ops->buf_write(s.ex, c.x, (struct span){0, people, NULL}, x + p * TOKENS * DIM);
+                if (ways[i].split)
+                    s.ex->ops->split(s.ex, people, chain_forward, &c);
+                else
+                    chain_forward(&c, s.ex, (struct span){0, people, NULL});
+                cr_assert_eq(s.ex->ops->finish(s.ex, &err), LIMBER_OK);
+                s.ex->ops->buf_read(s.ex, c.heat, (struct span){0, people, NULL}, out + p * K * MAP);
+            }
+            cr_expect(!i || !memcmp(first, again, (size_t)(PEOPLE / people * people) * K * MAP * sizeof *first),
+                      "%s: %d threads, %d people, split %d: not the bytes of one person on one thread", t.name, ways[i].threads, people, ways[i].split);
+            struct buf *bufs[] = {c.x, c.y, c.qkv, c.mid, c.heat};
+            for (size_t b = 0; b < sizeof bufs / sizeof *bufs; b++)
+                s.ex->ops->buf_close(s.ex, bufs[b]);
+            s.ex->ops->exec_close(s.ex);
+        }
+        close_variant(&t);
+    }
+    free(w1), free(w2), free(w3), free(gain), free(bias), free(conv), free(x), free(first), free(again);
+}
+
+/* ---- what is refused ---- */
+
+Test(ops, refuses_what_the_cpu_lacks)
+{
+    struct backend *be;
+    limber_error err = {0};
+    setenv("LIMBER_CPU", "pentium", 1);
+    cr_expect_eq(backend_open(&be, "cpu", "fp32", &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "pentium"), "%s", err.text);
+    setenv("LIMBER_CPU", "scalar", 1);
+    cr_expect_eq(backend_open(&be, "cpu", "bf16", &err), LIMBER_E_UNSUPPORTED);
+    cr_expect_eq(backend_open(&be, "cpu", "auto", &err), LIMBER_OK);
+    cr_expect_eq(be->precision, PRECISION_FP32);
+    backend_close(&be);
+    unsetenv("LIMBER_CPU");
+    cr_expect_eq(backend_open(&be, "cpu", "fp16", &err), LIMBER_E_UNSUPPORTED);
+}
