@@ -104,7 +104,8 @@ static limber_box *boxes_of(const struct golden *g, const char *prefix, int *cou
 static limber_image picture_of(const struct golden *g, const char *name)
 {
     const struct tensor *t = golden_need(g, "%s.image", name);
-    return (limber_image){.rgb = t->data, .width = (int)t->shape[1], .height = (int)t->shape[0], .stride = 3 * (size_t)t->shape[1]};
+    return (limber_image){
+        .rgb = t->data, .width = (int)t->shape[1], .height = (int)t->shape[0], .stride = 3 * (size_t)t->shape[1]};
 }
 
 /* ---- comparing ---- */
@@ -186,8 +187,9 @@ struct figures {
 #define SOFT 4e-3f
 
 /* Joints in pixels of the picture against the frozen ones; only those above min_score count. */
-static void compare_people(struct figures *f, const char *what, const limber_keypoint *got, const float *want_xy, const float *want_score,
-                           const float *moves, size_t n, double joint_tolerance, double score_tolerance, float min_score)
+static void compare_people(struct figures *f, const char *what, const limber_keypoint *got, const float *want_xy,
+                           const float *want_score, const float *moves, size_t n, double joint_tolerance, double score_tolerance,
+                           float min_score)
 {
     for (size_t i = 0; i < n; i++) {
         bool soft = moves && (moves[i] > SOFT || want_score[i] <= 0);
@@ -201,8 +203,8 @@ static void compare_people(struct figures *f, const char *what, const limber_key
         if (!(s <= f->score))
             f->score = isnan(s) ? INFINITY : s;
         cr_expect(d <= joint_tolerance && s <= score_tolerance,
-                  "%s %s%s: joint %zu is (%.4f, %.4f) %.5f, transformers has (%.4f, %.4f) %.5f", f->watch.where, f->watch.golden->dir,
-                  what, i, (double)got[i].x, (double)got[i].y, (double)got[i].score, (double)want_xy[2 * i],
+                  "%s %s%s: joint %zu is (%.4f, %.4f) %.5f, transformers has (%.4f, %.4f) %.5f", f->watch.where,
+                  f->watch.golden->dir, what, i, (double)got[i].x, (double)got[i].y, (double)got[i].score, (double)want_xy[2 * i],
                   (double)want_xy[2 * i + 1], (double)want_score[i]);
     }
 }
@@ -241,7 +243,8 @@ static struct figures check_network(const struct golden *g, const struct golden 
                                   .tolerance = exact(way) ? STATE_TOLERANCE : INFINITY,
                                   .heat_tolerance = exact(way) ? HEATMAP_TOLERANCE : INFINITY,
                                   .where = where}};
-    double joint_tolerance = exact(way) ? JOINT_TOLERANCE : 10 * JOINT_TOLERANCE, score_tolerance = exact(way) ? HEATMAP_TOLERANCE : 0.1;
+    double joint_tolerance = exact(way) ? JOINT_TOLERANCE : 10 * JOINT_TOLERANCE,
+           score_tolerance = exact(way) ? HEATMAP_TOLERANCE : 0.1;
     float min_score = exact(way) ? -INFINITY : 0.3f;
     const struct tensor *crops = golden_need(g, "%s", "crops");
     int n = (int)crops->shape[0], boxes_n;
@@ -265,7 +268,8 @@ static struct figures check_network(const struct golden *g, const struct golden 
         struct crop_region r = crop_region_of_box(boxes[i / (size_t)c->keypoints], c->image_h, c->image_w, c->normalize_factor);
         joints[i] = crop_to_image(joints[i], c->map_h, c->map_w, r);
     }
-    compare_people(&f, ", from its crop", joints, want_xy, want_score, moves, joints_n, joint_tolerance, score_tolerance, min_score);
+    compare_people(&f, ", from its crop", joints, want_xy, want_score, moves, joints_n, joint_tolerance, score_tolerance,
+                   min_score);
 
     limber_session *s = NULL;
     limber_people people = {0};
@@ -275,8 +279,8 @@ static struct figures check_network(const struct golden *g, const struct golden 
     cr_assert(people.count == n && people.keypoint_count == c->keypoints);
     for (int p = 0; p < n; p++) {
         size_t from = (size_t)p * (size_t)c->keypoints;
-        compare_people(&f, ", from the picture", people.person[p].keypoints, want_xy + 2 * from, want_score + from, moves ? moves + from : NULL,
-                       (size_t)c->keypoints, joint_tolerance, score_tolerance, min_score);
+        compare_people(&f, ", from the picture", people.person[p].keypoints, want_xy + 2 * from, want_score + from,
+                       moves ? moves + from : NULL, (size_t)c->keypoints, joint_tolerance, score_tolerance, min_score);
     }
     limber_people_free(&people);
     limber_session_close(&s);
@@ -316,7 +320,8 @@ static void check_flip(const struct golden *g, const struct golden *pictures, co
         partner[pair[1]] = pair[0];
     }
     for (int k = 0; k < c->keypoints; k++)
-        cr_expect_eq(c->flip_pairs[k], partner[k], "%s: %s is mirrored to %d, expected %d", g->dir, c->labels[k], c->flip_pairs[k], partner[k]);
+        cr_expect_eq(c->flip_pairs[k], partner[k], "%s: %s is mirrored to %d, expected %d", g->dir, c->labels[k],
+                     c->flip_pairs[k], partner[k]);
     free(partner);
 
     /* heatmaps */
@@ -383,9 +388,11 @@ static void check_case(const char *name, const struct way *way, bool print)
             continue;
         struct figures f = check_network(&g, &pictures, way, e, plain ? "" : tag);
         if (print)
-            printf("%s, %s %s: off by at most %.1e in the embeddings, %.1e in a block, %.1e after the last layernorm, %.1e in a heatmap; "
-                   "joints by %.1e px (%d soft ones left out), scores by %.1e\n", g.dir, way->precision, tag,
-                   f.watch.embed.difference, f.watch.blocks.difference, f.watch.norm.difference, f.watch.heat.difference, f.joint, f.soft / 2, f.score);
+            printf("%s, %s %s: off by at most %.1e in the embeddings, %.1e in a block, %.1e after the last layernorm, %.1e in a "
+                   "heatmap; "
+                   "joints by %.1e px (%d soft ones left out), scores by %.1e\n",
+                   g.dir, way->precision, plain ? "" : tag, f.watch.embed.difference, f.watch.blocks.difference,
+                   f.watch.norm.difference, f.watch.heat.difference, f.joint, f.soft / 2, f.score);
         found++;
     }
     cr_assert(found, "%s holds no heatmaps", g.dir);
@@ -413,12 +420,30 @@ static void all_cases(const char *backend, const char *precision)
     for (int i = 0; i < CASES; i++)
         check_case(cases[i], &way, false);
 }
-Test(golden, network_ref_fp32) { all_cases("ref", "fp32"); }
-Test(golden, network_cpu_fp32) { all_cases("cpu", "fp32"); }
-Test(golden, network_cpu_bf16) { all_cases("cpu", "bf16"); }
-Test(golden, network_cuda_fp32) { all_cases("cuda", "fp32"); }
-Test(golden, network_cuda_fp16) { all_cases("cuda", "fp16"); }
-Test(golden, network_cuda_bf16) { all_cases("cuda", "bf16"); }
+Test(golden, network_ref_fp32)
+{
+    all_cases("ref", "fp32");
+}
+Test(golden, network_cpu_fp32)
+{
+    all_cases("cpu", "fp32");
+}
+Test(golden, network_cpu_bf16)
+{
+    all_cases("cpu", "bf16");
+}
+Test(golden, network_cuda_fp32)
+{
+    all_cases("cuda", "fp32");
+}
+Test(golden, network_cuda_fp16)
+{
+    all_cases("cuda", "fp16");
+}
+Test(golden, network_cuda_bf16)
+{
+    all_cases("cuda", "bf16");
+}
 
 static void all_flips(const char *backend)
 {
@@ -433,9 +458,18 @@ static void all_flips(const char *backend)
         golden_close(&pictures);
     }
 }
-Test(golden, flip_ref) { all_flips("ref"); }
-Test(golden, flip_cpu) { all_flips("cpu"); }
-Test(golden, flip_cuda) { all_flips("cuda"); }
+Test(golden, flip_ref)
+{
+    all_flips("ref");
+}
+Test(golden, flip_cpu)
+{
+    all_flips("cpu");
+}
+Test(golden, flip_cuda)
+{
+    all_flips("cuda");
+}
 
 static void check_crops(const struct golden *g, const char *picture, const char *set)
 {
@@ -457,8 +491,9 @@ static void check_crops(const struct golden *g, const char *picture, const char 
         for (size_t j = size; j-- > 0;)
             if (got[j] != want[j])
                 wrong++, first = j;
-        cr_expect_eq(wrong, 0, "%s box %d [%g %g %g %g]: %zu of %zu bytes differ, the first at row %zu column %zu: %d, transformers has %d", set,
-                     i, (double)boxes[i].x, (double)boxes[i].y, (double)boxes[i].width, (double)boxes[i].height, wrong, size,
+        cr_expect_eq(wrong, 0,
+                     "%s box %d [%g %g %g %g]: %zu of %zu bytes differ, the first at row %zu column %zu: %d, transformers has %d",
+                     set, i, (double)boxes[i].x, (double)boxes[i].y, (double)boxes[i].width, (double)boxes[i].height, wrong, size,
                      first / 3 / (size_t)w, first / 3 % (size_t)w, got[first], want[first]);
     }
     free(got);
@@ -483,7 +518,8 @@ Test(golden, joints_of_made_maps)
     golden_open(&g, LIMBER_TEST_DIR "/golden/processor");
     const struct tensor *t = golden_need(&g, "%s", "joints.heatmaps");
     int keypoints = (int)t->shape[1], h = (int)t->shape[2], w = (int)t->shape[3];
-    float *maps = floats(t), *xy = floats(golden_need(&g, "%s", "joints.keypoints")), *score = floats(golden_need(&g, "%s", "joints.scores"));
+    float *maps = floats(t), *xy = floats(golden_need(&g, "%s", "joints.keypoints")),
+          *score = floats(golden_need(&g, "%s", "joints.scores"));
     float *scratch = malloc(sizeof *scratch * 2 * (size_t)(h + 2) * (size_t)(w + 2));
     limber_box *boxes = boxes_of(&g, "joints.", &people);
     cr_assert_eq(people, t->shape[0]);
@@ -491,9 +527,9 @@ Test(golden, joints_of_made_maps)
         struct crop_region r = crop_region_of_box(boxes[i / keypoints], 64, 48, 200);
         limber_keypoint j = crop_to_image(joint_decode(maps + (size_t)i * (size_t)(h * w), h, w, scratch), h, w, r);
         double off = hypot((double)j.x - (double)xy[2 * i], (double)j.y - (double)xy[2 * i + 1]);
-        cr_expect(off <= JOINT_TOLERANCE && j.score == score[i], "map %d of person %d: (%.5f, %.5f) %.6f, transformers has (%.5f, %.5f) %.6f",
-                  i % keypoints, i / keypoints, (double)j.x, (double)j.y, (double)j.score, (double)xy[2 * i], (double)xy[2 * i + 1],
-                  (double)score[i]);
+        cr_expect(off <= JOINT_TOLERANCE && j.score == score[i],
+                  "map %d of person %d: (%.5f, %.5f) %.6f, transformers has (%.5f, %.5f) %.6f", i % keypoints, i / keypoints,
+                  (double)j.x, (double)j.y, (double)j.score, (double)xy[2 * i], (double)xy[2 * i + 1], (double)score[i]);
     }
     free(maps), free(xy), free(score), free(scratch), free(boxes);
     golden_close(&g);
@@ -510,8 +546,8 @@ Test(golden, joints_of_negative_maps)
     float *scratch = malloc(sizeof *scratch * 2 * (size_t)(h + 2) * (size_t)(w + 2));
     for (int i = 0; i < t->shape[0] * t->shape[1]; i++) {
         limber_keypoint j = joint_decode(maps + (size_t)i * (size_t)(h * w), h, w, scratch);
-        cr_expect(j.x == -1 && j.y == -1 && j.score == score[i], "map %d: (%g, %g) %g, expected (-1, -1) %g", i, (double)j.x, (double)j.y,
-                  (double)j.score, (double)score[i]);
+        cr_expect(j.x == -1 && j.y == -1 && j.score == score[i], "map %d: (%g, %g) %g, expected (-1, -1) %g", i, (double)j.x,
+                  (double)j.y, (double)j.score, (double)score[i]);
     }
     free(maps), free(score), free(scratch);
     golden_close(&g);
@@ -520,7 +556,8 @@ Test(golden, joints_of_negative_maps)
 /* The hub's spelling of COCO's joints becomes COCO's own; any other label stays as the model has it. */
 Test(golden, labels)
 {
-    static const char *const want[][5] = {{"nose", "left_eye", "right_eye", "left_ear", "right_ear"}, {"snout", "left_fin", "right_fin", "tail_base", "tail_tip"}};
+    static const char *const want[][5] = {{"nose", "left_eye", "right_eye", "left_ear", "right_ear"},
+                                          {"snout", "left_fin", "right_fin", "tail_base", "tail_tip"}};
     static const char *const names[] = {"simple-hd32", "sharded-hd80"};
     for (int i = 0; i < 2; i++) {
         char dir[1024];
@@ -541,8 +578,9 @@ Test(golden, an_expert_that_is_not_there)
     limber_model *m = NULL;
     limber_error err = {0};
     o.expert = 6;
-    cr_expect(limber_model_open(&m, LIMBER_TEST_DIR "/golden/plus-hd64-f16", &o, &err) != LIMBER_OK && !m && strstr(err.text, "6"), "%s",
-              err.text);
+    cr_expect(limber_model_open(&m, LIMBER_TEST_DIR "/golden/plus-hd64-f16", &o, &err) != LIMBER_OK && !m &&
+                  strstr(err.text, "6"),
+              "%s", err.text);
 }
 
 Test(golden, from_the_environment)
@@ -550,7 +588,8 @@ Test(golden, from_the_environment)
     const char *list = getenv("LIMBER_GOLDEN"), *precision = getenv("LIMBER_GOLDEN_PRECISION");
     if (!list)
         cr_skip_test("LIMBER_GOLDEN is not set");
-    const struct way way = {getenv("LIMBER_GOLDEN_BACKEND") ? getenv("LIMBER_GOLDEN_BACKEND") : "cpu", precision ? precision : "fp32"};
+    const struct way way = {getenv("LIMBER_GOLDEN_BACKEND") ? getenv("LIMBER_GOLDEN_BACKEND") : "cpu",
+                            precision ? precision : "fp32"};
     char *copy = strdup(list), *state = NULL;
     for (char *dir = strtok_r(copy, ":", &state); dir; dir = strtok_r(NULL, ":", &state))
         check_case(dir, &way, true);

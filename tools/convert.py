@@ -18,28 +18,72 @@ transformers', so that the output equals the hub's; --eps 1e-6 for the original'
 A .pth is a pickle, and a pickle can run code. It is opened with torch's weights_only loader, which does not; a file that this
 loader refuses is refused here too unless --trust-pickle is given.
 """
+
 import argparse, json, os, re, sys
 
 import torch
 from safetensors.torch import save_file
 
-HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}                      # of the published widths
+HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}  # of the published widths
 DATASETS = ["COCO", "AI Challenger", "MPII", "AP-10K", "APT-36K", "COCO-WholeBody"]
 COCO = "Nose L_Eye R_Eye L_Ear R_Ear L_Shoulder R_Shoulder L_Elbow R_Elbow L_Wrist R_Wrist L_Hip R_Hip L_Knee R_Knee L_Ankle R_Ankle".split()
-AIC = ("right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee right_ankle left_hip left_knee "
-       "left_ankle head_top neck").split()
-MPII = ("right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top right_wrist right_elbow "
-        "right_shoulder left_shoulder left_elbow left_wrist").split()
-ANIMAL = ("left_eye right_eye nose neck root_of_tail left_shoulder left_elbow left_front_paw right_shoulder right_elbow right_front_paw "
-          "left_hip left_knee left_back_paw right_hip right_knee right_back_paw").split()
+AIC = (
+    "right_shoulder right_elbow right_wrist left_shoulder left_elbow left_wrist right_hip right_knee right_ankle left_hip left_knee "
+    "left_ankle head_top neck"
+).split()
+MPII = (
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle pelvis thorax upper_neck head_top right_wrist right_elbow "
+    "right_shoulder left_shoulder left_elbow left_wrist"
+).split()
+ANIMAL = (
+    "left_eye right_eye nose neck root_of_tail left_shoulder left_elbow left_front_paw right_shoulder right_elbow right_front_paw "
+    "left_hip left_knee left_back_paw right_hip right_knee right_back_paw"
+).split()
 LABELS = [COCO, AIC, MPII, ANIMAL, ANIMAL, []]
-COCO_EDGES = [[15, 13], [13, 11], [16, 14], [14, 12], [11, 12], [5, 11], [6, 12], [5, 6], [5, 7], [6, 8], [7, 9], [8, 10], [1, 2], [0, 1],
-              [0, 2], [1, 3], [2, 4], [3, 5], [4, 6]]
+COCO_EDGES = [
+    [15, 13],
+    [13, 11],
+    [16, 14],
+    [14, 12],
+    [11, 12],
+    [5, 11],
+    [6, 12],
+    [5, 6],
+    [5, 7],
+    [6, 8],
+    [7, 9],
+    [8, 10],
+    [1, 2],
+    [0, 1],
+    [0, 2],
+    [1, 3],
+    [2, 4],
+    [3, 5],
+    [4, 6],
+]
 
 # original name -> ours, {n} a block, {e} an expert; qkv is cut in three, cls_token has no use.
-BLOCK_0X = {"norm1": "layernorm_before", "norm2": "layernorm_after", "attn.proj": "attention.output.dense", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
-BLOCK_1X = {"ln1": "layernorm_before", "ln2": "layernorm_after", "attn.proj": "attention.output.dense", "ffn.layers.0.0": "mlp.fc1", "ffn.layers.1": "mlp.fc2"}
-HEAD = {"deconv_layers.0": "deconv1", "deconv_layers.1": "batchnorm1", "deconv_layers.3": "deconv2", "deconv_layers.4": "batchnorm2", "final_layer": "conv"}
+BLOCK_0X = {
+    "norm1": "layernorm_before",
+    "norm2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+BLOCK_1X = {
+    "ln1": "layernorm_before",
+    "ln2": "layernorm_after",
+    "attn.proj": "attention.output.dense",
+    "ffn.layers.0.0": "mlp.fc1",
+    "ffn.layers.1": "mlp.fc2",
+}
+HEAD = {
+    "deconv_layers.0": "deconv1",
+    "deconv_layers.1": "batchnorm1",
+    "deconv_layers.3": "deconv2",
+    "deconv_layers.4": "batchnorm2",
+    "final_layer": "conv",
+}
 
 
 def fail(text):
@@ -52,7 +96,10 @@ def load(path, trust):
     except FileNotFoundError:
         fail(f"{path}: no such file")
     except Exception as e:
-        fail(f"{path}: {str(e).splitlines()[0]}" + ("" if trust else " (--trust-pickle opens files that hold more than tensors: it can run their code)"))
+        fail(
+            f"{path}: {str(e).splitlines()[0]}"
+            + ("" if trust else " (--trust-pickle opens files that hold more than tensors: it can run their code)")
+        )
     d = d.get("state_dict", d) if isinstance(d, dict) else {}
     tensors = {k: v for k, v in d.items() if isinstance(v, torch.Tensor)}
     if not tensors:
@@ -63,7 +110,7 @@ def load(path, trust):
 def rename(source, dataset):
     """-> our tensors, names left out."""
     out, left = {}, []
-    one = any(k.startswith("backbone.layers.") for k in source)                      # mmpose 1.x
+    one = any(k.startswith("backbone.layers.") for k in source)  # mmpose 1.x
     layers, block, final = ("layers", BLOCK_1X, "ln1") if one else ("blocks", BLOCK_0X, "last_norm")
     patch = "projection" if one else "proj"
     main = "head" if one else "keypoint_head"
@@ -88,7 +135,7 @@ def rename(source, dataset):
             out[f"backbone.embeddings.patch_embeddings.projection.{last}"] = t
         elif part == f"backbone.{final}":
             out[f"backbone.layernorm.{last}"] = t
-        elif part.startswith(head + ".") and part[len(head) + 1:] in HEAD:
+        elif part.startswith(head + ".") and part[len(head) + 1 :] in HEAD:
             out[f"head.{HEAD[part[len(head) + 1:]]}.{last}"] = t
         else:
             left.append(name)
@@ -108,7 +155,12 @@ def fold(t, expert):
 def describe(t, a):
     def need(name):
         return t[name] if name in t else fail(f"no tensor became {name}: not a ViTPose checkpoint?")
-    patch, pos, fc1 = need("backbone.embeddings.patch_embeddings.projection.weight"), need("backbone.embeddings.position_embeddings"), need("backbone.encoder.layer.0.mlp.fc1.weight")
+
+    patch, pos, fc1 = (
+        need("backbone.embeddings.patch_embeddings.projection.weight"),
+        need("backbone.embeddings.position_embeddings"),
+        need("backbone.encoder.layer.0.mlp.fc1.weight"),
+    )
     dim, _, ph, pw = patch.shape
     layers = 1 + max(int(m[1]) for k in t if (m := re.match(r"backbone\.encoder\.layer\.(\d+)\.", k)))
     experts = 1 + max([int(m[1]) for k in t if (m := re.search(r"\.experts\.(\d+)\.", k))], default=0)
@@ -120,26 +172,56 @@ def describe(t, a):
     if a.labels:
         labels = a.labels.split(",")
     else:
-        labels = LABELS[a.dataset or 0] if len(LABELS[a.dataset or 0]) == k else COCO if k == 17 and not a.dataset else [f"keypoint_{i}" for i in range(k)]
+        labels = (
+            LABELS[a.dataset or 0]
+            if len(LABELS[a.dataset or 0]) == k
+            else COCO if k == 17 and not a.dataset else [f"keypoint_{i}" for i in range(k)]
+        )
     if len(labels) != k:
         fail(f"--labels has {len(labels)} names, the head {k} keypoints")
-    backbone = {"model_type": "vitpose_backbone", "image_size": [height, width], "patch_size": [ph, pw], "hidden_size": dim, "num_hidden_layers": layers,
-                "num_attention_heads": heads, "mlp_ratio": fc1.shape[0] // dim, "num_experts": experts,
-                "part_features": t["backbone.encoder.layer.0.mlp.experts.0.weight"].shape[0] if experts > 1 else 0, "layer_norm_eps": a.eps,
-                "qkv_bias": "backbone.encoder.layer.0.attention.attention.query.bias" in t, "out_indices": [layers], "out_features": [f"stage{layers}"]}
-    return {"architectures": ["VitPoseForPoseEstimation"], "model_type": "vitpose", "torch_dtype": "float32", "scale_factor": 4,
-            "use_simple_decoder": "head.deconv1.weight" not in t, **({"edges": COCO_EDGES} if labels == COCO else {}),
-            "id2label": {str(i): l for i, l in enumerate(labels)}, "label2id": {l: i for i, l in enumerate(labels)}, "backbone_config": backbone}
+    backbone = {
+        "model_type": "vitpose_backbone",
+        "image_size": [height, width],
+        "patch_size": [ph, pw],
+        "hidden_size": dim,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "mlp_ratio": fc1.shape[0] // dim,
+        "num_experts": experts,
+        "part_features": t["backbone.encoder.layer.0.mlp.experts.0.weight"].shape[0] if experts > 1 else 0,
+        "layer_norm_eps": a.eps,
+        "qkv_bias": "backbone.encoder.layer.0.attention.attention.query.bias" in t,
+        "out_indices": [layers],
+        "out_features": [f"stage{layers}"],
+    }
+    return {
+        "architectures": ["VitPoseForPoseEstimation"],
+        "model_type": "vitpose",
+        "torch_dtype": "float32",
+        "scale_factor": 4,
+        "use_simple_decoder": "head.deconv1.weight" not in t,
+        **({"edges": COCO_EDGES} if labels == COCO else {}),
+        "id2label": {str(i): l for i, l in enumerate(labels)},
+        "label2id": {l: i for i, l in enumerate(labels)},
+        "backbone_config": backbone,
+    }
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("pth"), p.add_argument("out", help="directory to create")
-    p.add_argument("--dataset", type=int, choices=range(6), help="ViTPose+: fold this expert and take its head: " + ", ".join(f"{i} {d}" for i, d in enumerate(DATASETS)))
+    p.add_argument(
+        "--dataset",
+        type=int,
+        choices=range(6),
+        help="ViTPose+: fold this expert and take its head: " + ", ".join(f"{i} {d}" for i, d in enumerate(DATASETS)),
+    )
     p.add_argument("--heads", type=int, help="attention heads, where the width is not a published one")
     p.add_argument("--size", default="256x192", help="crop, height x width (default 256x192)")
     p.add_argument("--labels", help="keypoint names, separated by commas")
-    p.add_argument("--eps", type=float, default=1e-12, help="of the LayerNorms (default 1e-12, as transformers; the original has 1e-6)")
+    p.add_argument(
+        "--eps", type=float, default=1e-12, help="of the LayerNorms (default 1e-12, as transformers; the original has 1e-6)"
+    )
     p.add_argument("--trust-pickle", action="store_true")
     a = p.parse_args()
     t, left = rename(load(a.pth, a.trust_pickle), a.dataset)
@@ -151,14 +233,25 @@ def main():
     os.makedirs(a.out, exist_ok=True)
     save_file(t, os.path.join(a.out, "model.safetensors"), metadata={"format": "pt"})
     size = config["backbone_config"]["image_size"]
-    processor = {"image_processor_type": "VitPoseImageProcessor", "size": {"height": size[0], "width": size[1]}, "do_affine_transform": True, "normalize_factor": 200.0,
-                 "do_rescale": True, "rescale_factor": 1 / 255, "do_normalize": True, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    processor = {
+        "image_processor_type": "VitPoseImageProcessor",
+        "size": {"height": size[0], "width": size[1]},
+        "do_affine_transform": True,
+        "normalize_factor": 200.0,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_std": [0.229, 0.224, 0.225],
+    }
     for name, content in (("config.json", config), ("preprocessor_config.json", processor)):
         with open(os.path.join(a.out, name), "w") as f:
             f.write(json.dumps(content, indent=2) + "\n")
     b = config["backbone_config"]
-    print(f"{a.out}: {len(t)} tensors, {sum(v.numel() for v in t.values() if v.dtype != torch.int64):,} numbers; {b['num_hidden_layers']} blocks of {b['hidden_size']}, "
-          f"{b['num_attention_heads']} heads, {b['num_experts']} expert(s), {'simple' if config['use_simple_decoder'] else 'classic'} head, {len(config['id2label'])} keypoints")
+    print(
+        f"{a.out}: {len(t)} tensors, {sum(v.numel() for v in t.values() if v.dtype != torch.int64):,} numbers; {b['num_hidden_layers']} blocks of {b['hidden_size']}, "
+        f"{b['num_attention_heads']} heads, {b['num_experts']} expert(s), {'simple' if config['use_simple_decoder'] else 'classic'} head, {len(config['id2label'])} keypoints"
+    )
     if left:
         heads = sorted({re.sub(r"(deconv_layers|final_layer)\..*", "*", name) for name in left})
         print(f"left out: {', '.join(heads)}")

@@ -9,12 +9,13 @@ default model: transformers' heatmaps, states and joints are written beside the 
 are compared with transformers'. `convert` writes the same weights as the original code's .pth (both of mmpose's namings),
 converts them back with convert.py and asks for equal bits, and for equal heatmaps where an expert was folded in.
 """
+
 import argparse, json, os, subprocess, sys
 
 import numpy as np
 import torch, transformers
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import VitPoseForPoseEstimation
 
 import convert, make_golden as mg
@@ -24,7 +25,9 @@ FULL = dict(size=(256, 192), mlp_ratio=4, labels=mg.COCO, pairs=mg.COCO_PAIRS, b
 CASES = {
     "vitpose-b-simple": dict(FULL, seed=101, dim=768, heads=12, layers=12, simple=True),
     "vitpose-b-classic": dict(FULL, seed=102, dim=768, heads=12, layers=12, simple=False),
-    "vitpose-plus-s": dict(FULL, seed=103, dim=384, heads=12, layers=12, simple=False, experts=6, part_features=96, used_experts=(0, 5)),
+    "vitpose-plus-s": dict(
+        FULL, seed=103, dim=384, heads=12, layers=12, simple=False, experts=6, part_features=96, used_experts=(0, 5)
+    ),
 }
 
 
@@ -38,7 +41,9 @@ def default_model(work, data):
             os.remove(link)
         os.symlink(os.path.abspath(os.path.join(data, name)), link)
     size = json.load(open(os.path.join(path, "config.json")))["backbone_config"].get("image_size", [256, 192])
-    g = mg.answers(path, mg.PICTURES["yard"], YARD, tuple(size), mg.COCO_PAIRS, (0,), np.random.default_rng(1), strict=False)
+    g = mg.answers(
+        path, mg.PICTURES["yard"], YARD, tuple(size), mg.COCO_PAIRS, (0,), np.random.default_rng(1), strict=False
+    )
     mg.save_file(g, os.path.join(path, "golden.safetensors"))
     return path
 
@@ -50,8 +55,12 @@ def command(limber, path, picture):
     boxes = os.path.join(os.path.dirname(path), "boxes.jsonl")
     with open(boxes, "w") as f:
         f.write(json.dumps({"image": os.path.basename(picture), "boxes": g["boxes"].tolist()}) + "\n")
-    run = subprocess.run([limber, "run", picture, "--model", path, "--boxes", boxes, "--precision", "fp32", "--backend", "cpu"],
-                         capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [limber, "run", picture, "--model", path, "--boxes", boxes, "--precision", "fp32", "--backend", "cpu"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     people = json.loads(run.stdout)["people"]
     assert len(people) == len(g["boxes"]), run.stdout
     got = np.array([list(p["keypoints"].values()) for p in people])
@@ -60,20 +69,32 @@ def command(limber, path, picture):
         firm = ((g[tag + "moves"] < mg.SOFT) & (g[tag + "scores"] > 0)).numpy()
     joint = np.hypot(*np.moveaxis(got[..., :2] - g[tag + "keypoints"].numpy(), -1, 0))[firm].max()
     score = np.abs(got[..., 2] - g[tag + "scores"].numpy()).max()
-    print(f"{os.path.basename(path)}, limber run: {firm.sum()} joints within {joint:.4f} px, scores within {score:.1e} as printed", flush=True)
+    print(
+        f"{os.path.basename(path)}, limber run: {firm.sum()} joints within {joint:.4f} px, scores within {score:.1e} as printed",
+        flush=True,
+    )
 
 
 def original(t, naming, extra_heads):
     """HF names -> the original's: the inverse of convert.py, written apart from it."""
     out = {}
     blocks = {"0.x": "blocks", "1.x": "layers"}[naming]
-    short = {"0.x": {"layernorm_before": "norm1", "layernorm_after": "norm2", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"},
-             "1.x": {"layernorm_before": "ln1", "layernorm_after": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1"}}[naming]
+    short = {
+        "0.x": {"layernorm_before": "norm1", "layernorm_after": "norm2", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"},
+        "1.x": {
+            "layernorm_before": "ln1",
+            "layernorm_after": "ln2",
+            "mlp.fc1": "ffn.layers.0.0",
+            "mlp.fc2": "ffn.layers.1",
+        },
+    }[naming]
     for name, v in t.items():
         if ".attention.attention." in name:
             if ".query." in name:
                 n = name.split(".")[3]
-                out[f"backbone.{blocks}.{n}.attn.qkv.{name.split('.')[-1]}"] = torch.cat([t[name.replace("query", w)] for w in ("query", "key", "value")])
+                out[f"backbone.{blocks}.{n}.attn.qkv.{name.split('.')[-1]}"] = torch.cat(
+                    [t[name.replace("query", w)] for w in ("query", "key", "value")]
+                )
         elif name.startswith("backbone.encoder"):
             n, rest = name.split(".", 4)[3:]
             rest = rest.replace("attention.output.dense", "attn.proj")
@@ -87,12 +108,19 @@ def original(t, naming, extra_heads):
         elif name.startswith("backbone.layernorm"):
             out[f"backbone.{'last_norm' if naming == '0.x' else 'ln1'}." + name.split(".")[-1]] = v
         else:
-            place = {"deconv1": "deconv_layers.0", "batchnorm1": "deconv_layers.1", "deconv2": "deconv_layers.3", "batchnorm2": "deconv_layers.4",
-                     "conv": "final_layer"}[name.split(".")[1]]
+            place = {
+                "deconv1": "deconv_layers.0",
+                "batchnorm1": "deconv_layers.1",
+                "deconv2": "deconv_layers.3",
+                "batchnorm2": "deconv_layers.4",
+                "conv": "final_layer",
+            }[name.split(".")[1]]
             out[f"{'keypoint_head' if naming == '0.x' else 'head'}.{place}.{name.split('.')[-1]}"] = v
             if extra_heads:
                 for i in range(5):
-                    out[f"associate_keypoint_heads.{i}.{place}.{name.split('.')[-1]}"] = v * (i + 2) if v.dtype.is_floating_point else v
+                    out[f"associate_keypoint_heads.{i}.{place}.{name.split('.')[-1]}"] = (
+                        v * (i + 2) if v.dtype.is_floating_point else v
+                    )
     return out
 
 
@@ -103,7 +131,13 @@ def check_convert(work):
         subprocess.run([sys.executable, convert.__file__, pth, path, *options], check=True)
         os.remove(pth)
         return path
-    for case, naming in (("vitpose-b-simple", "0.x"), ("vitpose-b-simple", "1.x"), ("vitpose-b-classic", "0.x"), ("vitpose-plus-s", "0.x")):
+
+    for case, naming in (
+        ("vitpose-b-simple", "0.x"),
+        ("vitpose-b-simple", "1.x"),
+        ("vitpose-b-classic", "0.x"),
+        ("vitpose-plus-s", "0.x"),
+    ):
         source = os.path.join(work, case)
         if not os.path.isdir(source):
             continue
@@ -121,17 +155,23 @@ def check_convert(work):
         path = converted("folded", original(t, "0.x", True), "--dataset", "3")
         folded = VitPoseForPoseEstimation.from_pretrained(path, dtype=torch.float32).eval()
         whole = VitPoseForPoseEstimation.from_pretrained(source, dtype=torch.float32).eval()
-        whole.load_state_dict({k: v * 4 if k.startswith("head.") and v.dtype.is_floating_point else v for k, v in t.items()})   # head of dataset 3
+        whole.load_state_dict(
+            {k: v * 4 if k.startswith("head.") and v.dtype.is_floating_point else v for k, v in t.items()}
+        )  # head of dataset 3
         x = mg.pixel_values(mg.PICTURES["yard"], YARD, (256, 192))
         with torch.no_grad():
             a, b = folded(x).heatmaps, whole(x, dataset_index=torch.tensor([3, 3])).heatmaps
-        print(f"convert --dataset 3: folded expert against transformers' mixture {float((a - b).abs().max() / b.abs().max()):.1e} of the largest value")
+        print(
+            f"convert --dataset 3: folded expert against transformers' mixture {float((a - b).abs().max() / b.abs().max()):.1e} of the largest value"
+        )
         assert (a - b).abs().max() < 1e-5 * b.abs().max()
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--limber", required=True), p.add_argument("--test", required=True), p.add_argument("--work", required=True)
+    p.add_argument("--limber", required=True), p.add_argument("--test", required=True), p.add_argument(
+        "--work", required=True
+    )
     p.add_argument("--data", default=os.path.join(os.path.dirname(__file__), "..", "data", "limber-s"))
     p.add_argument("case", nargs="*", help=f"of {', '.join(CASES)}, limber-s, convert; default: all")
     a = p.parse_args()
@@ -149,7 +189,7 @@ def main():
             mg.make_case(a.work, name, CASES[name], strict=False)
         else:
             path = default_model(a.work, a.data)
-        for backend in ("cpu", "ref") if name == "vitpose-plus-s" else ("cpu",):        # ref takes minutes for a B
+        for backend in ("cpu", "ref") if name == "vitpose-plus-s" else ("cpu",):  # ref takes minutes for a B
             env = dict(os.environ, LIMBER_GOLDEN=os.path.abspath(path), LIMBER_GOLDEN_BACKEND=backend)
             print(f"{backend}: ", end="", flush=True)
             if subprocess.run([a.test, "--filter", "golden/from_the_environment"], env=env).returncode:
