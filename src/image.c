@@ -199,6 +199,21 @@ static limber_status jpeg_frame(struct reader r, unsigned marker, struct facts *
     return LIMBER_OK;
 }
 
+/* Huffman tables: class and number, how many codes of each length 1..16, then one byte a code. stb_image writes past its table of
+ * 257 when there are more codes than 256, so nothing but whole and sound tables may reach it. */
+static limber_status jpeg_tables(struct reader r, limber_error *err)
+{
+    while (r.at < r.size) {
+        unsigned table = u8(&r), codes = 0;
+        for (int length = 1; length <= 16; length++)
+            codes += u8(&r);
+        if (r.cut || table > 0x1f || (table & 15) > 3 || codes > 256 || codes > r.size - r.at)
+            return limber_fail(err, LIMBER_E_FORMAT, "JPEG: damaged Huffman table (number %02X, %u codes)", table, codes);
+        r.at += codes;
+    }
+    return LIMBER_OK;
+}
+
 /* Bytes of entropy-coded data from r->at on; stops at the marker behind them. FF 00 is a byte FF, FF D0..D7 a restart. */
 static size_t jpeg_scan(struct reader *r)
 {
@@ -249,6 +264,8 @@ static limber_status jpeg_examine(struct facts *f, const uint8_t *bytes, size_t 
         limber_status st = LIMBER_OK;
         if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc)
             st = jpeg_frame(segment, marker, f, &blocks, err);
+        else if (marker == 0xc4)
+            st = jpeg_tables(segment, err);
         else if (marker == 0xe1 && !exif_seen && begins(segment.bytes, segment.size, "Exif\0", 5) && segment.size > 6) {
             exif_seen = true;
             f->orientation = exif_orientation((struct reader){.bytes = segment.bytes + 6, .size = segment.size - 6});
@@ -302,6 +319,32 @@ static limber_status png_examine(struct facts *f, const uint8_t *bytes, size_t s
     return pixels ? LIMBER_OK : limber_fail(err, LIMBER_E_FORMAT, "PNG: no picture data in %zu bytes", size);
 }
 
+/* ---- PNM: "P6 width height maximum", any white space and #comments between ---- */
+
+static int pnm_number(struct reader *r)
+{
+    while (r->at < r->size && strchr(" \t\r\n\v\f#", r->bytes[r->at]) && r->bytes[r->at])
+        if (r->bytes[r->at++] == '#')
+            while (r->at < r->size && r->bytes[r->at] != '\n')
+                r->at++;
+    int value = 0;
+    size_t digits = r->at;
+    for (; r->at < r->size && r->bytes[r->at] >= '0' && r->bytes[r->at] <= '9'; r->at++)
+        value = value < 0 || value >= 100000000 ? -1 : 10 * value + (r->bytes[r->at] - '0'); /* once too large, it stays so */
+    return r->at > digits ? value : -1;
+}
+
+static limber_status pnm_examine(struct facts *f, const uint8_t *bytes, size_t size, limber_error *err)
+{
+    struct reader r = {.bytes = bytes, .size = size, .at = 2};
+    f->width = pnm_number(&r);
+    f->height = pnm_number(&r);
+    int maximum = pnm_number(&r);
+    if (f->width < 1 || f->height < 1 || maximum < 1 || maximum > 65535)
+        return limber_fail(err, LIMBER_E_FORMAT, "PNM: the header's three numbers are not width, height and maximum");
+    return LIMBER_OK;
+}
+
 /* ---- all of them ---- */
 
 static limber_status examine(struct facts *f, const uint8_t *bytes, size_t size, limber_error *err)
@@ -317,6 +360,8 @@ static limber_status examine(struct facts *f, const uint8_t *bytes, size_t size,
         st = jpeg_examine(f, bytes, size, err);
     else if (f->kind == PNG)
         st = png_examine(f, bytes, size, err);
+    else if (f->kind == PNM)
+        st = pnm_examine(f, bytes, size, err);
     else if ((reason = stb_size(&f->width, &f->height, bytes, size)))
         st = limber_fail(err, LIMBER_E_FORMAT, "%s: header not understood (%s)", kind_names[f->kind], reason);
     if (st)

@@ -1,0 +1,451 @@
+/* Image files: what they decode to, which way up, and which are refused. */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "image.h"
+
+#define IMAGES LIMBER_TEST_DIR "/images/"
+#define CORPUS LIMBER_TEST_DIR "/corpus/images/"
+
+struct bytes {
+    uint8_t *p;
+    size_t n;
+};
+
+static struct bytes file(const char *path)
+{
+    struct bytes b;
+    limber_error err = {0};
+    cr_assert_eq(file_read(&b.p, &b.n, path, 1 << 24, &err), LIMBER_OK, "%s: %s", path, err.text);
+    return b;
+}
+
+static char path_buffer[1024];
+static const char *path_of(const char *dir, const char *name, const char *ending)
+{
+    snprintf(path_buffer, sizeof path_buffer, "%s%s%s", dir, name, ending);
+    return path_buffer;
+}
+
+/* ---- pixels ---- */
+
+/* `expected`: a P6 of 8 bits, written by Pillow. Largest and mean difference. */
+static void compare(const char *name, const char *expected, int largest, double mean)
+{
+    struct image im;
+    limber_error err = {0};
+    cr_assert_eq(image_open(&im, path_of(IMAGES, name, ""), &err), LIMBER_OK, "%s", err.text);
+    struct bytes e = file(path_of(IMAGES, expected, ""));
+    int w, h, at = 0;
+    cr_assert_eq(sscanf((char *)e.p, "P6 %d %d 255%n", &w, &h, &at), 2);
+    const uint8_t *want = e.p + at + 1;
+    cr_assert(im.view.width == w && im.view.height == h, "%s: %dx%d, expected %dx%d", name, im.view.width, im.view.height, w, h);
+    int worst = 0;
+    double sum = 0;
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < 3 * w; x++) {
+            int d = abs(im.view.rgb[(size_t)y * im.view.stride + (size_t)x] - want[y * 3 * w + x]);
+            worst = d > worst ? d : worst;
+            sum += d;
+        }
+    cr_expect(worst <= largest && sum / (3 * w * h) <= mean, "%s: differs by up to %d (allowed %d), mean %.3f (allowed %.3f)", name, worst,
+              largest, sum / (3 * w * h), mean);
+    free(e.p);
+    image_close(&im);
+}
+
+Test(image, lossless_files_give_pillows_pixels)
+{
+    static const char *const names[] = {"rgb8.png", "rgba8.png", "grey-alpha.png", "palette.png", "palette-transparent.png",
+                                        "one-bit.png", "rgb16.png", "grey16.png", "palette.gif", "rgb24.bmp", "palette8.bmp",
+                                        "rgb24.tga", "rgb24-rle.tga", "rgb.ppm.pnm", "grey.pgm"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char expected[128];
+        snprintf(expected, sizeof expected, "%s.ppm", names[i]);
+        compare(names[i], expected, 0, 0);
+    }
+}
+
+/* Two decoders round their transforms and smooth their chroma differently; both stay this close. */
+Test(image, jpeg_files_give_pillows_pixels_within_rounding)
+{
+    static const char *const names[] = {"baseline.jpg", "full-chroma.jpg", "progressive.jpg", "grey.jpg", "restarts.jpg", "cmyk.jpg"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char expected[128];
+        snprintf(expected, sizeof expected, "%s.ppm", names[i]);
+        compare(names[i], expected, 3, 0.6);
+    }
+}
+
+Test(image, all_eight_orientations_come_out_upright)
+{
+    for (int o = 1; o <= 8; o++) {
+        char name[64];
+        snprintf(name, sizeof name, "turned%d.jpg", o);
+        compare(name, "turned.ppm", 40, 1.5); /* the picture before JPEG coding; a wrong turn is 30 on average */
+    }
+    compare("turned6-big-endian.jpg", "turned.ppm", 40, 1.5);
+    compare("turned6.png", "turned.ppm", 0, 0);
+}
+
+Test(image, size_is_that_of_the_upright_picture)
+{
+    for (int o = 1; o <= 8; o++) {
+        char name[64];
+        snprintf(name, sizeof name, "turned%d.jpg", o);
+        struct bytes b = file(path_of(IMAGES, name, ""));
+        int w = 0, h = 0;
+        cr_assert_eq(image_size(&w, &h, b.p, b.n, NULL), LIMBER_OK);
+        cr_expect(w == 32 && h == 24, "orientation %d: %dx%d", o, w, h);
+        free(b.p);
+    }
+}
+
+/* ---- files cut short ---- */
+
+/* Every beginning of every kind of file is an error, never a picture with a grey rest. `spare` bytes at the end say nothing of
+ * the picture: GIF's terminator and trailer. */
+Test(image, every_file_cut_anywhere_is_an_error, .timeout = 120)
+{
+    static const struct {
+        const char *name;
+        size_t spare;
+    } cases[] = {{"baseline.jpg", 0}, {"progressive.jpg", 0}, {"grey.jpg", 0}, {"cmyk.jpg", 0}, {"restarts.jpg", 0}, {"turned6.jpg", 0},
+                 {"rgb8.png", 0}, {"palette.png", 0}, {"rgb16.png", 0}, {"palette.gif", 2}, {"rgb24.bmp", 0}, {"palette8.bmp", 0},
+                 {"rgb24.tga", 26}, /* its footer */ {"rgb24-rle.tga", 26}, {"rgb.ppm.pnm", 0}, {"grey.pgm", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes b = file(path_of(IMAGES, cases[i].name, ""));
+        for (size_t n = 0; n < b.n - cases[i].spare; n++) {
+            uint8_t *cut = malloc(n + !n); /* of its own size, for the address sanitizer */
+            memcpy(cut, b.p, n);
+            struct image im;
+            limber_error err = {0};
+            limber_status st = image_decode(&im, cut, n, &err);
+            cr_expect_neq(st, LIMBER_OK, "%s: %zu of %zu bytes were accepted", cases[i].name, n, b.n);
+            cr_expect(st == LIMBER_OK || err.text[0]);
+            image_close(&im);
+            free(cut);
+        }
+        free(b.p);
+    }
+}
+
+Test(image, bytes_after_the_end_do_not_matter)
+{
+    static const char *const names[] = {"baseline.jpg", "rgb8.png"};
+    for (int i = 0; i < 2; i++) {
+        struct bytes b = file(path_of(IMAGES, names[i], ""));
+        b.p = realloc(b.p, b.n + 100);
+        memset(b.p + b.n, 0xff, 100);
+        struct image im;
+        limber_error err = {0};
+        cr_expect_eq(image_decode(&im, b.p, b.n + 100, &err), LIMBER_OK, "%s: %s", names[i], err.text);
+        image_close(&im);
+        free(b.p);
+    }
+}
+
+/* Damage anywhere: an error or some picture, but no read or write out of bounds. Deterministic; ci runs it under the sanitizers. */
+Test(image, damaged_files_do_no_harm, .timeout = 120)
+{
+    static const char *const names[] = {"baseline.jpg", "progressive.jpg", "cmyk.jpg", "turned6.png", "rgb16.png", "palette.gif",
+                                        "palette8.bmp", "rgb24-rle.tga", "rgb.ppm.pnm", "palette-transparent.png"};
+    uint32_t seed = 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct bytes b = file(path_of(IMAGES, names[i], ""));
+        for (int turn = 0; turn < 300; turn++) {
+            uint8_t *copy = malloc(b.n);
+            memcpy(copy, b.p, b.n);
+            for (int k = 0; k <= turn % 4; k++) {
+                seed = seed * 1664525u + 1013904223u;
+                copy[(seed >> 4) % (turn % 2 ? b.n : 200)] = (uint8_t)(seed >> 24);
+            }
+            struct image im;
+            if (!image_decode(&im, copy, b.n, NULL)) {
+                unsigned sum = 0;
+                for (size_t k = 0; k < im.view.stride * (size_t)im.view.height; k++)
+                    sum += im.view.rgb[k];
+                cr_expect(sum < UINT32_MAX);
+            }
+            image_close(&im);
+            free(copy);
+        }
+        free(b.p);
+    }
+}
+
+/* ---- what is refused ---- */
+
+static void refused(const char *what, const void *bytes, size_t n, limber_status status, const char *because)
+{
+    struct image im;
+    limber_error err = {0};
+    limber_status st = image_decode(&im, bytes, n, &err);
+    cr_expect(st == status && strstr(err.text, because), "%s: %s, \"%s\", expected %s, \"%s\"", what, limber_status_name(st), err.text,
+              limber_status_name(status), because);
+    cr_expect(im.view.rgb == NULL);
+}
+
+Test(image, what_is_no_image_is_shown)
+{
+    refused("text", "hello, world\nand more text", 26, LIMBER_E_FORMAT, "not an image: starts with \"hello, world\\x0aand\"");
+    refused("BM text", "BMW is a car and not a bitmap, you know", 39, LIMBER_E_FORMAT, "not an image: starts with \"BMW is");
+    refused("page", "<!DOCTYPE html><html>", 21, LIMBER_E_FORMAT, "a web page");
+    refused("nothing", "", 0, LIMBER_E_FORMAT, "the file is empty");
+    refused("one byte", "\xff", 1, LIMBER_E_FORMAT, "starts with \"\\xff\"");
+    refused("webp", "RIFF\x10\0\0\0WEBPVP8 ", 16, LIMBER_E_FORMAT, "a WebP picture");
+    refused("quote", "\"\\", 2, LIMBER_E_FORMAT, "\"\\x22\\x5c\"");
+}
+
+/* IHDR of an 8-bit RGB picture, with its checksum left zero: nobody looks. */
+static size_t png_header(uint8_t *out, uint32_t w, uint32_t h)
+{
+    memcpy(out, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
+    for (int i = 0; i < 4; i++) {
+        out[16 + i] = (uint8_t)(w >> (24 - 8 * i));
+        out[20 + i] = (uint8_t)(h >> (24 - 8 * i));
+    }
+    memcpy(out + 24, "\x08\x02\0\0\0\0\0\0\0", 9);
+    return 33;
+}
+
+Test(image, absurd_sizes_are_refused_before_anything_is_allocated)
+{
+    uint8_t png[64];
+    size_t n = png_header(png, 60000, 60000);
+    struct rlimit small = {64 << 20, 64 << 20}, old;
+    getrlimit(RLIMIT_DATA, &old);
+#if !defined(__SANITIZE_ADDRESS__)
+    setrlimit(RLIMIT_DATA, &small);
+#else
+    (void)small;
+#endif
+    refused("PNG", png, n, LIMBER_E_MEMORY, "PNG: 60000x60000 is 3600000000 pixels, the limit is 268435456");
+    n = png_header(png, 0, 5);
+    refused("PNG", png, n, LIMBER_E_FORMAT, "0x5");
+    n = png_header(png, 0xffffffff, 1);
+    refused("PNG", png, n, LIMBER_E_FORMAT, "4294967295x1");
+    refused("PNM", "P6 99999 99999 255\nabc", 22, LIMBER_E_MEMORY, "99999x99999");
+    refused("BMP", "BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x60\xea\0\0\x60\xea\0\0\1\0\x18\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 58,
+            LIMBER_E_MEMORY, "60000x60000");
+}
+
+Test(image, jpegs_that_promise_more_than_they_hold)
+{
+    struct bytes b = file(path_of(IMAGES, "baseline.jpg", ""));
+    uint8_t *frame = memmem(b.p, b.n, "\xff\xc0", 2);
+    cr_assert_not_null(frame);
+    uint8_t old[4];
+    memcpy(old, frame + 5, 4);
+    memcpy(frame + 5, "\x20\0\x20\0", 4); /* 8192x8192, with the few hundred bytes of 45x31 */
+    refused("large frame", b.p, b.n, LIMBER_E_FORMAT, "cut short");
+    memcpy(frame + 5, "\xff\xff\xff\xff", 4);
+    refused("huge frame", b.p, b.n, LIMBER_E_FORMAT, "cut short");
+    memcpy(frame + 5, "\0\0\0\x10", 4);
+    refused("no height", b.p, b.n, LIMBER_E_FORMAT, "16x0");
+    memcpy(frame + 5, old, 4);
+    frame[1] = 0xc3;
+    refused("lossless", b.p, b.n, LIMBER_E_UNSUPPORTED, "SOF3");
+    frame[1] = 0xc0;
+    frame[4] = 12;
+    refused("12 bits", b.p, b.n, LIMBER_E_UNSUPPORTED, "12 bits");
+    free(b.p);
+    static const uint8_t empty[] = {0xff, 0xd8, 0xff, 0xd9};
+    refused("no scan", empty, sizeof empty, LIMBER_E_FORMAT, "no picture data");
+}
+
+/* A broken or hostile EXIF block is no reason to refuse the picture, nor to read outside. */
+Test(image, nonsense_in_exif_is_ignored)
+{
+    struct bytes b = file(path_of(IMAGES, "turned6.jpg", ""));
+    uint8_t *exif = memmem(b.p, b.n, "Exif\0\0", 6);
+    cr_assert_not_null(exif);
+    uint8_t *tiff = exif + 6;
+    enum { BYTES = 8 + 2 + 12 + 4 }; /* header, count, one entry, end */
+    for (int turn = 0; turn < BYTES * 255; turn++) {
+        uint8_t *at = &tiff[turn % BYTES], old = *at;
+        *at = (uint8_t)(old + 1 + turn / BYTES);
+        struct image im;
+        limber_error err = {0};
+        cr_expect_eq(image_decode(&im, b.p, b.n, &err), LIMBER_OK, "byte %d: %s", turn % BYTES, err.text);
+        cr_expect(im.view.width + im.view.height == 56);
+        image_close(&im);
+        *at = old;
+    }
+    free(b.p);
+}
+
+/* ok_ decodes, bad_ does not, edge_ may. The pictures are 48x32 of four colours, see the corpus' README. */
+Test(image, files_from_strangers, .timeout = 60)
+{
+    DIR *dir = opendir(CORPUS);
+    if (!dir)
+        cr_skip_test("no corpus");
+    static const int colours[4][3] = {{220, 40, 40}, {40, 200, 60}, {40, 60, 210}, {230, 210, 50}};
+    int seen = 0;
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (e->d_name[0] == '.')
+            continue;
+        struct image im;
+        limber_error err = {0};
+        limber_status st = image_open(&im, path_of(CORPUS, e->d_name, ""), &err);
+        if (!strncmp(e->d_name, "bad_", 4))
+            cr_expect(st && strstr(err.text, e->d_name), "%s was accepted", e->d_name);
+        if (!strncmp(e->d_name, "ok_", 3))
+            cr_expect_eq(st, LIMBER_OK, "%s", err.text);
+        bool plain = !st && im.view.width == 48 && im.view.height == 32 && !strstr(e->d_name, "grey") && !strstr(e->d_name, "alpha") &&
+                     !strstr(e->d_name, "transparent") && !strncmp(e->d_name, "ok_", 3);
+        for (int f = 0; plain && f < 4; f++)
+            for (int c = 0; c < 3; c++) {
+                int got = im.view.rgb[(size_t)(f < 2 ? 8 : 24) * im.view.stride + (f % 2 ? 36 : 12) * 3 + (size_t)c];
+                cr_expect(abs(got - colours[f][c]) <= 12, "%s: field %d channel %d is %d, expected %d", e->d_name, f, c, got, colours[f][c]);
+            }
+        seen++;
+        image_close(&im);
+    }
+    closedir(dir);
+    cr_expect_geq(seen, 60);
+}
+
+Test(image, one_pixel)
+{
+    struct image im;
+    cr_assert_eq(image_decode(&im, (const uint8_t *)"P6 1 1 255\nabc", 14, NULL), LIMBER_OK);
+    cr_expect(im.view.width == 1 && im.view.height == 1 && im.view.stride == 3 && !memcmp(im.view.rgb, "abc", 3));
+    image_close(&im);
+    image_close(&im);
+}
+
+Test(image, paths_that_cannot_be_read)
+{
+    struct image im;
+    limber_error err = {0};
+    cr_expect_eq(image_open(&im, "/nowhere/a.jpg", &err), LIMBER_E_IO);
+    cr_expect(strstr(err.text, "/nowhere/a.jpg: cannot open: No such file"), "%s", err.text);
+    cr_expect_eq(image_open(&im, "/tmp", &err), LIMBER_E_IO);
+    cr_expect(strstr(err.text, "/tmp: a directory"), "%s", err.text);
+    cr_expect_eq(image_open(&im, "/proc/self/mem", &err), LIMBER_E_IO);
+    if (getuid() != 0) {
+        cr_expect_eq(image_open(&im, "/etc/shadow", &err), LIMBER_E_IO);
+        cr_expect(strstr(err.text, "Permission denied"), "%s", err.text);
+    }
+}
+
+/* ---- writing ---- */
+
+static char folder[] = "/tmp/limber-test-image-XXXXXX";
+
+static void make_folder(void)
+{
+    cr_assert_not_null(mkdtemp(folder));
+}
+
+static int files_in_folder(void)
+{
+    int n = 0;
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; (e = readdir(dir));)
+        n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+    closedir(dir);
+    return n;
+}
+
+static void remove_folder(void)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
+    rmdir(folder);
+}
+
+TestSuite(png, .init = make_folder, .fini = remove_folder);
+
+static limber_image noise(uint8_t *bytes, int w, int h, size_t stride)
+{
+    uint32_t seed = 5;
+    for (size_t i = 0; i < stride * (size_t)h; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        bytes[i] = (uint8_t)((seed >> 24) & (i % 300 < 150 ? 255 : 3)); /* parts that compress, parts that do not */
+    }
+    return (limber_image){bytes, w, h, stride};
+}
+
+Test(png, what_is_written_is_read_back)
+{
+    static const int sizes[][2] = {{1, 1}, {1, 77}, {301, 1}, {123, 45}, {640, 200}};
+    static uint8_t bytes[(640 * 3 + 5) * 200];
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        limber_image im = noise(bytes, sizes[i][0], sizes[i][1], 3 * (size_t)sizes[i][0] + 5);
+        limber_error err = {0};
+        char path[256];
+        snprintf(path, sizeof path, "%s/a \"\n\xff %zu.png", folder, i); /* any name that the file system takes */
+        cr_assert_eq(image_write_png(path, &im, &err), LIMBER_OK, "%s", err.text);
+        struct image back;
+        cr_assert_eq(image_open(&back, path, &err), LIMBER_OK, "%s", err.text);
+        cr_assert(back.view.width == im.width && back.view.height == im.height);
+        for (int y = 0; y < im.height; y++)
+            cr_assert(!memcmp(back.view.rgb + (size_t)y * back.view.stride, bytes + (size_t)y * im.stride, 3 * (size_t)im.width));
+        image_close(&back);
+        cr_expect_eq(files_in_folder(), (int)i + 1, "something temporary was left");
+    }
+}
+
+Test(png, an_older_file_is_replaced_whole_and_has_the_usual_mode)
+{
+    uint8_t bytes[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    limber_image im = {bytes, 2, 2, 6};
+    char path[256];
+    snprintf(path, sizeof path, "%s/a.png", folder);
+    umask(022);
+    cr_assert_eq(image_write_png(path, &im, NULL), LIMBER_OK);
+    bytes[0] = 99;
+    cr_assert_eq(image_write_png(path, &im, NULL), LIMBER_OK);
+    struct image back;
+    cr_assert_eq(image_open(&back, path, NULL), LIMBER_OK);
+    cr_expect_eq(back.view.rgb[0], 99);
+    image_close(&back);
+    struct stat about;
+    cr_assert_eq(stat(path, &about), 0);
+    cr_expect_eq(about.st_mode & 0777, 0644, "%o", about.st_mode & 0777);
+}
+
+Test(png, a_full_disk_is_an_error_and_leaves_nothing)
+{
+    static uint8_t bytes[300 * 300 * 3];
+    limber_image im = noise(bytes, 300, 300, 900);
+    char path[256];
+    snprintf(path, sizeof path, "%s/a.png", folder);
+    struct rlimit little = {10000, 10000};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &little), 0);
+    limber_error err = {0};
+    cr_expect_eq(image_write_png(path, &im, &err), LIMBER_E_IO);
+    cr_expect(strstr(err.text, "a.png: cannot write: File too large"), "%s", err.text);
+    cr_expect_eq(files_in_folder(), 0);
+}
+
+Test(png, folders_that_do_not_take_it)
+{
+    uint8_t bytes[3] = {0};
+    limber_image im = {bytes, 1, 1, 3};
+    limber_error err = {0};
+    cr_expect_eq(image_write_png("/nowhere/a.png", &im, &err), LIMBER_E_IO);
+    cr_expect(strstr(err.text, "/nowhere/a.png: cannot write: No such file"), "%s", err.text);
+    char path[256];
+    snprintf(path, sizeof path, "%s/sub", folder);
+    mkdir(path, 0755);
+    cr_expect_eq(image_write_png(path, &im, &err), LIMBER_E_IO); /* a folder has that name */
+    cr_expect_eq(files_in_folder(), 1);
+    rmdir(path);
+}
