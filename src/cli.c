@@ -260,14 +260,23 @@ const char *cli_model_dir(const struct cli_common *common)
     return dir && *dir ? dir : NULL;
 }
 
+int cli_model_options(const struct cli_common *common, limber_options *options)
+{
+    char after;
+    *options = common->options;
+    if (common->input && (sscanf(common->input, "%5dx%5d%c", &options->input_height, &options->input_width, &after) != 2 ||
+                          options->input_height < 1 || options->input_width < 1))
+        return cli_fail("--input %s: expected height x width in pixels, like 384x288", common->input);
+    return CLI_DONE;
+}
+
 int cli_model_open(const struct cli_common *common, limber_model **model)
 {
     limber_error err;
-    limber_options options = common->options;
-    char after;
-    if (common->input && (sscanf(common->input, "%5dx%5d%c", &options.input_height, &options.input_width, &after) != 2 ||
-                          options.input_height < 1 || options.input_width < 1))
-        return cli_fail("--input %s: expected height x width in pixels, like 384x288", common->input);
+    limber_options options;
+    int status = cli_model_options(common, &options);
+    if (status != CLI_DONE)
+        return status;
     if (limber_model_open(model, cli_model_dir(common), &options, &err))
         return cli_fail("%s", err.text);
     return CLI_DONE;

@@ -105,6 +105,8 @@ __attribute__((format(printf, 1, 2))) void cli_warn(const char *format, ...);
 /* Opens the model that --model, LIMBER_MODEL or the library names, and a session on it. CLI_DONE, or CLI_NOTHING with the reason
  * on stderr. */
 int cli_model_open(const struct cli_common *common, limber_model **model);
+/* The options it opens it with: --input read into input_height and input_width. */
+int cli_model_options(const struct cli_common *common, limber_options *options);
 int cli_session_open(const struct cli_common *common, const limber_model *model, limber_session **session);
 const char *cli_model_dir(const struct cli_common *common); /* NULL: the built-in model */
 

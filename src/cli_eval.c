@@ -406,15 +406,7 @@ static int write_json(const char *path, const struct figures *f, int count, cons
     put_close(&t, '}');
     put_close(&t, '}');
     put_newline(&t);
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? strndup(path, (size_t)(slash - path) + (slash == path)) : strdup(".");
-    struct output o = OUTPUT_CLOSED;
-    int status = t.failed || !dir ? cli_fail("%s: no memory", path) : output_replace(&o, dir, slash ? slash + 1 : path);
-    if (status == CLI_DONE && (status = output_write(&o, t.text, t.length)) != CLI_DONE)
-        output_abandon(&o);
-    else if (status == CLI_DONE)
-        status = output_close(&o);
-    free(dir);
+    int status = t.failed ? cli_fail("%s: no memory", path) : output_text(path, t.text, t.length);
     put_free(&t);
     return status;
 }

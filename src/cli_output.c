@@ -201,3 +201,17 @@ void output_abandon(struct output *o)
     free(o->final);
     *o = OUTPUT_CLOSED;
 }
+
+int output_text(const char *path, const char *text, size_t length)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? strndup(path, (size_t)(slash - path) + (slash == path)) : strdup(".");
+    struct output o = OUTPUT_CLOSED;
+    int status = dir ? output_replace(&o, dir, slash ? slash + 1 : path) : cli_fail("%s: no memory", path);
+    if (status == CLI_DONE && (status = output_write(&o, text, length)) != CLI_DONE)
+        output_abandon(&o);
+    else if (status == CLI_DONE)
+        status = output_close(&o);
+    free(dir);
+    return status;
+}

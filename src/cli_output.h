@@ -32,6 +32,8 @@ int output_write(struct output *o, const char *text, size_t length);
 int output_close(struct output *o);   /* syncs, renames; CLI_DONE or CLI_NOTHING */
 void output_abandon(struct output *o); /* closes; what was to be renamed is removed */
 
+/* The file `path` with this text, replaced as a whole. */
+int output_text(const char *path, const char *text, size_t length);
 /* The folder and its parents, where they are not there. */
 int output_folder(const char *dir);
 char *output_path(const char *dir, const char *name); /* DIR/NAME, to free; NULL: no memory */

@@ -183,8 +183,7 @@ static limber_status check_geometry(struct limber_model *m, limber_error *err)
     return m->be->ops->attention_check(m->be, &a, err);
 }
 
-/* "auto" is the fastest backend that can compute this model: one that refuses its geometry gives way to `cpu`. */
-static limber_status open_backend(struct limber_model *m, const char *name, const char *precision, limber_error *err)
+limber_status model_backend_open(struct limber_model *m, const char *name, const char *precision, limber_error *err)
 {
     limber_status st = backend_open(&m->be, name, precision, err);
     if (st == LIMBER_OK)
@@ -219,7 +218,7 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
         if (st == LIMBER_OK)
             st = attention_parse(o.attention, &m->attention_kind, &m->attention_size, err);
         if (st == LIMBER_OK)
-            st = open_backend(m, o.backend, o.precision, err);
+            st = model_backend_open(m, o.backend, o.precision, err);
         if (st == LIMBER_OK)
             st = weights_pack(m, &c, o.expert, err);
         checkpoint_close(&c);

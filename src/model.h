@@ -110,6 +110,9 @@ void checkpoint_close(struct checkpoint *c);
 limber_status weights_check(const struct config *c, const struct tensors *t, limber_error *err);
 /* "exact", "window:W", "merge:R" or "pool:P" (limber_options.attention); NULL: exact. */
 limber_status attention_parse(const char *text, enum attention_kind *kind, int *size, limber_error *err);
+/* Sets m->be to the backend of these names, once it has agreed to the geometry of m->config with m's attention. "auto" is the
+ * fastest that does: one that refuses gives way to `cpu`. */
+limber_status model_backend_open(struct limber_model *m, const char *name, const char *precision, limber_error *err);
 /* Packs for m->be (set by the caller, as is m->config); `expert` picks the ViTPose+ expert. */
 limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
 void weights_free(struct limber_model *m);
