@@ -41,53 +41,55 @@ static int more_similar(const void *pa, const void *pb)
 
 size_t token_groups_scratch(const struct attention_args *a)
 {
-    size_t tokens = (size_t)a->grid_h * (size_t)a->grid_w;
-    return tokens * (size_t)a->head_dim * sizeof(float) + (tokens / 2 + 1) * sizeof(struct pair);
+    size_t tokens = (size_t)a->grid_h * (size_t)a->grid_w, half = tokens / 2 + 1;
+    return (2 * half * (size_t)a->head_dim + half) * sizeof(float) + half * sizeof(struct pair) + tokens * sizeof(int);
+}
+
+/* The mean key of token t over the heads, as a unit vector; its numbers `step` apart. */
+static void metric_of(float *m, size_t step, const float *key, const struct attention_args *a)
+{
+    double norm = 0;
+    for (int c = 0; c < a->head_dim; c++) {
+        double sum = 0;
+        for (int h = 0; h < a->heads; h++)
+            sum += key[h * a->head_dim + c];
+        m[(size_t)c * step] = (float)sum;
+        norm += sum * sum;
+    }
+    for (int c = 0; c < a->head_dim; c++)
+        m[(size_t)c * step] = norm > 0 ? (float)(m[(size_t)c * step] / sqrt(norm)) : 0;
 }
 
 int token_groups_merge(int *group, const struct attention_args *a, const float *keys, size_t stride, void *scratch)
 {
-    const int tokens = a->grid_h * a->grid_w, hd = a->head_dim;
+    const int tokens = a->grid_h * a->grid_w, evens = (tokens + 1) / 2, odds = tokens / 2;
+    const size_t half = (size_t)(tokens / 2 + 1), hd = (size_t)a->head_dim;
     struct pair *pairs = scratch;
-    float *metric = (float *)(pairs + tokens / 2 + 1);
-    int candidates = 0, count = 0;
+    float *even = (float *)(pairs + half), *odd = even + half * hd, *similarity = odd + half * hd; /* [hd], [hd][odds], [odds] */
+    int *number = (int *)(similarity + half), count = 0;
+    for (int t = 1; t < tokens; t += 2)
+        metric_of(odd + t / 2, (size_t)odds, keys + (size_t)t * stride, a);
+    for (int e = 0; e < evens && odds > 0; e++) {
+        int best = 0;
+        metric_of(even, 1, keys + (size_t)(2 * e) * stride, a);
+        memset(similarity, 0, (size_t)odds * sizeof *similarity);
+        for (size_t c = 0; c < hd; c++)
+            for (int o = 0; o < odds; o++)
+                similarity[o] += even[c] * odd[c * (size_t)odds + (size_t)o];
+        for (int o = 1; o < odds; o++)
+            if (similarity[o] > similarity[best])
+                best = o;
+        pairs[e] = (struct pair){.similarity = similarity[best], .even = 2 * e, .odd = 2 * best + 1};
+    }
+    int merged = odds > 0 ? (a->size < odds ? a->size : odds) : 0;
+    qsort(pairs, odds > 0 ? (size_t)evens : 0, sizeof *pairs, more_similar);
     for (int t = 0; t < tokens; t++) {
-        float *m = metric + (size_t)t * (size_t)hd;
-        double norm = 0;
-        for (int c = 0; c < hd; c++) {
-            double sum = 0;
-            for (int h = 0; h < a->heads; h++)
-                sum += keys[(size_t)t * stride + (size_t)(h * hd + c)];
-            m[c] = (float)sum;
-            norm += sum * sum;
-        }
-        for (int c = 0; c < hd; c++)
-            m[c] = norm > 0 ? (float)(m[c] / sqrt(norm)) : 0;
-    }
-    for (int even = 0; even < tokens && tokens > 1; even += 2) {
-        struct pair best = {.similarity = -INFINITY, .even = even, .odd = 1};
-        for (int odd = 1; odd < tokens; odd += 2) {
-            double dot = 0;
-            for (int c = 0; c < hd; c++)
-                dot += (double)metric[(size_t)even * (size_t)hd + (size_t)c] * metric[(size_t)odd * (size_t)hd + (size_t)c];
-            if ((float)dot > best.similarity) {
-                best.similarity = (float)dot;
-                best.odd = odd;
-            }
-        }
-        pairs[candidates++] = best;
-    }
-    qsort(pairs, (size_t)candidates, sizeof *pairs, more_similar);
-    int merged = a->size < tokens / 2 ? a->size : tokens / 2;
-    for (int t = 0; t < tokens; t++)
         group[t] = t;
+        number[t] = -1;
+    }
     for (int i = 0; i < merged; i++)
         group[pairs[i].even] = pairs[i].odd;
-    /* number the groups by their first token */
-    int *number = (int *)metric; /* the metric is no longer needed, and is at least as large */
-    for (int t = 0; t < tokens; t++)
-        number[t] = -1;
-    for (int t = 0; t < tokens; t++) {
+    for (int t = 0; t < tokens; t++) { /* number the groups by their first token */
         int root = group[t];
         if (number[root] < 0)
             number[root] = count++;

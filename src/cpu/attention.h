@@ -108,7 +108,8 @@ ALWAYS_INLINE void att_count(struct att_sums *z, const struct attention *a, int 
 }
 
 /* S of the tile becomes P, in place: [key][panel][16] in fp32, [pair of keys][panel][16][2] in bf16. */
-ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, int keys, vf scale, const int panels, const bool stats)
+ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, int keys, vf scale, const int panels, const bool stats,
+                               const bool grouped)
 {
     for (int j = 0; j < keys; j += UNIT) {
         UNROLL
@@ -122,6 +123,8 @@ ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, 
                 }
                 const float *s = t->s + (size_t)((j + i) * panels * LANES + v * VW);
                 vf x = vf_sub(vf_mul(vf_load(s), scale), t->max[v]);
+                if (grouped) /* the maximum leaves this out: it only has to keep 2^x finite */
+                    x = vf_add(x, vf_set1(t->a->key_log2[j0 + j + i]));
                 p[i] = v_exp2(x);
                 t->sum[v] = vf_add(t->sum[v], p[i]);
                 if (stats)
@@ -222,7 +225,8 @@ static inline void att_sums_write(const struct att_state *t, const struct att_su
     }
 }
 
-ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, const int panels, const bool stats)
+ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, const int panels, const bool stats,
+                                 const bool grouped)
 {
     const size_t dim = (size_t)a->heads * (size_t)a->head_dim, column = (size_t)head * (size_t)a->head_dim;
     const vf scale = vf_set1((float)(1.4426950408889634 / sqrt((double)a->head_dim)));
@@ -258,7 +262,7 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
         }
         if (stats && j0)
             att_sums_fade(&z, a->stats, fade, shift, panels * VPL);
-        att_softmax(&t, &z, j0, keys, scale, panels, stats);
+        att_softmax(&t, &z, j0, keys, scale, panels, stats, grouped);
         int d = 0;
         for (; d + ATT_DIMS <= a->head_dim; d += ATT_DIMS)
             att_values(&t, j0, keys, d, fade, ATT_DIMS, panels);
@@ -292,17 +296,19 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
 static void attention(const struct attention *a, int head, int panel0, int panels, void *scratch)
 {
 #if ATT_PANELS == 3
-    if (panels == 3 && !a->stats)
-        attention_run(a, head, panel0, scratch, 3, false);
-    else if (panels == 2 && !a->stats)
-        attention_run(a, head, panel0, scratch, 2, false);
+    if (panels == 3 && !a->stats && !a->key_log2)
+        attention_run(a, head, panel0, scratch, 3, false, false);
+    else if (panels == 2 && !a->stats && !a->key_log2)
+        attention_run(a, head, panel0, scratch, 2, false, false);
     else
 #endif
         for (int p = panel0; p < panel0 + panels; p++)
             if (a->stats)
-                attention_run(a, head, p, scratch, 1, true);
+                attention_run(a, head, p, scratch, 1, true, false);
+            else if (a->key_log2)
+                attention_run(a, head, p, scratch, 1, false, true);
             else
-                attention_run(a, head, p, scratch, 1, false);
+                attention_run(a, head, p, scratch, 1, false, false);
 }
 
 static size_t attention_scratch(int tokens, int head_dim)

@@ -111,8 +111,8 @@ static limber_status cpu_embed_pack(struct backend *base, struct weight **out, c
 
 static limber_status cpu_attention_check(struct backend *base, const struct attention_args *a, limber_error *err)
 {
-    if (a->kind != ATTENTION_EXACT)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: only exact attention is implemented; backend ref has the others");
+    if (a->stats && a->kind != ATTENTION_EXACT)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: attention statistics are defined for exact attention only");
     if (base->precision == PRECISION_BF16 && a->head_dim % 2)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: bf16 needs an even head dimension, this model has %d; fp32 takes any",
                            a->head_dim);
@@ -144,10 +144,13 @@ static void cpu_exec_close(struct exec *base)
         return;
     for (int i = 0; ex->scratch && ex->pool && i < pool_threads(ex->pool); i++)
         pages_free(ex->scratch[i], ex->scratch_bytes);
+    for (int i = 0; ex->temps && ex->pool && i <= pool_threads(ex->pool); i++)
+        pages_free(ex->temps[i].p, ex->temps[i].bytes);
     pool_close(ex->pool);
     pages_free(ex->head, ex->head_bytes);
     free(ex->scratch);
     free(ex->lanes);
+    free(ex->temps);
     free(ex);
 }
 
@@ -192,9 +195,10 @@ static limber_status cpu_exec_open(struct backend *base, struct exec **out, int 
         ex->max_people = max_people;
         ex->scratch = calloc((size_t)threads, sizeof *ex->scratch);
         ex->lanes = calloc((size_t)threads, sizeof *ex->lanes);
+        ex->temps = calloc((size_t)threads + 1, sizeof *ex->temps);
         ex->pool = pool_open(threads);
     }
-    if (!ex || !ex->scratch || !ex->lanes || !ex->pool || !exec_reserve(ex, be->kernels->gemm_scratch(), 0)) {
+    if (!ex || !ex->scratch || !ex->lanes || !ex->temps || !ex->pool || !exec_reserve(ex, be->kernels->gemm_scratch(), 0)) {
         cpu_exec_close(ex ? &ex->base : NULL);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory or no threads for a session of %d threads", threads);
     }
@@ -337,9 +341,14 @@ static void cpu_split(struct exec *base, int people, span_fn fn, void *context)
 
 static limber_status cpu_finish(struct exec *base, limber_error *err)
 {
-    (void)err;
-    ((struct cpu_exec *)base)->crops = NULL;
-    return LIMBER_OK;
+    struct cpu_exec *ex = (struct cpu_exec *)base;
+    bool failed = false;
+    ex->crops = NULL;
+    for (int i = 0; i <= pool_threads(ex->pool); i++) {
+        failed |= ex->temps[i].failed;
+        ex->temps[i].failed = false;
+    }
+    return failed ? limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory to regroup the tokens of an attention") : LIMBER_OK;
 }
 
 void cpu_chunks(struct exec *base, struct span span, int n, chunk_fn fn, void *context)
@@ -527,6 +536,10 @@ static void attention_chunk(void *context, int worker, int chunk)
 static void cpu_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a)
 {
     const struct cpu_exec *ex = (const struct cpu_exec *)base;
+    if (a->kind != ATTENTION_EXACT) {
+        cpu_attention_grouped((struct cpu_exec *)base, span, y, qkv, a);
+        return;
+    }
     const int each = ex->kernels->attention_panels, groups = (((const struct cpu_buf *)qkv)->panels + each - 1) / each;
     struct attention_job j = {.ex = ex, .args = a, .qkv = qkv, .y = y, .first = span.first, .groups = groups};
     cpu_chunks(base, span, span.count * a->heads * groups, attention_chunk, &j);

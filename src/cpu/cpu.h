@@ -20,6 +20,7 @@
  *   threads.c        the pool                                          layernorm.h    layernorm
  *   arena.c          memory on huge pages                              simd_*.h       the few vector operations they need
  *   head.c           the two keypoint heads                            vmath.h        exp and GELU
+ *   attention_groups.c   windowed, pooled and merged attention, through the fused kernel
  *   gemm_amx.c, attention_amx.c   the same two operations with tile registers */
 #ifndef LIMBER_CPU_H
 #define LIMBER_CPU_H
@@ -95,6 +96,7 @@ struct attention {
     int grid_w;
     const struct attention_stats *stats; /* NULL: none */
     int person;                          /* of the batch: where stats go */
+    const float *key_log2; /* [tokens]: log2 of how many tokens a key stands for (attention_groups.c); NULL: one each */
 };
 
 struct layernorm {
@@ -123,7 +125,11 @@ struct kernels {
     void (*attention)(const struct attention *a, int head, int panel0, int panels, void *scratch);
     size_t (*attention_scratch)(int tokens, int head_dim);
     void (*layernorm)(const struct layernorm *l, int panel0, int panel1);
+    /* The register loop of gemm alone, `rounds` times over operands that stay in L1; returns the multiply-adds done. `memory` is
+     * PEAK_WORDS operand words and as many floats' room. */
+    double (*peak)(uint32_t *memory, int rounds);
 };
+#define PEAK_WORDS 16384
 
 #define GEMM_MAX_PANELS 12 /* panels one call of gemm may be given: what its scratch is made for */
 #define GEMM_MAX_TILES 16  /* and tiles */
@@ -140,6 +146,12 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err);
 /* Comma-separated names of what this CPU can run, and what it lacks. */
 void cpu_describe(char *text, size_t size);
 int cpu_count(void); /* CPUs this process may use */
+
+/* ---- peak.c ---- */
+
+/* GFLOP/s that `threads` threads reach together in the register loop of a precision's gemm, on random operands: the best of many
+ * short runs. 0 where there is no such table. */
+double cpu_peak(enum precision precision, int threads, double seconds);
 
 /* ---- pack.c ---- */
 
@@ -186,6 +198,13 @@ struct cpu_lane {
     int worker;
 };
 
+/* Memory that grows when it is first needed: what the approximate attentions regroup into. */
+struct cpu_temp {
+    void *p;
+    size_t bytes;
+    bool failed; /* memory was short: said by finish */
+};
+
 struct cpu_exec {
     struct exec base;
     const struct cpu_backend *be;
@@ -193,6 +212,7 @@ struct cpu_exec {
     struct pool *pool;
     struct cpu_lane *lanes; /* [threads] */
     void **scratch;         /* [threads] */
+    struct cpu_temp *temps; /* [threads + 1]: a lane's own, and the last for operations that share the threads */
     size_t scratch_bytes;
     uint8_t *head; /* [max_people][head_person_bytes] */
     size_t head_bytes;
@@ -242,6 +262,12 @@ static inline float bf16_value(uint32_t bits)
     } v = {bits << 16};
     return v.f;
 }
+
+/* ---- attention_groups.c ---- */
+
+/* Attention of kinds other than ATTENTION_EXACT. */
+void cpu_attention_grouped(struct cpu_exec *ex, struct span span, struct buf *y, const struct buf *qkv,
+                           const struct attention_args *a);
 
 /* ---- head.c ---- */
 limber_status cpu_simple_head_pack(struct backend *be, struct weight **out, const struct simple_head_desc *d, limber_error *err);
