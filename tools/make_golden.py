@@ -268,6 +268,17 @@ def forward(model, inputs, expert):
     return out.heatmaps, states, logits
 
 
+def low_precision(path, inputs, expert, dtype, heat, keypoints, boxes, size):
+    """How far transformers itself is from fp32 when the whole model runs in `dtype`: root mean square over the heatmaps, median
+    distance of a joint in picture pixels (the median: a second peak of almost the same height makes a joint jump)."""
+    model = VitPoseForPoseEstimation.from_pretrained(path, dtype=dtype, attn_implementation="eager").eval()
+    with torch.no_grad():
+        low = model(inputs.to(dtype), dataset_index=torch.full((len(inputs),), expert)).heatmaps.float()
+    moved, _ = decode(low.numpy(), boxes, size)
+    distance = np.hypot(*np.moveaxis(moved - keypoints, -1, 0))
+    return np.array([float((low - heat).square().mean().sqrt()), np.median(distance)], np.float32)
+
+
 def moves(heatmaps, boxes, size, keypoints, rng):
     """How far each joint moves, in picture pixels, when its heatmap moves by up to 1e-5: [N, K]"""
     worst = np.zeros(keypoints.shape[:2], np.float32)
@@ -296,6 +307,8 @@ def answers(path, picture, boxes, size, pairs, experts, rng, strict=True):
         noise = float((forward(exact, inputs.double(), e)[0] - heat).abs().max())
         g[tag + "heatmaps"] = heat.numpy()
         g[tag + "keypoints"], g[tag + "scores"] = decode(heat.numpy(), boxes, size)
+        for name, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16)):
+            g[f"{tag}{name}.errors"] = low_precision(path, inputs, e, dtype, heat, g[tag + "keypoints"], boxes, size)
         score, soft = g[tag + "scores"], moves(heat.numpy(), boxes, size, g[tag + "keypoints"], rng)
         if e == 0:  # states are [N, tokens, dim]
             g["embeddings"] = states[0].numpy()
