@@ -39,17 +39,17 @@
  * relative position scores the same under them:
  *     moved     the limb's mask shifted over the grid (a torus shift). Shifts that keep it in one piece are preferred; where
  *               there are fewer than eight, it may wrap around. It moves at least two patches where the grid allows.
- *     swapped   the same limb of another person, at its own place in that person's crop. A head that merely knows where arms
+ *     swapped   the same limb of another person (one of the last 16 seen), at its own place in that person's crop. A head that merely knows where arms
  *               usually are (crops are centred on people) scores the same here; a head that sees this arm does not.
  * Per image, z(r_limb) - z(null) is averaged over people; Student's t over images (one-sided, n - 1 degrees of freedom) gives
  * p_moved and p_swapped; p is the larger one (the head must beat both), q its Benjamini-Hochberg (1995) adjusted value over all
  * heads and classes tested. It is an approximation that needs some tens of images; with fewer than two nothing is tested.
  *
  * Names. In this order, with the thresholds defined below:
- *     specialist   of class c: q <= MAX_Q, over_moved and over_swapped >= MIN_GAIN, r_limb > r_near on the same rows,
- *                  partial > 0, and lift >= MIN_LIFT both against flat attention and against the lift of every other class but
- *                  the mirrored one (a head that reads the whole person is no specialist). `sided`: the interval of
- *                  side = z(partial on c) - z(partial on the mirrored limb) lies above 0; else it does not tell left from right.
+ *     specialist   of class c: q <= MAX_Q; over_moved and over_swapped >= MIN_GAIN; partial > 0 and > r_near of the same rows
+ *                  (at equal distance, the limb counts for more than nearness does); lift >= MIN_LIFT both against flat attention
+ *                  and against the lift of every other class but the mirrored one (a head that reads the whole person is no
+ *                  specialist). `sided`: the interval of `side` lies above 0; else it does not tell left from right.
  *     diffuse      entropy >= MIN_ENTROPY
  *     local        reach <= MAX_REACH
  *     mixed        anything else
@@ -68,7 +68,7 @@ extern "C" {
 #define LIMBER_HEADS_MAX_MOVES 16
 
 #define LIMBER_HEADS_MAX_Q 0.05
-#define LIMBER_HEADS_MIN_GAIN 0.03
+#define LIMBER_HEADS_MIN_GAIN 0.1
 #define LIMBER_HEADS_MIN_LIFT 1.25
 #define LIMBER_HEADS_MIN_ENTROPY 0.95
 #define LIMBER_HEADS_MAX_REACH 0.60
@@ -108,7 +108,7 @@ typedef struct {
     limber_heads_estimate r_limb, r_near, partial;
     limber_heads_estimate r_moved, r_swapped;       /* r_limb under the two nulls */
     limber_heads_estimate over_moved, over_swapped; /* r_limb above each null, person by person */
-    limber_heads_estimate side;                     /* partial on c above partial on the mirrored class */
+    limber_heads_estimate side; /* partial on c above partial on the mirrored class, less the same of the swapped body */
     double mass, share, lift;                       /* lift 0 where nothing is known */
     int tested;                                     /* 1: p and q are set */
     double p_moved, p_swapped, p, q;
@@ -150,7 +150,7 @@ LIMBER_API const char *limber_heads_limb_name(int limb);               /* "head"
 LIMBER_API const char *limber_heads_kind_name(limber_heads_kind kind); /* "specialist", "local", "diffuse", "mixed" */
 
 /* options NULL: the defaults. The session stays the caller's, must outlive *out, and may be used for limber_run in between. It must
- * not flip. Limbs need a model with COCO's 17 joints (LIMBER_E_UNSUPPORTED otherwise). Memory: about
+ * not flip. Memory: about
  * 8 * bootstrap * heads * layers * (8 * classes + 5) bytes for the replicates, and 48 * layers * heads * tokens bytes per person
  * and pass for the sums. */
 LIMBER_API limber_status limber_heads_open(limber_heads **out, limber_session *session, const limber_heads_options *options,
@@ -159,7 +159,7 @@ LIMBER_API void limber_heads_close(limber_heads **heads); /* NULL and *NULL are 
 
 /* One image and its people. boxes NULL: the whole image is one box, refined as the session says. joints: [count][17] in image
  * pixels, in COCO's order, with a score that min_score is held against (0: hidden or not labelled); NULL: the model's own joints,
- * found by a pass of their own. A patch belongs to a limb if its centre lies within a radius of a bone between two joints that are
+ * found by a pass of their own (LIMBER_E_UNSUPPORTED where they are not COCO's 17). A patch belongs to a limb if its centre lies within a radius of a bone between two joints that are
  * both there; the radius is a share of the longer side of the person's box and at least 0.75 patch (src/heads_masks.c, limb_rules).
  * An image whose people show no limb counts as an image, and for nothing else. On failure nothing of the image is counted. */
 LIMBER_API limber_status limber_heads_add(limber_heads *heads, const limber_image *image, const limber_box *boxes,

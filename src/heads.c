@@ -90,9 +90,6 @@ static limber_status check_options(const limber_heads_options *o, const limber_s
         return limber_fail(err, LIMBER_E_ARGUMENT, "heads: the session flips; attention is looked at in one pass: open one without");
     if (session->model->attention_kind != ATTENTION_EXACT)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "heads: the model was opened with approximate attention; open it with \"exact\"");
-    if (o->label_classes == 0 && !c->coco)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED,
-                           "heads: limbs need COCO's 17 joints, this model's %d are others: give label maps", c->keypoints);
     return LIMBER_OK;
 }
 
@@ -308,12 +305,6 @@ static limber_status add_people(limber_heads *h, const limber_image *image, cons
     return LIMBER_OK;
 }
 
-limber_status heads_own_people(limber_heads *h, const limber_image *image, const limber_box *boxes, int count, limber_people *people,
-                               limber_error *err)
-{
-    return limber_run(h->session, image, boxes, count, people, err);
-}
-
 limber_status limber_heads_add(limber_heads *h, const limber_image *image, const limber_box *boxes, const limber_keypoint *joints,
                                int count, limber_error *err)
 {
@@ -327,8 +318,11 @@ limber_status limber_heads_add(limber_heads *h, const limber_image *image, const
         st = check_people(h, image, boxes, count, err);
         return st ? st : add_people(h, image, NULL, boxes, joints, COCO_KEYPOINTS, count, err);
     }
+    if (!h->config->coco)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heads: limbs need COCO's 17 joints, this model finds %d others: give joints",
+                           h->config->keypoints);
     limber_people people;
-    if ((st = heads_own_people(h, image, boxes, count, &people, err)))
+    if ((st = limber_run(h->session, image, boxes, count, &people, err)))
         return st;
     size_t n = (size_t)people.count;
     limber_box *found = malloc((n ? n : 1) * sizeof *found);

@@ -20,8 +20,4 @@ limber_status heads_view_make(struct heads_view *out, limber_heads *heads, int l
                               const uint8_t *labels, limber_box box, const limber_keypoint *joints, limber_error *err);
 void heads_view_free(struct heads_view *view);
 
-/* What limber_heads_add does first when it is given no joints: the model's own people. */
-limber_status heads_own_people(limber_heads *heads, const limber_image *image, const limber_box *boxes, int count,
-                               limber_people *people, limber_error *err);
-
 #endif

@@ -21,7 +21,6 @@ const int heads_limb_mirror[LIMBER_HEADS_LIMBS] = {-1, -1, RIGHT_ARM, LEFT_ARM, 
  * half a shin's 1/30; twice that, so that the flesh is inside and a patch that is mostly limb counts. Never below MIN_RADIUS, or a
  * limb of a small grid would fall between the centres. */
 #define MIN_RADIUS 0.75
-#define PATCH_PAD 2 /* of the patch convolution, whatever the patch (config.c) */
 static const double limb_radius[LIMBER_HEADS_LIMBS] = {0.07, 0.06, 0.05, 0.05, 0.06, 0.06};
 static const struct {
     signed char class, from, to;
@@ -38,7 +37,7 @@ struct heads_place heads_place_of(const struct config *c, struct crop_region reg
     /* The crop's first pixel centre is the region's edge, its last the other edge (crop.c). A patch reads from 2 pixels before
      * its corner on. */
     double step_x = (c->image_w - 1.0) / (double)region.width, step_y = (c->image_h - 1.0) / (double)region.height;
-    double first_x = (c->patch_w - 1) / 2.0 - PATCH_PAD, first_y = (c->patch_h - 1) / 2.0 - PATCH_PAD;
+    double first_x = (c->patch_w - 1) / 2.0 - HEADS_PATCH_PAD, first_y = (c->patch_h - 1) / 2.0 - HEADS_PATCH_PAD;
     return (struct heads_place){
         .x0 = (double)region.cx - (double)region.width / 2 + first_x / step_x,
         .y0 = (double)region.cy - (double)region.height / 2 + first_y / step_y,
@@ -206,20 +205,36 @@ static bool has_rows(const uint8_t *masks, int class, int tokens)
     return n >= 2 && n < tokens;
 }
 
-/* Another person's mask of this class, from another image; the search starts at a place drawn by lot. */
-static void add_swapped(struct heads_columns *out, const struct heads_grid *g, const struct heads_donors *donors, int class,
-                        int64_t image, uint64_t lot)
+/* Somebody of another image who shows as many of this person's classes as can be had; the search starts at a place drawn by lot.
+ * -1: nobody. */
+static int find_donor(const struct heads_grid *g, const struct heads_donors *donors, int classes, const uint8_t *own, int64_t image,
+                      uint64_t lot)
 {
+    int best = -1, most = 0;
     for (int i = 0; i < donors->count; i++) {
-        int k = (int)((lot + (uint64_t)i) % (uint64_t)donors->count);
-        const uint8_t *theirs = donors->masks + (size_t)k * (size_t)g->tokens;
-        if (donors->image[k] == image || !has_rows(theirs, class, g->tokens))
+        int k = (int)((lot + (uint64_t)i) % (uint64_t)donors->count), common = 0;
+        if (donors->image[k] == image)
+            continue;
+        for (int c = 0; c < classes; c++)
+            common += has_rows(own, c, g->tokens) && has_rows(donors->masks + (size_t)k * (size_t)g->tokens, c, g->tokens);
+        if (common > most) {
+            most = common;
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* All that the donor shows: one body, so that its limbs keep their places beside each other. */
+static void add_swapped(struct heads_columns *out, const struct heads_grid *g, int classes, const uint8_t *theirs)
+{
+    for (int c = 0; c < classes; c++) {
+        if (!has_rows(theirs, c, g->tokens))
             continue;
         int bit;
-        uint8_t *masks = new_column(out, g, class, HEADS_SWAPPED, &bit);
+        uint8_t *masks = new_column(out, g, c, HEADS_SWAPPED, &bit);
         for (int j = 0; j < g->tokens; j++)
-            masks[j] |= (uint8_t)((theirs[j] >> class & 1) << bit);
-        return;
+            masks[j] |= (uint8_t)((theirs[j] >> c & 1) << bit);
     }
 }
 
@@ -244,8 +259,10 @@ void heads_columns_make(struct heads_columns *out, const struct heads_grid *g, i
             uint64_t n = (start + (uint64_t)k * (uint64_t)count / (uint64_t)moves) % (uint64_t)count;
             add_moved(out, g, own, c, nth_shift(g, &s, (int)n));
         }
-        add_swapped(out, g, donors, c, image, heads_hash(seed, (uint64_t)image, (uint64_t)person, 0x5a7 + (uint64_t)c));
     }
+    int donor = moves > 0 ? find_donor(g, donors, classes, own, image, heads_hash(seed, (uint64_t)image, (uint64_t)person, 0x5a7)) : -1;
+    if (donor >= 0)
+        add_swapped(out, g, classes, donors->masks + (size_t)donor * (size_t)g->tokens);
 }
 
 int heads_copies_max(int classes, int moves)

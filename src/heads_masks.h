@@ -8,6 +8,8 @@
 #include "heads_stats.h"
 #include "model.h"
 
+#define HEADS_PATCH_PAD 2 /* of the patch convolution, whatever the patch (config.c): patch 0 begins 2 pixels outside the crop */
+
 extern const char *const heads_limb_names[LIMBER_HEADS_LIMBS];
 extern const int heads_limb_mirror[LIMBER_HEADS_LIMBS];
 
@@ -40,7 +42,8 @@ struct heads_donors {
     int count, next;
 };
 
-/* Columns of one person: its own masks, and `moves` shifted and one swapped for each class that has two patches and not all.
+/* Columns of one person: its own masks, `moves` shifted ones for each class that has two patches and not all, and, with moves above
+ * 0, the masks of one donor.
  * out->masks must hold [copies_max][tokens]. own: [tokens]. */
 void heads_columns_make(struct heads_columns *out, const struct heads_grid *g, int classes, const uint8_t *own, int moves,
                         const struct heads_donors *donors, uint64_t seed, int64_t image, int person);

@@ -66,7 +66,7 @@ static double clamp(double x, double limit)
 static double row_variance(const float *sums, double n)
 {
     double p = (double)sums[0], flat = p * p / n, v = (double)sums[1] - flat;
-    return p > 1e-6 && v > HEADS_FLAT * flat ? v : 0;
+    return p > HEADS_LOOKS && v > HEADS_FLAT * flat ? v : 0;
 }
 
 static double correlation(double covariance, double variance_a, double variance_b)
@@ -124,10 +124,11 @@ struct heads_stats {
     int image_people;                             /* used, of this image */
     int64_t image_class_people[LIMBER_HEADS_MAX_CLASSES];
     int64_t images, people, class_people[LIMBER_HEADS_MAX_CLASSES];
-    struct row_keys *keys; /* [tokens]: of the person at hand */
+    struct row_keys *keys, *swapped_keys; /* [tokens]: of the person at hand, and of the body it is swapped with */
+    uint8_t *swapped;                     /* [tokens]: that body's masks */
 };
 
-/* What geometry says of the row of query i for each of the person's own classes. */
+/* What geometry says of the row of query i for each class of one body. */
 struct row_keys {
     struct heads_keys keys[LIMBER_HEADS_MAX_CLASSES];
     double r_mask_near[LIMBER_HEADS_MAX_CLASSES];
@@ -188,7 +189,9 @@ limber_status heads_stats_open(struct heads_stats **out, const struct heads_shap
     fine = sums_open(&hs->pair_sums, hs->heads, pairs) && fine;
     hs->best = calloc(4 * examples, sizeof *hs->best);
     hs->keys = calloc((size_t)grid->tokens, sizeof *hs->keys);
-    if (!fine || !hs->best || !hs->keys) {
+    hs->swapped_keys = calloc((size_t)grid->tokens, sizeof *hs->swapped_keys);
+    hs->swapped = calloc((size_t)grid->tokens, sizeof *hs->swapped);
+    if (!fine || !hs->best || !hs->keys || !hs->swapped_keys || !hs->swapped) {
         heads_stats_close(out);
         return limber_fail(err, LIMBER_E_MEMORY, "heads: no memory for %d replicates of %zu heads", shape->replicates,
                            (size_t)shape->layers * (size_t)shape->heads);
@@ -214,6 +217,8 @@ void heads_stats_close(struct heads_stats **out)
     sums_close(&hs->pair_sums);
     free(hs->best);
     free(hs->keys);
+    free(hs->swapped_keys);
+    free(hs->swapped);
     free(hs);
     *out = NULL;
 }
@@ -251,13 +256,13 @@ static bool askable(const struct heads_keys *keys)
 }
 
 /* The rows that lie in a class, and every class as their keys. */
-static void person_geometry(struct heads_stats *hs, const uint8_t *masks)
+static void body_geometry(const struct heads_stats *hs, struct row_keys *keys, const uint8_t *masks)
 {
     int tokens = hs->grid->tokens;
     for (int c = 0; c < hs->shape.classes; c++) {
         int size = mask_size(masks, tokens, c);
         for (int i = 0; i < tokens; i++) {
-            struct row_keys *row = &hs->keys[i];
+            struct row_keys *row = &keys[i];
             row->keys[c] = row_geometry(hs, i, size, masks[i] >> c & 1);
             row->asked[c] = masks[i] && askable(&row->keys[c]);
             if (!row->asked[c])
@@ -270,8 +275,8 @@ static void person_geometry(struct heads_stats *hs, const uint8_t *masks)
     }
 }
 
-/* Mean z of r_limb over the rows of a moved or swapped mask; false where it has no row. */
-static bool null_mean(const struct heads_stats *hs, const uint8_t *masks, int bit, const float *rows, double *mean)
+/* Mean z of r_limb over the rows of a moved mask; false where it has no row. */
+static bool moved_mean(const struct heads_stats *hs, const uint8_t *masks, int bit, const float *rows, double *mean)
 {
     int tokens = hs->grid->tokens, n = 0, size = mask_size(masks, tokens, bit);
     double sum = 0;
@@ -289,37 +294,39 @@ static bool null_mean(const struct heads_stats *hs, const uint8_t *masks, int bi
     return n > 0;
 }
 
-/* One head, one person: what is summed over rows. */
+/* One head, one body: means over the rows of each class. */
 struct person_sums {
-    double single[LIMBER_HEADS_MAX_CLASSES][PER_CLASS]; /* means over rows */
-    bool known[LIMBER_HEADS_MAX_CLASSES][PER_CLASS];
-    double head[PER_HEAD];
     double pair[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES][PER_PAIR];
+    double near[LIMBER_HEADS_MAX_CLASSES];
     int rows[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES];
 };
 
-/* The person's own masks. rows: [tokens][HEADS_SUMS] of copy 0. */
-static void own_rows(const struct heads_stats *hs, const uint8_t *masks, const float *rows, struct person_sums *out)
+/* One body: its masks, what geometry says of them, and where the mass on each class lies (copy and bit of a column). */
+struct body {
+    const uint8_t *masks;
+    const struct row_keys *keys;
+    int column[LIMBER_HEADS_MAX_CLASSES]; /* -1: the class is not there */
+};
+
+/* rows: [copies][...][tokens][HEADS_SUMS] of this head, `copy` floats from one to the next. */
+static void body_rows(const struct heads_stats *hs, const struct body *body, const float *rows, size_t copy, struct person_sums *out)
 {
     int tokens = hs->grid->tokens, classes = hs->shape.classes;
     for (int i = 0; i < tokens; i++) {
         const float *row = rows + (size_t)i * HEADS_SUMS;
-        const struct row_keys *geometry = &hs->keys[i];
+        const struct row_keys *geometry = &body->keys[i];
         const struct heads_keys *keys = &geometry->keys[0]; /* n and the distances are the same for all classes */
-        double p = (double)row[0], flat = keys->sum_d / keys->n, r_near = heads_r_near(row, keys);
-        bool looks = p > 1e-6; /* at anything but itself */
-        double distance = looks ? (double)row[2] / p : 0, entropy = looks ? log(p) - (double)row[3] / p : 0;
-        out->head[HEAD_NEAR] += atanh(r_near) / tokens;
-        out->head[HEAD_DISTANCE] += distance / tokens;
-        out->head[HEAD_REACH] += (flat > 0 ? distance / flat : 0) / tokens;
-        out->head[HEAD_ENTROPY] += (keys->n > 1 ? entropy / log(keys->n) : 0) / tokens;
-        out->head[HEAD_SELF] += (hs->shape.include_self ? 0 : 1 - p) / tokens;
-        if (!masks[i])
+        if (!body->masks[i])
             continue;
+        double p = (double)row[0], z_near, r_near = heads_r_near(row, keys);
+        bool looks = p > HEADS_LOOKS;
+        z_near = atanh(r_near);
         for (int b = 0; b < classes; b++) {
             if (!geometry->asked[b])
                 continue;
-            double mass = (double)row[4 + b], r = heads_r_mask(row, &geometry->keys[b], mass);
+            int column = body->column[b];
+            double mass = (double)row[(size_t)(column / 8) * copy + 4 + (size_t)(column % 8)];
+            double r = heads_r_mask(row, &geometry->keys[b], mass);
             const double add[PER_PAIR] = {
                 [PAIR_R] = atanh(r),
                 [PAIR_PARTIAL] = atanh(heads_partial(r, r_near, geometry->r_mask_near[b])),
@@ -327,12 +334,12 @@ static void own_rows(const struct heads_stats *hs, const uint8_t *masks, const f
                 [PAIR_SHARE] = geometry->keys[b].k / keys->n,
             };
             for (int a = 0; a < classes; a++) {
-                if (!(masks[i] >> a & 1))
+                if (!(body->masks[i] >> a & 1))
                     continue;
                 for (int q = 0; q < PER_PAIR; q++)
                     out->pair[a][b][q] += add[q];
                 out->rows[a][b]++;
-                out->single[a][NEAR] += a == b ? atanh(r_near) : 0;
+                out->near[a] += a == b ? z_near : 0;
             }
         }
     }
@@ -340,30 +347,84 @@ static void own_rows(const struct heads_stats *hs, const uint8_t *masks, const f
         for (int b = 0; b < classes; b++)
             for (int q = 0; q < PER_PAIR; q++)
                 out->pair[a][b][q] /= out->rows[a][b] ? out->rows[a][b] : 1;
-        out->single[a][NEAR] /= out->rows[a][a] ? out->rows[a][a] : 1;
+        out->near[a] /= out->rows[a][a] ? out->rows[a][a] : 1;
     }
 }
 
-static void class_means(const struct heads_stats *hs, struct person_sums *s, int c, const double null_sum[3], const int null_count[3])
+/* All patches of the crop as queries, whatever they show. */
+static void head_rows(const struct heads_stats *hs, const float *rows, double out[PER_HEAD])
 {
-    double *v = s->single[c];
-    bool *known = s->known[c];
-    int mirror = hs->shape.mirror[c];
-    if (!s->rows[c][c])
+    int tokens = hs->grid->tokens;
+    for (int i = 0; i < tokens; i++) {
+        const float *row = rows + (size_t)i * HEADS_SUMS;
+        struct heads_keys keys = row_geometry(hs, i, 0, false);
+        double p = (double)row[0], flat = keys.sum_d / keys.n;
+        bool looks = p > HEADS_LOOKS;
+        double distance = looks ? (double)row[2] / p : 0, entropy = looks ? log(p) - (double)row[3] / p : 0;
+        out[HEAD_NEAR] += atanh(heads_r_near(row, &keys)) / tokens;
+        out[HEAD_DISTANCE] += distance / tokens;
+        out[HEAD_REACH] += (flat > 0 ? distance / flat : 0) / tokens;
+        out[HEAD_ENTROPY] += (keys.n > 1 ? entropy / log(keys.n) : 0) / tokens;
+        out[HEAD_SELF] += (hs->shape.include_self ? 0 : 1 - p) / tokens;
+    }
+}
+
+/* The body that this person is swapped with, out of its columns. */
+static void swapped_body(struct heads_stats *hs, const struct heads_columns *columns)
+{
+    int tokens = hs->grid->tokens;
+    memset(hs->swapped, 0, (size_t)tokens);
+    for (int j = 0; j < columns->count; j++) {
+        const uint8_t *masks = columns->masks + (size_t)(j / 8) * (size_t)tokens;
+        for (int i = 0; columns->column[j].role == HEADS_SWAPPED && i < tokens; i++)
+            hs->swapped[i] |= (uint8_t)((masks[i] >> j % 8 & 1) << columns->column[j].class);
+    }
+    body_geometry(hs, hs->swapped_keys, hs->swapped);
+}
+
+static struct body body_of(const uint8_t *masks, const struct row_keys *keys, const struct heads_columns *columns, enum heads_role role)
+{
+    struct body b = {.masks = masks, .keys = keys};
+    for (int c = 0; c < LIMBER_HEADS_MAX_CLASSES; c++)
+        b.column[c] = -1;
+    for (int j = 0; j < columns->count; j++)
+        if (columns->column[j].role == role)
+            b.column[columns->column[j].class] = j;
+    return b;
+}
+
+/* z(partial) on the class itself above that on its mirror image. */
+static bool side_of(const struct person_sums *s, int c, int mirror, double *side)
+{
+    if (mirror < 0 || !s->rows[c][c] || !s->rows[c][mirror])
+        return false;
+    *side = s->pair[c][c][PAIR_PARTIAL] - s->pair[c][mirror][PAIR_PARTIAL];
+    return true;
+}
+
+/* What one head and one person give for class c. swapped: the same for the body they are swapped with. */
+static void class_means(const struct heads_stats *hs, const struct person_sums *own, const struct person_sums *swapped, int c,
+                        double moved_sum, int moved_count, double v[PER_CLASS], bool known[PER_CLASS])
+{
+    double side, side_swapped;
+    if (!own->rows[c][c])
         return;
     known[LIMB] = known[NEAR] = known[PARTIAL] = true;
-    v[LIMB] = s->pair[c][c][PAIR_R];
-    v[PARTIAL] = s->pair[c][c][PAIR_PARTIAL];
-    for (int role = HEADS_MOVED; role <= HEADS_SWAPPED; role++) {
-        if (!null_count[role])
-            continue;
-        int q = role == HEADS_MOVED ? MOVED : SWAPPED, over = role == HEADS_MOVED ? OVER_MOVED : OVER_SWAPPED;
-        v[q] = null_sum[role] / null_count[role];
-        v[over] = v[LIMB] - v[q];
-        known[q] = known[over] = true;
+    v[LIMB] = own->pair[c][c][PAIR_R];
+    v[NEAR] = own->near[c];
+    v[PARTIAL] = own->pair[c][c][PAIR_PARTIAL];
+    if (moved_count) {
+        v[MOVED] = moved_sum / moved_count;
+        v[OVER_MOVED] = v[LIMB] - v[MOVED];
+        known[MOVED] = known[OVER_MOVED] = true;
     }
-    if (mirror >= 0 && s->rows[c][mirror]) {
-        v[SIDE] = v[PARTIAL] - s->pair[c][mirror][PAIR_PARTIAL];
+    if (swapped->rows[c][c]) {
+        v[SWAPPED] = swapped->pair[c][c][PAIR_R];
+        v[OVER_SWAPPED] = v[LIMB] - v[SWAPPED];
+        known[SWAPPED] = known[OVER_SWAPPED] = true;
+    }
+    if (side_of(own, c, hs->shape.mirror[c], &side) && side_of(swapped, c, hs->shape.mirror[c], &side_swapped)) {
+        v[SIDE] = side - side_swapped;
         known[SIDE] = true;
     }
 }
@@ -379,52 +440,57 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
     int tokens = hs->grid->tokens, classes = hs->shape.classes;
     if (!heads_stats_usable(columns, classes, tokens))
         return false;
-    person_geometry(hs, columns->masks);
+    body_geometry(hs, hs->keys, columns->masks);
+    swapped_body(hs, columns);
+    struct body own = body_of(columns->masks, hs->keys, columns, HEADS_OWN);
+    struct body swapped = body_of(hs->swapped, hs->swapped_keys, columns, HEADS_SWAPPED);
+    size_t heads = (size_t)hs->shape.heads, copy = heads * (size_t)tokens * HEADS_SUMS;
     for (size_t at = 0; at < hs->heads; at++) {
-        size_t heads = (size_t)hs->shape.heads, layer = at / heads, head = at % heads;
-        size_t copy = heads * (size_t)tokens * HEADS_SUMS, first = head * (size_t)tokens * HEADS_SUMS;
-        struct person_sums s = {0};
-        own_rows(hs, columns->masks, sums[layer] + first, &s);
-        double null_sum[LIMBER_HEADS_MAX_CLASSES][3] = {{0}};
-        int null_count[LIMBER_HEADS_MAX_CLASSES][3] = {{0}};
-        for (int j = classes; j < columns->count; j++) {
-            int c = columns->column[j].class, role = (int)columns->column[j].role, of = j / 8;
+        const float *rows = sums[at / heads] + at % heads * (size_t)tokens * HEADS_SUMS;
+        struct person_sums of_own = {0}, of_swapped = {0};
+        double moved_sum[LIMBER_HEADS_MAX_CLASSES] = {0}, head[PER_HEAD] = {0};
+        int moved_count[LIMBER_HEADS_MAX_CLASSES] = {0};
+        body_rows(hs, &own, rows, copy, &of_own);
+        body_rows(hs, &swapped, rows, copy, &of_swapped);
+        head_rows(hs, rows, head);
+        for (int j = 0; j < columns->count; j++) {
+            size_t of = (size_t)(j / 8);
             double mean;
-            if (null_mean(hs, columns->masks + (size_t)of * (size_t)tokens, j % 8, sums[layer] + (size_t)of * copy + first, &mean)) {
-                null_sum[c][role] += mean;
-                null_count[c][role]++;
-            }
+            if (columns->column[j].role != HEADS_MOVED ||
+                !moved_mean(hs, columns->masks + of * (size_t)tokens, j % 8, rows + of * copy, &mean))
+                continue;
+            moved_sum[columns->column[j].class] += mean;
+            moved_count[columns->column[j].class]++;
         }
         double *single = hs->single_sums.value + at * hs->single_sums.width, *pair = hs->pair_sums.value + at * hs->pair_sums.width;
         for (int c = 0; c < classes; c++) {
-            class_means(hs, &s, c, null_sum[c], null_count[c]);
+            double v[PER_CLASS] = {0};
+            bool known[PER_CLASS] = {false};
+            class_means(hs, &of_own, &of_swapped, c, moved_sum[c], moved_count[c], v, known);
             for (int q = 0; q < PER_CLASS; q++)
-                single[c * PER_CLASS + q] += s.known[c][q] ? s.single[c][q] : 0;
+                single[c * PER_CLASS + q] += v[q];
             limber_heads_example *best = &hs->image_best[at * (size_t)classes + (size_t)c];
-            if (s.known[c][LIMB]) {
-                remember(best, best->image < 0 || s.single[c][LIMB] > atanh(best->r_limb), person, s.single[c][LIMB]);
-                /* the lot of an image: its first person with the class; of all: decided when the image ends */
-                limber_heads_example *lot = &hs->image_lot[at * (size_t)classes + (size_t)c];
-                remember(lot, lot->image < 0, person, s.single[c][LIMB]);
+            limber_heads_example *lot = &hs->image_lot[at * (size_t)classes + (size_t)c];
+            if (known[LIMB]) {
+                remember(best, best->image < 0 || v[LIMB] > atanh(best->r_limb), person, v[LIMB]);
+                remember(lot, lot->image < 0, person, v[LIMB]); /* an image's first; which image is decided when it ends */
             }
             for (int b = 0; b < classes; b++)
                 for (int q = 0; q < PER_PAIR; q++)
-                    pair[(c * classes + b) * PER_PAIR + q] += s.rows[c][b] ? s.pair[c][b][q] : 0;
-        }
-        for (int q = 0; q < PER_HEAD; q++)
-            single[classes * PER_CLASS + q] += s.head[q];
-        if (at > 0)
-            continue; /* what is known depends on the masks alone */
-        for (int c = 0; c < classes; c++) {
-            hs->image_class_people[c] += s.known[c][LIMB];
+                    pair[(c * classes + b) * PER_PAIR + q] += of_own.pair[c][b][q];
+            if (at > 0)
+                continue; /* what is known depends on the masks alone */
+            hs->image_class_people[c] += known[LIMB];
             for (int q = 0; q < PER_CLASS; q++)
-                hs->single_sums.count[c * PER_CLASS + q] += s.known[c][q];
+                hs->single_sums.count[c * PER_CLASS + q] += known[q];
             for (int b = 0; b < classes; b++)
                 for (int q = 0; q < PER_PAIR; q++)
-                    hs->pair_sums.count[(c * classes + b) * PER_PAIR + q] += s.rows[c][b] > 0;
+                    hs->pair_sums.count[(c * classes + b) * PER_PAIR + q] += of_own.rows[c][b] > 0;
         }
-        for (int q = 0; q < PER_HEAD; q++)
-            hs->single_sums.count[classes * PER_CLASS + q]++;
+        for (int q = 0; q < PER_HEAD; q++) {
+            single[classes * PER_CLASS + q] += head[q];
+            hs->single_sums.count[classes * PER_CLASS + q] += at == 0;
+        }
     }
     hs->image_people++;
     return true;
@@ -525,8 +591,8 @@ static bool is_specialist(const limber_heads_head *h, int c, int classes, const 
 {
     const limber_heads_class *k = &h->classes[c];
     if (!(k->tested && k->q <= LIMBER_HEADS_MAX_Q && k->over_moved.mean >= LIMBER_HEADS_MIN_GAIN &&
-          k->over_swapped.mean >= LIMBER_HEADS_MIN_GAIN && k->r_limb.mean > k->r_near.mean && k->lift >= LIMBER_HEADS_MIN_LIFT &&
-          k->partial.mean > 0))
+          k->over_swapped.mean >= LIMBER_HEADS_MIN_GAIN && k->partial.mean > 0 && k->partial.mean > k->r_near.mean &&
+          k->lift >= LIMBER_HEADS_MIN_LIFT))
         return false;
     for (int b = 0; b < classes; b++)
         if (b != c && b != mirror[c] && h->pair[c][b].images > 0 && k->lift < LIMBER_HEADS_MIN_LIFT * h->pair[c][b].lift)

@@ -35,6 +35,7 @@ struct heads_keys {
 /* Two rows of at most this relative difference from flat (a coefficient of variation of 0.3 %), and rows that look at nothing but
  * themselves, have no shape: their correlations count as 0. */
 #define HEADS_FLAT 1e-5
+#define HEADS_LOOKS 1e-6 /* a row with less than this on its keys looks at nothing but itself */
 #define HEADS_MAX_R 0.999999 /* atanh stays finite */
 double heads_r_mask(const float *sums, const struct heads_keys *keys, double mass);
 double heads_r_near(const float *sums, const struct heads_keys *keys);

@@ -101,6 +101,39 @@ uint8_t *stb_png(const uint8_t *rgb, int width, int height, size_t stride, size_
     return png;
 }
 
+struct growing {
+    uint8_t *bytes;
+    size_t size, room;
+    bool failed;
+};
+
+static void grow(void *context, void *data, int size)
+{
+    struct growing *g = context;
+    if (!g->failed && g->size + (size_t)size > g->room) {
+        size_t room = 2 * (g->size + (size_t)size);
+        uint8_t *more = realloc(g->bytes, room);
+        g->failed = !more;
+        g->bytes = more ? more : g->bytes;
+        g->room = more ? room : g->room;
+    }
+    if (g->failed)
+        return;
+    memcpy(g->bytes + g->size, data, (size_t)size);
+    g->size += (size_t)size;
+}
+
+uint8_t *stb_jpeg(const uint8_t *rgb, int width, int height, int quality, size_t *bytes)
+{
+    struct growing g = {0};
+    if (!stbi_write_jpg_to_func(grow, &g, width, height, 3, rgb, quality) || g.failed) {
+        free(g.bytes);
+        return NULL;
+    }
+    *bytes = g.size;
+    return g.bytes;
+}
+
 void stb_free(void *p)
 {
     free(p);

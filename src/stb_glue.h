@@ -1,4 +1,4 @@
-/* stb_glue.h - the little of stb_image and stb_image_write that image.c uses. */
+/* stb_glue.h - the little of stb_image and stb_image_write that image.c and heads_page.c use. */
 #ifndef LIMBER_STB_GLUE_H
 #define LIMBER_STB_GLUE_H
 
@@ -20,6 +20,8 @@ const char *stb_decode(struct stb_picture *out, const uint8_t *bytes, size_t siz
 const char *stb_size(int *width, int *height, const uint8_t *bytes, size_t size);
 /* malloc'ed PNG of 8-bit RGB rows, `stride` bytes apart; NULL where memory is short. */
 uint8_t *stb_png(const uint8_t *rgb, int width, int height, size_t stride, size_t *bytes);
+/* malloc'ed baseline JPEG of rows without gaps; quality 1..100. */
+uint8_t *stb_jpeg(const uint8_t *rgb, int width, int height, int quality, size_t *bytes);
 void stb_free(void *p);
 
 #endif
