@@ -77,7 +77,7 @@ static void print_model(const struct info *i)
 {
     const struct config *c = &i->checkpoint.config;
     printf("model        %s (%s)\n", c->model_name, i->source);
-    printf("network      %d layers, %d wide, %d heads of %d, mlp %d%s, layernorm eps %g\n", c->layers, c->hidden, c->heads,
+    printf("network      layers %d, width %d, heads %d x %d, mlp %d%s, layernorm eps %g\n", c->layers, c->hidden, c->heads,
            c->head_dim, c->mlp, c->qkv_bias ? "" : ", no qkv bias", (double)c->layer_norm_eps);
     if (c->experts > 1)
         printf("experts      %d, each %d of the %d outputs of a block's mlp\n", c->experts, c->part_features, c->hidden);
@@ -225,9 +225,7 @@ int cli_info(int argc, char **argv)
     print_model(&i);
     print_costs(&i);
     print_backends(&i);
-    status = fflush(stdout) || ferror(stdout) ? cli_fail("standard output: cannot write") : CLI_DONE;
-    if (status == CLI_DONE && json)
-        status = write_json(json, &i);
+    status = json ? write_json(json, &i) : CLI_DONE;
     if (status == CLI_DONE && !i.backend)
         status = cli_fail("%s", i.refused.text);
     checkpoint_close(&i.checkpoint);

@@ -29,7 +29,6 @@ enum {
     KEYPOINTS_MAX = 4096,
     SCALE_MAX = 16,
     TOKENS_MAX = 65536,
-    MAP_PIXELS_MAX = 1 << 24,
     EDGES_MAX = 65536,
     LABEL_BYTES_MAX = 256,
 };
@@ -282,14 +281,10 @@ static limber_status grid_of_image(struct config *c, limber_error *err)
     return LIMBER_OK;
 }
 
-static limber_status maps_of_grid(struct config *c, limber_error *err)
+static void maps_of_grid(struct config *c)
 {
-    c->map_h = c->grid_h * c->scale_factor;
+    c->map_h = c->grid_h * c->scale_factor; /* at most TOKENS_MAX * SCALE_MAX^2 = 2^24 pixels a map */
     c->map_w = c->grid_w * c->scale_factor;
-    if ((int64_t)c->map_h * c->map_w > MAP_PIXELS_MAX)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heatmaps of %d x %d, the limit is %d pixels", c->map_h, c->map_w,
-                           MAP_PIXELS_MAX);
-    return LIMBER_OK;
 }
 
 /* The features must be those after the last layer: out_indices [layers] (or -1), out_features ["stage<layers>"]. */
@@ -387,7 +382,7 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
     TRY(json_read_int(root, "scale_factor", 1, SCALE_MAX, &c->scale_factor, err));
     if (!c->simple_head)
         c->scale_factor = 4; /* two deconvolutions of stride 2, whatever is written */
-    TRY(maps_of_grid(c, err));
+    maps_of_grid(c);
     TRY(parse_labels(c, root, err));
     TRY(parse_edges(c, root, err));
     name_model(c);
@@ -494,7 +489,8 @@ limber_status config_resize(struct config *c, int image_h, int image_w, limber_e
     c->image_h = image_h;
     c->image_w = image_w;
     TRY(grid_of_image(c, err));
-    return maps_of_grid(c, err);
+    maps_of_grid(c);
+    return LIMBER_OK;
 }
 
 void config_free(struct config *c)
