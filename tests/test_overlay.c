@@ -1,0 +1,206 @@
+/* Skeletons: which colour where, how wide, what is left out, and coordinates that lie anywhere. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "overlay.h"
+
+static struct image grey(int w, int h)
+{
+    uint8_t *p = malloc((size_t)(3 * w * h));
+    memset(p, 100, (size_t)(3 * w * h));
+    return (struct image){{p, w, h, 3 * (size_t)w}};
+}
+
+static const uint8_t *pixel(const struct image *im, int x, int y)
+{
+    return im->view.rgb + (size_t)y * im->view.stride + 3 * (size_t)x;
+}
+
+static bool is(const uint8_t *p, int r, int g, int b)
+{
+    return abs(p[0] - r) <= 1 && abs(p[1] - g) <= 1 && abs(p[2] - b) <= 1;
+}
+#define LEFT 255, 138, 20
+#define RIGHT 40, 150, 255
+#define MIDDLE 245, 245, 245
+#define NOTHING 100, 100, 100
+
+/* A person who stands facing us, `size` pixels high, top left at (x, y). */
+static void stand(limber_keypoint joints[17], float x, float y, float size)
+{
+    static const float at[17][2] = {{50, 10}, {55, 5}, {45, 5}, {60, 8}, {40, 8}, {70, 30}, {30, 30}, {80, 60}, {20, 60},
+                                    {90, 90}, {10, 90}, {65, 100}, {35, 100}, {66, 150}, {34, 150}, {67, 200}, {33, 200}};
+    for (int k = 0; k < 17; k++)
+        joints[k] = (limber_keypoint){x + at[k][0] * size / 200, y + at[k][1] * size / 200, 0.9f};
+}
+
+static int touched(const struct image *im)
+{
+    int n = 0;
+    for (int i = 0; i < im->view.width * im->view.height; i++)
+        n += !is(im->view.rgb + 3 * i, NOTHING);
+    return n;
+}
+
+Test(overlay, left_right_and_middle_have_their_colours)
+{
+    struct image im = grey(600, 600);
+    limber_keypoint joints[17];
+    stand(joints, 100, 50, 400);
+    limber_person p = {.keypoints = joints};
+    overlay_draw(&im, &p, 1, &overlay_coco);
+    cr_expect(is(pixel(&im, 240, 110), LEFT), "left shoulder");
+    cr_expect(is(pixel(&im, 160, 110), RIGHT), "right shoulder");
+    cr_expect(is(pixel(&im, 250, 140), LEFT), "left upper arm, half way");
+    cr_expect(is(pixel(&im, 150, 140), RIGHT), "right upper arm, half way");
+    cr_expect(is(pixel(&im, 200, 110), MIDDLE), "between the shoulders");
+    cr_expect(is(pixel(&im, 200, 70), MIDDLE), "nose");
+    cr_expect(is(pixel(&im, 234, 350), LEFT), "left shin, near the knee");
+    cr_expect(is(pixel(&im, 200, 400), NOTHING), "between the legs");
+    cr_expect(is(pixel(&im, 10, 10), NOTHING));
+    image_close(&im);
+}
+
+Test(overlay, a_dark_rim_lies_around_everything)
+{
+    struct image im = grey(600, 600);
+    memset((uint8_t *)im.view.rgb, 255, 600 * 600 * 3);
+    limber_keypoint joints[17];
+    stand(joints, 100, 50, 400);
+    limber_person p = {.keypoints = joints};
+    overlay_draw(&im, &p, 1, &overlay_coco);
+    int darkest = 255; /* from the white line between the shoulders upwards, over a white background */
+    for (int y = 95; y < 110; y++)
+        darkest = pixel(&im, 200, y)[0] < darkest ? pixel(&im, 200, y)[0] : darkest;
+    cr_expect_lt(darkest, 120, "%d", darkest);
+    image_close(&im);
+}
+
+Test(overlay, joints_below_the_score_and_their_lines_are_left_out)
+{
+    struct image im = grey(600, 600);
+    limber_keypoint joints[17];
+    stand(joints, 100, 50, 400);
+    joints[7].score = 0.29f; /* left elbow */
+    limber_person p = {.keypoints = joints};
+    overlay_draw(&im, &p, 1, &overlay_coco);
+    cr_expect(is(pixel(&im, 260, 170), NOTHING), "elbow");
+    cr_expect(is(pixel(&im, 250, 140), NOTHING), "upper arm");
+    cr_expect(is(pixel(&im, 270, 200), NOTHING), "forearm");
+    cr_expect(is(pixel(&im, 280, 230), LEFT), "wrist");
+    for (int k = 0; k < 17; k++)
+        joints[k].score = NAN;
+    struct image none = grey(600, 600);
+    overlay_draw(&none, &p, 1, &overlay_coco);
+    cr_expect_eq(touched(&none), 0);
+    image_close(&im);
+    image_close(&none);
+}
+
+/* One joint alone is a disc with a rim. Its pixels, each in the measure it is covered, add up to the disc's area wherever its
+ * centre lies between pixels: the coverage at edges is right, not just smooth. On a ground of the rim's colour only the disc is
+ * seen, on one of the disc's colour only the rim. */
+Test(overlay, discs_and_rims_have_their_area)
+{
+    static const struct overlay_style dot = {.keypoint_count = 2, .min_score = 0.5f};
+    const double r = 0.95 * 8, outer = r + 0.3 * 8, pi = 3.14159265358979; /* 500 high: the line would be 0.016 * 500 = 8 */
+    for (int i = 0; i < 20; i++) {
+        double sum[2] = {0};
+        for (int ground = 0; ground < 2; ground++) {
+            struct image im = grey(2000, 1000);
+            memset((uint8_t *)im.view.rgb, ground ? 245 : 16, 2000 * 1000 * 3);
+            limber_keypoint joints[2] = {{100.0f + 0.1f * (float)(i % 10), 100.0f + 0.07f * (float)i, 1}, {100, 600, 1}};
+            joints[1].y = joints[0].y + 500;
+            limber_person p = {.keypoints = joints};
+            overlay_draw(&im, &p, 1, &dot);
+            for (int y = 80; y < 120; y++)
+                for (int x = 80; x < 120; x++)
+                    sum[ground] += (ground ? 245 - pixel(&im, x, y)[0] : pixel(&im, x, y)[0] - 16) / (245. - 16);
+            image_close(&im);
+        }
+        double disc = pi * r * r, ring = 0.75 * pi * (outer * outer - r * r);
+        cr_expect(fabs(sum[0] - disc) < 0.01 * disc, "place %d: disc of %.2f, expected %.2f", i, sum[0], disc);
+        cr_expect(fabs(sum[1] - ring) < 0.02 * ring, "place %d: rim of %.2f, expected %.2f", i, sum[1], ring);
+    }
+}
+
+/* The same picture at four times the size has sixteen times the painted pixels: lines are as readable. */
+Test(overlay, widths_follow_the_size)
+{
+    struct image small = grey(300, 300), large = grey(1200, 1200);
+    limber_keypoint joints[17];
+    limber_person p = {.keypoints = joints};
+    stand(joints, 40, 40, 200);
+    overlay_draw(&small, &p, 1, &overlay_coco);
+    stand(joints, 160, 160, 800);
+    overlay_draw(&large, &p, 1, &overlay_coco);
+    double ratio = (double)touched(&large) / touched(&small);
+    cr_expect(ratio > 11 && ratio < 18, "%.2f", ratio);
+    image_close(&small);
+    image_close(&large);
+}
+
+Test(overlay, small_people_are_drawn_over_large_ones)
+{
+    struct image im = grey(600, 600);
+    limber_keypoint near[17], far[17];
+    stand(near, 100, 50, 400);
+    stand(far, 0, 0, 100);
+    for (int k = 0; k < 17; k++) /* the far one's left wrist on the near one's right shoulder */
+        far[k].x += 160 - 45, far[k].y += 110 - 45;
+    limber_person people[2] = {{.keypoints = far}, {.keypoints = near}};
+    overlay_draw(&im, people, 2, &overlay_coco);
+    cr_expect(is(pixel(&im, 160, 110), LEFT));
+    image_close(&im);
+}
+
+Test(overlay, other_label_sets)
+{
+    static const int edges[][2] = {{0, 1}, {1, 2}}, pairs[] = {0, 2, 1};
+    static const char *const labels[] = {"tip", "R_base", "L_base"};
+    struct overlay_style s = {.keypoint_count = 3, .edges = edges, .edge_count = 2, .flip_pairs = pairs, .labels = labels, .min_score = 0};
+    limber_keypoint joints[3] = {{50, 50, 1}, {50, 150, 1}, {150, 150, 1}};
+    limber_person p = {.keypoints = joints};
+    struct image im = grey(200, 200);
+    overlay_draw(&im, &p, 1, &s);
+    cr_expect(is(pixel(&im, 50, 50), MIDDLE) && is(pixel(&im, 50, 150), RIGHT) && is(pixel(&im, 150, 150), LEFT));
+    cr_expect(is(pixel(&im, 50, 100), MIDDLE));
+    image_close(&im);
+    im = grey(200, 200);
+    s.edges = NULL;
+    s.edge_count = 0;
+    s.labels = NULL;
+    overlay_draw(&im, &p, 1, &s);
+    cr_expect(is(pixel(&im, 50, 100), NOTHING) && is(pixel(&im, 50, 150), LEFT), "dots only; the lower of a pair is left");
+    image_close(&im);
+}
+
+/* Joints anywhere: nothing outside the image is written (the sanitizers watch), lines that cross it are drawn. */
+Test(overlay, coordinates_anywhere)
+{
+    static const float far[] = {-1e30f, -1e6f, -300, -0.6f, 0, 7.5f, 15.4f, 16, 400, 1e6f, 1e30f, INFINITY, NAN};
+    enum { N = sizeof far / sizeof *far };
+    static const int sizes[][2] = {{1, 1}, {16, 16}, {1, 40}, {40, 1}};
+    for (int i = 0; i < 4; i++) {
+        struct image im = grey(sizes[i][0], sizes[i][1]);
+        for (int a = 0; a < N * N; a++) {
+            limber_keypoint joints[17];
+            for (int k = 0; k < 17; k++)
+                joints[k] = (limber_keypoint){far[(a + 3 * k) % N], far[(a / N + 5 * k) % N], 1};
+            limber_person p = {.keypoints = joints};
+            overlay_draw(&im, &p, 1, &overlay_coco);
+        }
+        image_close(&im);
+    }
+    struct image im = grey(100, 100);
+    limber_keypoint joints[17] = {{0}};
+    joints[5] = (limber_keypoint){-50000, -50000, 1};
+    joints[7] = (limber_keypoint){50050, 50050, 1};
+    limber_person p = {.keypoints = joints};
+    overlay_draw(&im, &p, 1, &overlay_coco);
+    cr_expect(is(pixel(&im, 50, 50), LEFT) && is(pixel(&im, 10, 90), NOTHING));
+    image_close(&im);
+    overlay_draw(&im, NULL, 0, &overlay_coco);
+}
