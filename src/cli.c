@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -328,8 +329,18 @@ static int flushed(int status)
     return cli_fail("standard output: %s", strerror(errno));
 }
 
+/* A standard stream that the caller closed is opened on nothing, or the next file opened would take its place. Standard output
+ * is opened for reading, so that writing to it is still the error it was. */
+static void hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(CLI_NOTHING);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_streams();
     if (argc < 2) {
         print_commands(stderr);
         return CLI_NOTHING;

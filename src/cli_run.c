@@ -597,7 +597,9 @@ static int run(struct run *r)
 {
     limber_error err;
     r->begin = progress_now();
-    r->workers = !strcmp(limber_model_backend(r->model), "cuda") ? r->session->threads : (r->session->threads + 1) / 2;
+    /* Where the forward pass leaves the CPU alone, or pictures are to be drawn, the workers are the work. Else a few keep up. */
+    bool busy = r->overlay || !strcmp(limber_model_backend(r->model), "cuda");
+    r->workers = busy ? r->session->threads : (r->session->threads + 1) / 2;
     size_t window = 2 * (size_t)r->session->batch + 4 * (size_t)r->workers + 8;
     int status = open_output(r);
     if (!status && r->out)

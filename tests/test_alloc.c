@@ -166,4 +166,3 @@ static void every_allocation_fails(const char *directory, const char *backend)
 Test(alloc, ref_simple) { every_allocation_fails(LIMBER_TEST_DIR "/golden/simple-hd32", "ref"); }
 Test(alloc, cpu_simple) { every_allocation_fails(LIMBER_TEST_DIR "/golden/simple-hd32", "cpu"); }
 Test(alloc, cpu_sharded) { every_allocation_fails(LIMBER_TEST_DIR "/golden/sharded-hd80", "cpu"); }
-Test(alloc, cpu_classic) { every_allocation_fails(LIMBER_TEST_DIR "/golden/classic-hd32-bf16", "cpu"); }

@@ -1,0 +1,28 @@
+#!/bin/sh
+# run.sh [FOLDER_OF_PHOTOS [RESULT]] - installs what is missing (Debian, Ubuntu), builds limber, and runs the default model over the
+# folder: joints, limbs and overlays. Without a folder: over the samples that came with it. RESULT is limber-FOLDER beside you
+# unless you name another; run again, it goes on with pictures that are new.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+. "$here/scripts/packages.sh"
+folder=${1:-$here/data/samples}
+[ -e "$folder" ] || { echo "run.sh: $folder: no such file or folder" >&2; exit 2; }
+name=$(basename -- "$folder")
+[ ! -d "$folder" ] || name=$(basename -- "$(cd -- "$folder" && pwd)")
+result=${2:-limber-$name}
+
+need gcc libc6-dev make cmake pkg-config libjansson-dev libstb-dev
+build=$here/build
+mkdir -p "$build"
+set --
+[ -f "$build/CMakeCache.txt" ] || set -- -G "$(generator)"
+if ! { cmake -S "$here" -B "$build" "$@" -DCMAKE_BUILD_TYPE=Release -DLIMBER_TESTS=OFF -DLIMBER_BENCH=OFF &&
+    cmake --build "$build" --parallel "$(nproc)"; } >"$build/build.log" 2>&1; then
+    cat "$build/build.log" >&2
+    exit 2
+fi
+
+status=0
+"$build/limber" run --out "$result" --overlay --resume -- "$folder" || status=$?
+[ $status -ge 2 ] || printf '%s\n' "joints and limbs:  $result/poses.jsonl" "pictures:          $result/overlay/" "how it ran:        $result/run.json"
+exit $status

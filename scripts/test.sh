@@ -1,0 +1,65 @@
+#!/bin/sh
+# test.sh - installs what is missing (Debian, Ubuntu), then: gcc, warnings as errors, all tests; clang, warnings as errors; address
+# and undefined-behaviour sanitizers, all tests. Ends with one line, "N passed, N failed, N skipped", that counts every test of
+# every program; its exit status is 0 when nothing failed.
+set -eu
+cd -- "$(dirname -- "$0")/.."
+. scripts/packages.sh
+need gcc g++ clang libc6-dev make cmake ninja-build pkg-config libjansson-dev libstb-dev libcriterion-dev
+jobs=$(nproc 2>/dev/null || echo 2)
+passed=0 failed=0 skipped=0
+
+# A Criterion program counts its own tests, in its own words, kept in ctest's log; any other program is one test, and ctest's
+# lines say what became of it.
+count() { # BUILD_DIR CTEST_OUTPUT
+    # shellcheck disable=SC2046
+    set -- $(awk '
+        /^[0-9]+\/[0-9]+ Testing: / { name = $3 }
+        /^\[SKIP\] / { skips[name]++ }
+        /^\[====\] Synthesis: / {
+            for (i = 1; i < NF; i++) {
+                if ($i == "Passing:") good[name] += $(i + 1)
+                if ($i == "Failing:" || $i == "Crashing:") bad[name] += $(i + 1)
+            }
+        }
+        / Test +#[0-9]+: / {
+            for (i = 1; $i !~ /^#/; i++) continue
+            name = $(i + 1)
+            if (/\*\*\*Skipped|\*\*\*Not Run \(Disabled\)/) skipped++
+            else if (name in good) { passed += good[name]; skipped += skips[name]; failed += / Passed / ? 0 : bad[name] ? bad[name] : 1 }
+            else if (/ Passed /) passed++
+            else failed++
+        }
+        END { print passed + 0, failed + 0, skipped + 0 }' "$1/Testing/Temporary/LastTest.log" "$2")
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+}
+
+# build PRESET; tests PRESET: a build that fails counts as a failed test, so that the last line cannot lie.
+build() {
+    echo "== $1"
+    preset=$1
+    shift
+    [ -f "build/$preset/CMakeCache.txt" ] || set -- -G "$(generator)" # a build that is there keeps its own
+    mkdir -p "build/$preset"
+    if ! { cmake --preset "$preset" "$@" && cmake --build --preset "$preset" --parallel "$jobs"; } >"build/$preset/build.log" 2>&1; then
+        grep -E 'error|warning|Error|FAILED' "build/$preset/build.log" | head -40 || true
+        tail -5 "build/$preset/build.log"
+        echo "== $preset does not build"
+        failed=$((failed + 1))
+        return 1
+    fi
+}
+tests() {
+    ctest --test-dir "build/$1" --output-on-failure -j"$jobs" --timeout 300 >"build/$1/ctest.txt" 2>&1 || grep -vE ' Passed +[0-9.]+ sec$|^ +Start ' "build/$1/ctest.txt" | tail -150
+    tail -n 40 "build/$1/ctest.txt" | grep -E 'tests passed|Total Test time' || true
+    count "build/$1" "build/$1/ctest.txt"
+}
+
+if build ci; then tests ci; fi
+build ci-clang || true
+# Leaks of the command are the sanitizer's to find too; allocations it cannot have are to fail, not to abort.
+export ASAN_OPTIONS="allocator_may_return_null=1:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+if build sanitize; then tests sanitize; fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
