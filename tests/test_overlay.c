@@ -126,6 +126,26 @@ Test(overlay, discs_and_rims_have_their_area)
     }
 }
 
+/* A row crosses a slanting line in width * length / dy of covered pixels. */
+Test(overlay, lines_have_their_width_at_any_slant)
+{
+    static const int edges[][2] = {{0, 1}};
+    static const struct overlay_style line = {.keypoint_count = 2, .edges = edges, .edge_count = 1, .min_score = 0.5f};
+    static const int dx[] = {0, 3, -50, 120, -300, 500, 760};
+    for (int i = 0; i < 7; i++) {
+        struct image im = grey(1400, 1000);
+        memset((uint8_t *)im.view.rgb, 16, 1400 * 1000 * 3);
+        limber_keypoint joints[2] = {{600.3f, 300.2f, 1}, {600.3f + (float)dx[i], 700.2f, 1}};
+        limber_person p = {.keypoints = joints};
+        overlay_draw(&im, &p, 1, &line);
+        double sum = 0, extent = abs(dx[i]) > 400 ? abs(dx[i]) : 400, want = 0.016 * extent * hypot(dx[i], 400) / 400;
+        for (int x = 0; x < 1400; x++)
+            sum += (pixel(&im, x, 500)[0] - 16) / (245. - 16);
+        cr_expect(fabs(sum - want) < 0.05 * want, "dx %d: %.3f, expected %.3f", dx[i], sum, want);
+        image_close(&im);
+    }
+}
+
 /* The same picture at four times the size has sixteen times the painted pixels: lines are as readable. */
 Test(overlay, widths_follow_the_size)
 {
