@@ -103,7 +103,7 @@ static limber_status load(backend_plugin_open_fn *open, limber_error *err)
 
 limber_status backend_cuda_open(struct backend **out, enum precision precision, limber_error *err)
 {
-    backend_plugin_open_fn open;
+    backend_plugin_open_fn open = NULL;
     *out = NULL;
     limber_status st = load(&open, err);
     return st == LIMBER_OK ? open(BACKEND_ABI, out, precision, err) : st;
@@ -114,7 +114,7 @@ void backend_cuda_report(struct backend_report *out)
     memset(out, 0, sizeof *out);
     out->name = "cuda";
     limber_error err = {0};
-    backend_plugin_open_fn open;
+    backend_plugin_open_fn open = NULL;
     if (load(&open, &err) != LIMBER_OK) {
         snprintf(out->detail, sizeof out->detail, "%.*s", (int)sizeof out->detail - 1, err.text);
         return;
