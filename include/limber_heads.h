@@ -110,6 +110,7 @@ typedef struct {
     limber_heads_estimate over_moved, over_swapped; /* r_limb above each null, person by person */
     limber_heads_estimate side; /* partial on c above partial on the mirrored class, less the same of the swapped body */
     double mass, share, lift;                       /* lift 0 where nothing is known */
+    double lift_from_others; /* mean lift of this class for queries in the other classes; 0 where there are none */
     int tested;                                     /* 1: p and q are set */
     double p_moved, p_swapped, p, q;
     int specialist, sided;

@@ -20,7 +20,6 @@
 #include "heads_report.h"
 #include "image.h"
 
-#define PAGE_HEADS 6 /* heads with photographs */
 #define MAX_LAYERS 1024
 
 struct run {
@@ -189,23 +188,17 @@ static limber_status take_picture(struct run *r, struct heads_picture *out, cons
     return st;
 }
 
-/* The strongest heads, one class each, two people each where there are two. */
+/* The featured heads, two people each where there are two. */
 static int take_pictures(struct run *r, struct heads_picture *out)
 {
-    struct heads_rank rank[64];
-    int n = heads_report_rank(rank, 64, &r->result, !r->result.specialists), count = 0, heads = 0, wanted = r->result.specialists ? PAGE_HEADS : 3;
-    for (int i = 0; i < n && heads < wanted; i++) {
-        bool seen = false;
-        for (int k = 0; k < count; k++)
-            seen = seen || out[k].head == rank[i].head;
-        const limber_heads_class *c = &r->result.heads[rank[i].head].classes[rank[i].class];
-        if (seen || c->best.image < 0)
-            continue;
-        heads++;
-        bool two = c->lot.image >= 0 && (c->lot.image != c->best.image || c->lot.person != c->best.person);
+    struct heads_rank featured[HEADS_FEATURED];
+    int n = heads_report_feature(featured, &r->result), count = 0;
+    for (int i = 0; i < n; i++) {
+        const limber_heads_class *c = &r->result.heads[featured[i].head].classes[featured[i].class];
+        bool two = c->lot.image != c->best.image || c->lot.person != c->best.person;
         for (int lot = 0; lot <= two; lot++) {
             limber_error err = {0};
-            if (take_picture(r, &out[count], &rank[i], lot, &err))
+            if (take_picture(r, &out[count], &featured[i], lot, &err))
                 cli_warn("%s: not shown on the page: %s", r->inputs.v[r->counted[(lot ? c->lot : c->best).image]].path, err.text);
             else
                 count++;
@@ -246,7 +239,7 @@ static int write_results(struct run *r, bool complete)
                                       .labels = labels,
                                       .failed = (int64_t)r->failed,
                                       .complete = complete};
-    struct heads_picture pictures[2 * PAGE_HEADS];
+    struct heads_picture pictures[2 * HEADS_FEATURED];
     int picture_count = take_pictures(r, pictures);
 
     struct json_text json = {0};

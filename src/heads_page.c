@@ -9,8 +9,7 @@
 #include "heads_report.h"
 #include "stb_glue.h"
 
-#define RANKED 12      /* rows of the ranking */
-#define MATRICES 6     /* co-attention matrices */
+#define RANKED 24 /* rows of the ranking */
 #define JPEG_QUALITY 82
 
 /* ---- small parts ---- */
@@ -119,9 +118,9 @@ static const char style[] =
     "main{max-width:1180px;margin:0 auto;padding:20px 16px 60px}"
     "h1{font-size:clamp(1.5rem,5vw,2.2rem);line-height:1.15;margin:.4em 0 .3em;letter-spacing:-.01em}"
     "h2{font-size:1.25rem;margin:2.4em 0 .3em;line-height:1.25}h3{font-size:1rem;margin:0 0 .2em}"
-    "p,li{max-width:74ch}p{margin:.5em 0}.dim,figcaption,.ci{color:var(--dim)}.lead{font-size:1.1rem}"
-    ".facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--line);border:1px solid var(--line);margin:1em 0}"
-    ".facts div{background:var(--bg);padding:8px 10px;font-size:.86rem;color:var(--dim);overflow-wrap:anywhere}"
+    "sub,sup{line-height:0}p,li{max-width:74ch}p{margin:.5em 0}.dim,figcaption,.ci{color:var(--dim)}.lead{font-size:1.1rem}"
+    ".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,165px),1fr));gap:0 22px;margin:1.2em 0}"
+    ".facts div{border-top:1px solid var(--line);padding:6px 0 10px;font-size:.86rem;color:var(--dim);overflow-wrap:anywhere}"
     ".facts b{display:block;font-size:1.05rem;color:var(--fg);font-weight:600}"
     "figure{margin:1em 0;min-width:0}figcaption{font-size:.86rem;max-width:74ch;overflow-wrap:anywhere}svg{display:block;width:100%;height:auto}"
     "svg text{fill:var(--dim);font:11px system-ui,-apple-system,\"DejaVu Sans\",sans-serif}svg .strong{fill:var(--fg);font-weight:600}"
@@ -189,8 +188,10 @@ static void verdict(FILE *f, const limber_heads_result *r)
         fputs(first ? "Read: " : "; ", f);
         class_text(f, r, c);
         fprintf(f, " by %d", n);
-        if (r->mirror[c] >= 0)
-            fprintf(f, " (%d tell%s it from the other side)", sided, sided == 1 ? "s" : "");
+        if (r->mirror[c] >= 0 && sided < n && sided > 0)
+            fprintf(f, " (%d of them told from the other side)", sided);
+        else if (r->mirror[c] >= 0)
+            fputs(sided ? " (told from the other side)" : " (not told from the other side)", f);
         first = false;
     }
     fputs(".</p>", f);
@@ -236,7 +237,7 @@ struct map {
 
 static struct map map_of(const limber_heads_result *r, double width)
 {
-    struct map m = {.left = 34, .top = 20, .width = width};
+    struct map m = {.left = 38, .top = 20, .width = width};
     m.cell_w = (width - m.left - 1) / r->heads_per_layer;
     m.cell_h = m.cell_w < 24 ? m.cell_w : 24;
     m.cell_h = m.cell_h < 12 ? 12 : m.cell_h;
@@ -251,21 +252,20 @@ static void map_open(FILE *f, const limber_heads_result *r, const struct map *m,
     for (int h = 0; h < r->heads_per_layer; h += step)
         fprintf(f, "<text x=%.1f y=13 text-anchor=middle>%d</text>", m->left + (h + 0.5) * m->cell_w, h);
     for (int l = 0; l < r->layer_count; l++)
-        fprintf(f, "<text x=%.1f y=%.1f text-anchor=end>%s%d</text>", m->left - 7, m->top + (l + 0.5) * m->cell_h + 4, l ? "" : "layer ",
+        fprintf(f, "<text x=%.1f y=%.1f text-anchor=end>%d</text>", m->left - 7, m->top + (l + 0.5) * m->cell_h + 4,
                 r->heads[l * r->heads_per_layer].layer);
+    fprintf(f, "<text x=%.1f y=13 text-anchor=end>layer</text>", m->left - 7);
 }
 
 static void cell_rect(FILE *f, const struct map *m, int at, const limber_heads_result *r, const char *attributes)
 {
-    fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f %s/>", m->left + at % r->heads_per_layer * m->cell_w + 1,
+    fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f %s />", m->left + at % r->heads_per_layer * m->cell_w + 1,
             m->top + at / r->heads_per_layer * m->cell_h + 1, m->cell_w - 2, m->cell_h - 2, attributes);
 }
 
 static void kinds_map(FILE *f, const limber_heads_result *r)
 {
-    struct map m = map_of(r, 620);
-    m.left = 48;
-    m.cell_w = (m.width - m.left - 1) / r->heads_per_layer;
+    struct map m = map_of(r, 420);
     fputs("<h2>Every head, and what it is</h2><div class=key>", f);
     for (int c = 0; c < r->class_count; c++)
         if (shown(r, c)) {
@@ -280,7 +280,7 @@ static void kinds_map(FILE *f, const limber_heads_result *r)
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         fprintf(f, "<span><i style=\"background:var(--%s)\"></i>%s: %s (%d)</span>", limber_heads_kind_name(rest[i].kind),
                 limber_heads_kind_name(rest[i].kind), rest[i].what, count_kind(r, rest[i].kind));
-    fputs("</div><figure style=\"max-width:760px\">", f);
+    fputs("</div><figure style=\"max-width:560px\">", f);
     map_open(f, r, &m, "kind of every head, by layer and head");
     for (int i = 0; i < r->head_count; i++) {
         const limber_heads_head *h = &r->heads[i];
@@ -318,13 +318,11 @@ static void limb_maps(FILE *f, const limber_heads_result *r)
 {
     double full = full_scale(r);
     fprintf(f, "<h2>Limb by limb</h2><p>How much more a head&rsquo;s attention looks like the limb than chance allows: r<sub>limb</sub> above "
-               "the stricter of the two nulls. Blank: not at all. Full colour: %.2f. A frame marks a specialist.</p><div class=maps>", full);
+               "the stricter of the two nulls. Rows are layers, columns are heads. Blank: not at all. Full colour: %.2f. A frame marks a specialist.</p><div class=maps>", full);
     for (int c = 0; c < r->class_count; c++) {
         if (!shown(r, c))
             continue;
         struct map m = map_of(r, 340);
-        m.left = 42;
-        m.cell_w = (m.width - m.left - 1) / r->heads_per_layer;
         fputs("<figure><h3>", f);
         class_text(f, r, c);
         fprintf(f, " <span class=dim style=\"font-weight:400\">%d %s</span></h3>", r->class_people[c], r->class_people[c] == 1 ? "person" : "people");
@@ -381,6 +379,8 @@ static void ranked_row(FILE *f, const limber_heads_result *r, const struct heads
     fputs("</span> &middot; <span>partial ", f);
     estimate(f, &k->partial);
     fprintf(f, "</span> &middot; <span>%.1f&times; its area share</span>", k->lift);
+    if (k->lift_from_others > 0)
+        fprintf(f, " (from the other limbs: %.1f&times;)", k->lift_from_others);
     if (k->tested) {
         fputs(" &middot; <span>q ", f);
         probability(f, k->q);
@@ -436,7 +436,7 @@ static void scatter(FILE *f, const limber_heads_result *r)
 #define AT(v) (((v) < low ? 0 : (v) > high ? 1 : ((v)-low) / (high - low)) * size)
     fputs("<h2>Limb or merely near?</h2><p>Each dot is a head and a limb. To the right: its attention falls with distance. Up: its attention has the "
           "limb&rsquo;s shape. Limbs are close to themselves, so near-sighted heads have some of both; above the diagonal, shape counts for more "
-          "than nearness. Filled: specialists.</p><figure style=\"max-width:560px\">", f);
+          "than nearness. Filled: specialists.</p><figure style=\"max-width:460px\">", f);
     fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"r_limb against r_near\">", left + size + 8, size + bottom + 14);
     for (int i = 0; i <= 6; i++) {
         double v = low + 0.2 * i, x = left + AT(v), y = 8 + size - AT(v);
@@ -482,7 +482,7 @@ static void matrix(FILE *f, const limber_heads_result *r, const limber_heads_hea
     const double left = 74, top = 62, cell = 44;
     fprintf(f, "<figure><h3>layer %d, head %d <span class=dim style=\"font-weight:400\">%s</span></h3>", h->layer, h->head,
             limber_heads_kind_name(h->kind));
-    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" style=\"max-width:400px\" role=img aria-label=\"limb by limb co-attention\">", left + n * cell + 2,
+    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" style=\"max-width:410px\" role=img aria-label=\"limb by limb co-attention\">", left + n * cell + 36,
             top + n * cell + 2);
     for (int i = 0; i < n; i++) {
         fprintf(f, "<text x=%.1f y=%.1f text-anchor=end>", left - 6, top + (i + 0.5) * cell + 4);
@@ -508,22 +508,20 @@ static void matrix(FILE *f, const limber_heads_result *r, const limber_heads_hea
 
 static void matrices(FILE *f, const limber_heads_result *r)
 {
-    struct heads_rank rank[64];
-    int n = heads_report_rank(rank, 64, r, true), drawn[MATRICES], count = 0;
+    struct heads_rank featured[HEADS_FEATURED];
+    int n = heads_report_feature(featured, r);
     if (!n)
         return;
     fputs("<h2>Which limbs are read together?</h2><p>Rows: the limb that asks. Columns: the limb it reads. The number says how many times its fair "
           "share of attention that limb gets: 1 is what its area alone would earn, <span style=\"color:var(--more)\">more</span> is interest, "
           "<span style=\"color:var(--less)\">less</span> is avoidance. A strong diagonal reads its own limb; two strong squares across it mix left and right; "
-          "a column alone reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share a little.</p><div class=maps>", f);
-    for (int i = 0; i < n && count < MATRICES; i++) {
+          "a strong column reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share a little.</p><div class=maps>", f);
+    for (int i = 0; i < n; i++) {
         bool seen = false;
-        for (int k = 0; k < count; k++)
-            seen = seen || drawn[k] == rank[i].head;
-        if (seen)
-            continue;
-        drawn[count++] = rank[i].head;
-        matrix(f, r, &r->heads[rank[i].head]);
+        for (int k = 0; k < i; k++)
+            seen = seen || featured[k].head == featured[i].head;
+        if (!seen)
+            matrix(f, r, &r->heads[featured[i].head]);
     }
     fputs("</div>", f);
 }
@@ -565,7 +563,7 @@ static void picture(FILE *f, const limber_heads_result *r, const struct heads_pi
             most = p->view.row[j];
     fprintf(f, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"attention of one patch over the photograph\">", p->image_w, p->image_h);
     if (jpeg) {
-        fprintf(f, "<image width=%d height=%d style=\"filter:grayscale(.75) brightness(.62)\" href=\"data:image/jpeg;base64,", p->image_w, p->image_h);
+        fprintf(f, "<image width=%d height=%d style=\"filter:grayscale(.8) brightness(.78)\" href=\"data:image/jpeg;base64,", p->image_w, p->image_h);
         base64(f, jpeg, bytes);
         fputs("\"/>", f);
     }
@@ -573,7 +571,7 @@ static void picture(FILE *f, const limber_heads_result *r, const struct heads_pi
     fputs("<g fill=\"#ffb300\">", f);
     for (int j = 0; j < r->grid_h * r->grid_w; j++) {
         double strength = most > 0 ? p->view.row[j] / most : 0;
-        if (j != p->view.query && strength > 0.03)
+        if (j != p->view.query && strength > 0.05)
             fprintf(f, "<rect x=%.0f y=%.0f width=%d height=%d opacity=%.2f />", x0 + j % r->grid_w * p->patch_w, y0 + j / r->grid_w * p->patch_h,
                     p->patch_w, p->patch_h, 0.85 * strength);
     }

@@ -39,6 +39,25 @@ int heads_report_rank(struct heads_rank *out, int max, const limber_heads_result
     return n;
 }
 
+int heads_report_feature(struct heads_rank out[HEADS_FEATURED], const limber_heads_result *r)
+{
+    struct heads_rank rank[LIMBER_HEADS_MAX_CLASSES * 64];
+    int n = heads_report_rank(rank, (int)(sizeof rank / sizeof *rank), r, !r->specialists), count = 0;
+    int wanted = r->specialists ? HEADS_FEATURED - 2 : 3;
+    bool shown[LIMBER_HEADS_MAX_CLASSES] = {false};
+    for (int pass = r->specialists ? 0 : 1; pass < 2; pass++) /* first new classes, then new heads */
+        for (int i = 0; i < n && count < (pass ? wanted : HEADS_FEATURED); i++) {
+            bool seen = pass ? false : shown[rank[i].class];
+            for (int k = 0; pass && k < count; k++)
+                seen = seen || out[k].head == rank[i].head;
+            if (seen || r->heads[rank[i].head].classes[rank[i].class].best.image < 0)
+                continue;
+            shown[rank[i].class] = true;
+            out[count++] = rank[i];
+        }
+    return count;
+}
+
 const char *heads_report_misses(char text[160], const limber_heads_result *r, const limber_heads_head *h, int class)
 {
     const limber_heads_class *k = &h->classes[class];
@@ -120,6 +139,7 @@ static void put_class(struct json_text *t, const limber_heads_result *r, const l
     put_maybe(t, "mass", k->r_limb.images > 0, k->mass, 5);
     put_maybe(t, "share", k->r_limb.images > 0, k->share, 5);
     put_maybe(t, "lift", k->r_limb.images > 0, k->lift, 4);
+    put_maybe(t, "lift_from_others", k->lift_from_others > 0, k->lift_from_others, 4);
     put_small(t, "p_moved", k->tested, k->p_moved);
     put_small(t, "p_swapped", k->tested && k->over_swapped.images > 1, k->p_swapped);
     put_small(t, "p", k->tested, k->p);
@@ -299,7 +319,7 @@ void heads_report_csv(FILE *f, const limber_heads_result *r)
 {
     static const char *const estimates[] = {"r_limb", "r_near", "partial", "r_moved", "r_swapped", "over_moved", "over_swapped", "side",
                                             "head_r_near", "head_distance", "head_reach", "head_entropy", "head_self"};
-    fputs("layer,head,kind,class,specialist,sided,images,people,mass,share,lift,p_moved,p_swapped,p,q", f);
+    fputs("layer,head,kind,class,specialist,sided,images,people,mass,share,lift,lift_from_others,p_moved,p_swapped,p,q", f);
     for (size_t i = 0; i < sizeof estimates / sizeof *estimates; i++)
         fprintf(f, ",%s,%s_low,%s_high", estimates[i], estimates[i], estimates[i]);
     fputc('\n', f);
@@ -314,6 +334,7 @@ void heads_report_csv(FILE *f, const limber_heads_result *r)
             csv_number(f, known, k->mass, "%.6f");
             csv_number(f, known, k->share, "%.6f");
             csv_number(f, known, k->lift, "%.6f");
+            csv_number(f, k->lift_from_others > 0, k->lift_from_others, "%.6f");
             csv_number(f, k->tested, k->p_moved, "%.4g");
             csv_number(f, k->tested && k->over_swapped.images > 1, k->p_swapped, "%.4g");
             csv_number(f, k->tested, k->p, "%.4g");

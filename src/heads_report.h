@@ -38,6 +38,10 @@ struct heads_rank {
 };
 /* The strongest pairs: specialists by gain; where `fill`, then the others by gain. Returns how many, at most `max`. */
 int heads_report_rank(struct heads_rank *out, int max, const limber_heads_result *r, bool fill);
+/* The pairs a page shows in pictures: the best specialist pair of each class, then by rank; without specialists the three that
+ * come nearest. Pairs with a person to show, at most one head twice. Returns how many. */
+#define HEADS_FEATURED 8
+int heads_report_feature(struct heads_rank out[HEADS_FEATURED], const limber_heads_result *r);
 /* The first criterion of a specialist that this pair misses, in words; NULL: it is one. text: for the numbers in it. */
 const char *heads_report_misses(char text[160], const limber_heads_result *r, const limber_heads_head *h, int class);
 double heads_report_gain(const limber_heads_class *k);

@@ -120,7 +120,7 @@ struct heads_stats {
     struct sums single_sums, pair_sums;
     limber_heads_example *best, *lot;             /* [heads][classes] */
     limber_heads_example *image_best, *image_lot; /* of this image, person by person */
-    uint64_t lot_rank[LIMBER_HEADS_MAX_CLASSES];  /* the lowest hash wins */
+    uint64_t *lot_rank;                           /* [heads][classes]: the lowest hash wins */
     int image_people;                             /* used, of this image */
     int64_t image_class_people[LIMBER_HEADS_MAX_CLASSES];
     int64_t images, people, class_people[LIMBER_HEADS_MAX_CLASSES];
@@ -191,7 +191,8 @@ limber_status heads_stats_open(struct heads_stats **out, const struct heads_shap
     hs->keys = calloc((size_t)grid->tokens, sizeof *hs->keys);
     hs->swapped_keys = calloc((size_t)grid->tokens, sizeof *hs->swapped_keys);
     hs->swapped = calloc((size_t)grid->tokens, sizeof *hs->swapped);
-    if (!fine || !hs->best || !hs->keys || !hs->swapped_keys || !hs->swapped) {
+    hs->lot_rank = malloc(examples * sizeof *hs->lot_rank);
+    if (!fine || !hs->best || !hs->lot_rank || !hs->keys || !hs->swapped_keys || !hs->swapped) {
         heads_stats_close(out);
         return limber_fail(err, LIMBER_E_MEMORY, "heads: no memory for %d replicates of %zu heads", shape->replicates,
                            (size_t)shape->layers * (size_t)shape->heads);
@@ -201,8 +202,8 @@ limber_status heads_stats_open(struct heads_stats **out, const struct heads_shap
     hs->image_lot = hs->image_best + examples;
     for (size_t i = 0; i < 4 * examples; i++)
         hs->best[i].image = -1;
-    for (int c = 0; c < LIMBER_HEADS_MAX_CLASSES; c++)
-        hs->lot_rank[c] = UINT64_MAX;
+    for (size_t i = 0; i < examples; i++)
+        hs->lot_rank[i] = UINT64_MAX;
     return LIMBER_OK;
 }
 
@@ -216,6 +217,7 @@ void heads_stats_close(struct heads_stats **out)
     sums_close(&hs->single_sums);
     sums_close(&hs->pair_sums);
     free(hs->best);
+    free(hs->lot_rank);
     free(hs->keys);
     free(hs->swapped_keys);
     free(hs->swapped);
@@ -509,25 +511,21 @@ void heads_stats_image(struct heads_stats *hs, int64_t image)
     if (hs->image_people > 0) {
         sums_flush(&hs->single_sums, &hs->single, hs->shape.seed, (uint64_t)image);
         sums_flush(&hs->pair_sums, &hs->pair, hs->shape.seed, (uint64_t)image);
-        uint64_t rank = heads_hash(hs->shape.seed, 0x107, (uint64_t)image, 0);
-        for (int c = 0; c < hs->shape.classes; c++) {
-            bool drawn = hs->image_class_people[c] > 0 && rank < hs->lot_rank[c];
-            if (drawn)
-                hs->lot_rank[c] = rank;
-            for (size_t h = 0; h < hs->heads; h++) {
-                size_t at = h * (size_t)hs->shape.classes + (size_t)c;
-                limber_heads_example *best = &hs->best[at], *lot = &hs->lot[at];
-                if (hs->image_best[at].image >= 0 && (best->image < 0 || hs->image_best[at].r_limb > best->r_limb)) {
-                    *best = hs->image_best[at];
-                    best->image = image;
-                }
-                if (drawn) {
-                    *lot = hs->image_lot[at];
-                    lot->image = image;
-                }
+        for (size_t at = 0; at < hs->heads * (size_t)hs->shape.classes; at++) {
+            const limber_heads_example *best = &hs->image_best[at], *lot = &hs->image_lot[at];
+            uint64_t rank = heads_hash(hs->shape.seed, 0x107, (uint64_t)image, at);
+            if (best->image >= 0 && (hs->best[at].image < 0 || best->r_limb > hs->best[at].r_limb)) {
+                hs->best[at] = *best;
+                hs->best[at].image = image;
             }
-            hs->class_people[c] += hs->image_class_people[c];
+            if (lot->image >= 0 && rank < hs->lot_rank[at]) {
+                hs->lot_rank[at] = rank;
+                hs->lot[at] = *lot;
+                hs->lot[at].image = image;
+            }
         }
+        for (int c = 0; c < hs->shape.classes; c++)
+            hs->class_people[c] += hs->image_class_people[c];
         hs->images++;
         hs->people += hs->image_people;
     }
@@ -581,6 +579,16 @@ static void summarise_head(const struct heads_stats *hs, limber_heads_head *out,
             if (k->p_swapped > k->p)
                 k->p = k->p_swapped;
         }
+    }
+    for (int c = 0; c < classes; c++) {
+        double sum = 0;
+        int n = 0;
+        for (int a = 0; a < classes; a++)
+            if (a != c && out->pair[a][c].images > 0) {
+                sum += out->pair[a][c].lift;
+                n++;
+            }
+        out->classes[c].lift_from_others = n ? sum / n : 0;
     }
     limber_heads_estimate *const to[PER_HEAD] = {&out->r_near, &out->distance, &out->reach, &out->entropy, &out->self};
     for (int q = 0; q < PER_HEAD; q++)

@@ -1,5 +1,6 @@
 /* Head statistics against their definitions: whole rows, two-pass Pearson, NumPy and SciPy; then planted heads that must be
  * found, and heads that must not. */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,6 +9,8 @@
 
 #include "heads.h"
 #include "heads_chance.h"
+#include "limber_heads.h"
+#include "tensor_file.h"
 
 #define CLASSES LIMBER_HEADS_LIMBS
 
@@ -390,11 +393,10 @@ Test(heads, whole_rows_agree_with_self)
 /* ---- planted heads ---- */
 
 /* A person about the middle of a 16 x 12 grid, in a pose drawn by lot; joints in patch coordinates. */
-static void random_person(uint8_t *own, const struct heads_grid *g, uint64_t seed)
+static void random_joints(limber_keypoint k[17], uint64_t seed)
 {
     uint64_t s = seed * 77 + 5;
 #define ROLL(a, b) ((a) + ((b) - (a)) * uniform(&s))
-    limber_keypoint k[17];
     double cx = ROLL(4.5, 6.5), top = ROLL(1.5, 3), lean = ROLL(-0.3, 0.3);
     double neck = top + 1.6, hip = neck + ROLL(3, 4.5);
     for (int i = 0; i < 5; i++)
@@ -410,8 +412,15 @@ static void random_person(uint8_t *own, const struct heads_grid *g, uint64_t see
         k[13 + side] = (limber_keypoint){(float)(x += 2.6 * sin(leg) * out), (float)(y += 2.6 * cos(leg)), 1};
         k[15 + side] = (limber_keypoint){(float)(x + 2.6 * sin(shin) * out), (float)(y + 2.6 * cos(shin)), 1};
     }
+#undef ROLL
+}
+
+static void random_person(uint8_t *own, const struct heads_grid *g, uint64_t seed)
+{
+    limber_keypoint k[17];
     struct heads_capsule capsules[HEADS_MAX_CAPSULES];
     struct heads_place place = {.scale_x = 1, .scale_y = 1};
+    random_joints(k, seed);
     int n = heads_capsules(capsules, k, 0.3f, (limber_box){1, 1, 10, 13}, place);
     heads_mask_capsules(own, g, capsules, n);
 }
@@ -536,7 +545,7 @@ Test(heads, planted_heads_are_found_and_no_others)
 
 /* ---- the null keeps its level ---- */
 
-enum { NULL_HEADS = 120 };
+enum { NULL_HEADS = 60 };
 /* A third each: noise, blobs at a place that belongs to the head, blobs at an offset that belongs to the head. None sees a limb. */
 static void blind(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
 {
@@ -551,7 +560,7 @@ static void blind(double *row, const struct heads_grid *g, const uint8_t *own, i
 
 Test(heads, the_null_keeps_its_level)
 {
-    enum { IMAGES = 40 };
+    enum { IMAGES = 32 };
     struct bench b;
     bench_open(&b, 16, 12, NULL_HEADS, CLASSES, 2, 0, 11);
     for (int image = 0; image < IMAGES; image++) {
@@ -808,4 +817,406 @@ Test(heads, moved_masks_keep_their_shape)
     heads_columns_make(&columns, &g, CLASSES, own, 1, &donors, 1, 0, 0);
     cr_expect_eq(columns.count, 2 * CLASSES, "nobody is swapped with somebody of the same image");
     heads_grid_close(&g);
+}
+
+/* ---- through a model ---- */
+
+static limber_session *open_session(limber_model **model, const char *dir, const char *backend, int threads, int batch)
+{
+    limber_options o = limber_options_default();
+    limber_error err = {0};
+    limber_session *session = NULL;
+    o.backend = backend;
+    o.precision = "fp32";
+    o.threads = threads;
+    o.batch = batch;
+    cr_assert(!limber_model_open(model, dir, &o, &err), "%s", err.text);
+    cr_assert(!limber_session_open(&session, *model, &o, &err), "%s", err.text);
+    return session;
+}
+
+/* Grey noise, and what is painted on it, 192 x 256: with the box below, crop pixel = image pixel. */
+enum { W = 192, H = 256 };
+static const limber_box whole_crop = {19.2f, 25.6f, 153.6f, 204.8f};
+
+static void paint(uint8_t *rgb, const limber_keypoint *k, uint64_t seed)
+{
+    static const struct {
+        int from, to, colour;
+        double radius;
+    } strokes[] = {{5, 7, 0, 11}, {7, 9, 0, 11}, {12, 14, 1, 12}, {14, 16, 1, 12}, {1, 2, 2, 16}};
+    for (int i = 0; i < W * H * 3; i++)
+        rgb[i] = (uint8_t)(100 + heads_hash(seed, (uint64_t)i / 3, 0, 0) % 56);
+    for (size_t s = 0; k && s < sizeof strokes / sizeof *strokes; s++)
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++) {
+                double ax = (double)k[strokes[s].from].x, ay = (double)k[strokes[s].from].y, dx = (double)k[strokes[s].to].x - ax,
+                       dy = (double)k[strokes[s].to].y - ay, t = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy);
+                t = t < 0 ? 0 : t > 1 ? 1 : t;
+                if (hypot(x - ax - t * dx, y - ay - t * dy) < strokes[s].radius)
+                    for (int c = 0; c < 3; c++)
+                        rgb[3 * (y * W + x) + c] = c == strokes[s].colour ? 255 : 0;
+            }
+}
+
+static void joints_in_pixels(limber_keypoint *k, uint64_t seed)
+{
+    random_joints(k, seed);
+    for (int i = 0; i < 17; i++) {
+        k[i].x = k[i].x * 16 + 5.5f;
+        k[i].y = k[i].y * 16 + 5.5f;
+    }
+}
+
+#define LIMB_WEIGHT 1.2f
+/* The small random checkpoint with its embedding and three of its four heads made by hand. Dimensions 0-5 of the residual stream hold how
+ * red, green, blue a patch is (twice, with opposite signs, so that layernorm's mean stays 0), 8 and 9 a large constant, so that
+ * layernorm's scale hardly moves; the rest holds the position, as it was. Head (0,0) multiplies the query's red with the key's, (0,1) green,
+ * (1,0) blue; (1,1) stays random and sees positions alone. The blocks add nothing to the stream. */
+static void make_planted_checkpoint(const char *dir)
+{
+    static const char golden[] = LIMBER_TEST_DIR "/golden/simple-hd32";
+    struct tensors in = {0};
+    struct tensor_file out = {0};
+    limber_error err = {0};
+    cr_assert(!tensors_open(&in, golden, &err), "%s", err.text);
+    for (int i = 0; i < in.count; i++) {
+        const struct tensor *t = &in.v[i];
+        size_t n = t->bytes / 4;
+        float *v = malloc(n * sizeof *v);
+        tensor_read(t, 0, n, v);
+        int layer = strstr(t->name, "layer.1.") ? 1 : 0;
+        bool query = strstr(t->name, "attention.query"), key = strstr(t->name, "attention.key"), bias = strstr(t->name, ".bias");
+        if (strstr(t->name, "patch_embeddings")) {
+            for (int d = 0; d < 64; d++)
+                for (int p = 0; p < (bias ? 1 : 3 * 256); p++) {
+                    float sign = d % 2 ? -1.0f : 1.0f, colour = p / 256 == d / 2 ? 1.0f : -0.5f;
+                    v[bias ? d : d * 768 + p] = bias ? (d == 8 || d == 9 ? 12 * sign : 0) : d < 6 ? sign * colour / 256 : 0;
+                }
+        } else if (strstr(t->name, "position_embeddings")) {
+            for (size_t p = 0; p < n; p++)
+                v[p] = p % 64 < 10 ? 0 : v[p];
+        } else if (strstr(t->name, "layernorm_before")) {
+            for (size_t p = 0; p < n; p++)
+                v[p] = bias ? 0 : 1;
+        } else if (strstr(t->name, "attention.output") || strstr(t->name, "fc2")) {
+            memset(v, 0, n * sizeof *v);
+        } else if (query || key) {
+            for (size_t p = 0; !bias && p < n; p++)
+                v[p] = p % 64 < 10 ? 0 : v[p];
+            for (int head = 0; head < (layer ? 1 : 2); head++) {
+                int row = 32 * head, colour = layer ? 2 : head;
+                for (int p = 0; !bias && p < 64; p++)
+                    v[row * 64 + p] = p == 2 * colour ? 2 * LIMB_WEIGHT : 0;
+                if (bias)
+                    v[row] = query ? 2 * LIMB_WEIGHT : 0; /* other colours are -1: their queries multiply with nothing */
+            }
+        }
+        tensor_file_add(&out, t->name, t->shape, t->dims, v);
+        free(v);
+    }
+    tensors_free(&in);
+    struct blob model = tensor_file_end(&out);
+    file_write(dir, "model.safetensors", model.bytes, model.size);
+    free(model.bytes);
+    static const char *const json[] = {"config.json", "preprocessor_config.json"};
+    for (int i = 0; i < 2; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", golden, json[i]);
+        struct blob b = blob_read(path);
+        file_write(dir, json[i], b.bytes, b.size);
+        free(b.bytes);
+    }
+}
+
+static limber_heads_result heads_of_pictures(limber_session *session, int images, int people, int bootstrap)
+{
+    limber_heads_options o = limber_heads_options_default();
+    limber_heads *heads = NULL;
+    limber_heads_result r;
+    limber_error err = {0};
+    uint8_t *rgb = malloc(W * H * 3);
+    o.bootstrap = bootstrap;
+    cr_assert(!limber_heads_open(&heads, session, &o, &err), "%s", err.text);
+    for (int i = 0; i < images; i++) {
+        limber_keypoint k[2][17];
+        limber_box boxes[2] = {whole_crop, {10, 30, 150, 190}};
+        joints_in_pixels(k[0], 300 + (uint64_t)i);
+        joints_in_pixels(k[1], 300 + (uint64_t)i);
+        paint(rgb, k[0], (uint64_t)i);
+        limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+        cr_assert(!limber_heads_add(heads, &image, boxes, k[0], people, &err), "%s", err.text);
+    }
+    cr_assert(!limber_heads_summarise(heads, &r, &err), "%s", err.text);
+    limber_heads_close(&heads);
+    free(rgb);
+    return r;
+}
+
+Test(heads, a_planted_checkpoint_is_read_back)
+{
+    char dir[256];
+    limber_model *model = NULL;
+    directory_make(dir);
+    make_planted_checkpoint(dir);
+    limber_session *session = open_session(&model, dir, "auto", 0, 0);
+    limber_heads_result r = heads_of_pictures(session, 30, 1, 200);
+    static const unsigned want[2][2] = {{4 /* left arm: red */, 32 /* right leg: green */}, {1 /* head: blue */, 0}};
+    cr_assert_eq(r.head_count, 4);
+    for (int i = 0; i < 4; i++) {
+        const limber_heads_head *h = &r.heads[i];
+        cr_expect_eq(specialist_of(h), want[h->layer][h->head], "layer %d head %d: specialist of %#x, expected %#x", h->layer, h->head,
+                     specialist_of(h), want[h->layer][h->head]);
+        for (int c = 0; getenv("LIMBER_SHOW") && c < CLASSES; c++)
+            fprintf(stderr, "(%d,%d) %-9s r %6.3f near %6.3f part %6.3f moved %6.3f swap %6.3f q %.2g lift %5.2f\n", h->layer, h->head,
+                    heads_limb_names[c], h->classes[c].r_limb.mean, h->classes[c].r_near.mean, h->classes[c].partial.mean,
+                    h->classes[c].over_moved.mean, h->classes[c].over_swapped.mean, h->classes[c].q, h->classes[c].lift);
+    }
+    cr_expect(r.heads[0].classes[2].sided && r.heads[1].classes[5].sided);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    directory_remove(dir);
+}
+
+/* Every number of a small random model against the whole softmax maps, in double, of its own queries and keys. */
+struct maps {
+    float *qkv; /* [layers][tokens][3 * hidden], person 0 */
+    size_t layer;
+};
+
+static void keep_qkv(void *context, const char *where, int layer, struct exec *ex, const struct buf *b, struct span span)
+{
+    struct maps *m = context;
+    if (strcmp(where, "qkv"))
+        return;
+    span.count = 1;
+    ex->ops->buf_read(ex, b, span, m->qkv + (size_t)layer * m->layer);
+}
+
+static void model_against_maps(const char *name, const char *backend)
+{
+    char dir[512];
+    limber_model *model = NULL;
+    limber_error err = {0};
+    snprintf(dir, sizeof dir, LIMBER_TEST_DIR "/golden/%s", name);
+    limber_session *session = open_session(&model, dir, backend, 1, 1);
+    const struct config *c = &model->config;
+    size_t L = (size_t)c->tokens, hidden = (size_t)c->hidden, crop = (size_t)c->image_h * (size_t)c->image_w * 3;
+    uint8_t *rgb = malloc(W * H * 3);
+    limber_keypoint k[17];
+    joints_in_pixels(k, 12);
+    paint(rgb, k, 3);
+    limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+
+    limber_heads_options o = limber_heads_options_default();
+    limber_heads *heads = NULL;
+    limber_heads_result r;
+    cr_assert(!limber_heads_open(&heads, session, &o, &err), "%s", err.text);
+    cr_assert(!limber_heads_add(heads, &image, &whole_crop, k, 1, &err), "%s", err.text);
+    cr_assert(!limber_heads_summarise(heads, &r, &err), "%s", err.text);
+    cr_assert_eq(r.people_used, 1);
+
+    /* the same crop and masks, and q and k as they went by */
+    struct maps maps = {.qkv = malloc((size_t)c->layers * L * 3 * hidden * sizeof(float)), .layer = L * 3 * hidden};
+    struct crop_region region = crop_region_of_box(whole_crop, c->image_h, c->image_w, c->normalize_factor);
+    struct heads_capsule capsules[HEADS_MAX_CAPSULES];
+    struct heads_grid g;
+    uint8_t *own = malloc(L), *pixels = malloc(crop);
+    limber_keypoint *joints = malloc((size_t)c->keypoints * sizeof *joints);
+    cr_assert(!heads_grid_open(&g, c->grid_h, c->grid_w, &err));
+    heads_mask_capsules(own, &g, capsules, heads_capsules(capsules, k, o.min_score, whole_crop, heads_place_of(c, region)));
+    crop_sample(pixels, c->image_h, c->image_w, &image, region);
+    session->vit.tap = keep_qkv;
+    session->vit.tap_context = &maps;
+    cr_assert(!vit_forward(&session->vit, pixels, 1, joints, &err), "%s", err.text);
+    session->vit.tap = NULL;
+
+    double *row = malloc(L * sizeof *row), *p = malloc(L * sizeof *p), *d = malloc(L * sizeof *d), *m = malloc(L * sizeof *m);
+    double worst = 0;
+    int compared = 0;
+    for (int at = 0; at < r.head_count; at++) {
+        const limber_heads_head *h = &r.heads[at];
+        double entropy = 0, distance = 0, z[CLASSES] = {0}, zp[CLASSES] = {0}, mass[CLASSES] = {0};
+        int rows[CLASSES] = {0};
+        for (size_t i = 0; i < L; i++) {
+            const float *layer = maps.qkv + (size_t)h->layer * maps.layer, *q = layer + i * 3 * hidden + (size_t)(h->head * c->head_dim);
+            double max = -1e300, sum = 0;
+            for (size_t j = 0; j < L; j++) {
+                const float *key = layer + j * 3 * hidden + hidden + (size_t)(h->head * c->head_dim);
+                row[j] = 0;
+                for (int x = 0; x < c->head_dim; x++)
+                    row[j] += (double)q[x] * (double)key[x] / sqrt(c->head_dim);
+                max = row[j] > max ? row[j] : max;
+            }
+            for (size_t j = 0; j < L; j++)
+                sum += exp(row[j] - max);
+            int n = 0;
+            double kept = 0, far = 0, bits = 0;
+            for (size_t j = 0; j < L; j++)
+                if (j != i) {
+                    p[n] = exp(row[j] - max) / sum;
+                    d[n] = -heads_distance(&g, (int)i, (int)j);
+                    kept += p[n];
+                    far -= p[n] * d[n];
+                    bits += p[n] > 0 ? p[n] * log(p[n]) : 0;
+                    n++;
+                }
+            entropy += (log(kept) - bits / kept) / log(n) / (double)L;
+            distance += far / kept / (double)L;
+            for (int b = 0; b < CLASSES; b++) {
+                if (!(own[i] >> b & 1))
+                    continue;
+                double on = 0;
+                int inside = n = 0;
+                for (size_t j = 0; j < L; j++)
+                    if (j != i) {
+                        m[n] = own[j] >> b & 1;
+                        inside += own[j] >> b & 1;
+                        on += m[n] * p[n];
+                        n++;
+                    }
+                if (inside == 0)
+                    continue;
+                double rl = pearson(p, m, n), rn = pearson(p, d, n), rm = pearson(m, d, n);
+                z[b] += atanh(rl);
+                zp[b] += atanh((rl - rn * rm) / sqrt((1 - rn * rn) * (1 - rm * rm)));
+                mass[b] += on / kept;
+                rows[b]++;
+            }
+        }
+#define CLOSE(got, want)                                                   \
+    do {                                                                   \
+        EXPECT_NEAR(got, want, 1e-5);                                      \
+        worst = fabs((got) - (want)) > worst ? fabs((got) - (want)) : worst; \
+        compared++;                                                        \
+    } while (0)
+        CLOSE(h->entropy.mean, entropy);
+        CLOSE(h->distance.mean, distance);
+        for (int b = 0; b < CLASSES; b++) {
+            if (!rows[b])
+                continue;
+            CLOSE(h->classes[b].r_limb.mean, tanh(z[b] / rows[b]));
+            CLOSE(h->classes[b].partial.mean, tanh(zp[b] / rows[b]));
+            CLOSE(h->classes[b].mass, mass[b] / rows[b]);
+        }
+    }
+    cr_expect(compared > 4 * r.head_count, "%s: only %d numbers compared", name, compared);
+    if (getenv("LIMBER_SHOW"))
+        fprintf(stderr, "%s %s: worst difference %.2g of %d\n", name, backend, worst, compared);
+    limber_heads_result_free(&r);
+    limber_heads_close(&heads);
+    heads_grid_close(&g);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    free(maps.qkv), free(own), free(pixels), free(joints), free(row), free(p), free(d), free(m), free(rgb);
+}
+
+Test(heads, ref_agrees_with_whole_maps)
+{
+    model_against_maps("simple-hd32", "ref");
+    model_against_maps("plus-hd64-f16", "ref");
+    model_against_maps("sharded-hd80", "ref");
+}
+
+Test(heads, cpu_agrees_with_whole_maps)
+{
+    model_against_maps("simple-hd32", "cpu");
+    model_against_maps("plus-hd64-f16", "cpu");
+    model_against_maps("sharded-hd80", "cpu");
+}
+
+Test(heads, threads_and_batches_change_nothing)
+{
+    static const int setups[][2] = {{1, 1}, {2, 1}, {1, 2}, {2, 8}};
+    limber_heads_result r[4];
+    for (int i = 0; i < 4; i++) {
+        limber_model *model = NULL;
+        limber_session *session = open_session(&model, LIMBER_TEST_DIR "/golden/simple-hd32", "auto", setups[i][0], setups[i][1]);
+        r[i] = heads_of_pictures(session, 3, 2, 50);
+        limber_session_close(&session);
+        limber_model_close(&model);
+        cr_expect(r[i].images_used == 3 && r[i].people_used == 6);
+        cr_expect(!memcmp(r[0].heads, r[i].heads, (size_t)r[0].head_count * sizeof *r[0].heads), "%d threads, batch %d", setups[i][0],
+                  setups[i][1]);
+    }
+    for (int i = 0; i < 4; i++)
+        limber_heads_result_free(&r[i]);
+}
+
+/* ---- what is refused, and in which words ---- */
+
+static void refuses(limber_status st, limber_status want, const limber_error *err, const char *words)
+{
+    cr_expect_eq(st, want, "%s", err->text);
+    cr_expect(strstr(err->text, words), "\"%s\" does not say \"%s\"", err->text, words);
+}
+
+Test(heads, refusals)
+{
+    limber_model *model = NULL;
+    limber_session *session = open_session(&model, LIMBER_TEST_DIR "/golden/simple-hd32", "auto", 1, 1), *flipping = NULL;
+    limber_heads *heads = NULL;
+    limber_error err = {0};
+    limber_options flip = limber_options_default();
+    flip.flip = 1;
+    cr_assert(!limber_session_open(&flipping, model, &flip, &err));
+    refuses(limber_heads_open(&heads, flipping, NULL, &err), LIMBER_E_ARGUMENT, &err, "flip");
+    refuses(limber_heads_open(&heads, NULL, NULL, &err), LIMBER_E_ARGUMENT, &err, "session is NULL");
+    limber_heads_options o = limber_heads_options_default();
+    const int layers[] = {1, 0}, beyond[] = {2};
+#define WITH(field, value, words)                                                              \
+    do {                                                                                       \
+        limber_heads_options bad = o;                                                          \
+        bad.field = value;                                                                     \
+        bad.layer_count = bad.layers == beyond ? 1 : 2;                                        \
+        refuses(limber_heads_open(&heads, session, &bad, &err), LIMBER_E_ARGUMENT, &err, words); \
+        cr_expect_null(heads);                                                                 \
+    } while (0)
+    WITH(moves, -1, "moves is -1");
+    WITH(bootstrap, 100001, "100001");
+    WITH(label_classes, 9, "9 label classes");
+    WITH(min_score, NAN, "min_score");
+    WITH(layers, layers, "layer 0 at place 1");
+    WITH(layers, beyond, "layer 2 at place 0");
+    WITH(reserved[3], 1, "reserved[3]");
+
+    uint8_t *rgb = calloc(W * H, 3), *labels = calloc(W * H, 1);
+    limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    limber_keypoint k[17] = {{0}};
+    limber_box nan_box = {NAN, 0, 5, 5};
+    cr_assert(!limber_heads_open(&heads, session, NULL, &err));
+    refuses(limber_heads_add(heads, &image, NULL, k, 1, &err), LIMBER_E_ARGUMENT, &err, "boxes (joints is not)");
+    refuses(limber_heads_add(heads, &image, &nan_box, k, 1, &err), LIMBER_E_ARGUMENT, &err, "finite");
+    refuses(limber_heads_add_labels(heads, &image, labels, NULL, 0, &err), LIMBER_E_ARGUMENT, &err, "label_classes");
+    cr_expect_eq(limber_heads_add(heads, &image, &whole_crop, k, 1, &err), LIMBER_OK, "all joints hidden is no error");
+    cr_expect_eq(limber_heads_add(heads, &image, &whole_crop, k, 0, &err), LIMBER_OK, "nobody is no error");
+    limber_heads_result r;
+    cr_assert(!limber_heads_summarise(heads, &r, &err));
+    cr_expect(r.images == 2 && r.images_used == 0 && r.people == 1 && r.people_used == 0);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    limber_heads_close(&heads);
+
+    o.label_classes = 2;
+    cr_assert(!limber_heads_open(&heads, session, &o, &err));
+    refuses(limber_heads_add(heads, &image, NULL, NULL, 0, &err), LIMBER_E_ARGUMENT, &err, "limber_heads_add_labels");
+    labels[5 * W + 7] = 3;
+    refuses(limber_heads_add_labels(heads, &image, labels, NULL, 0, &err), LIMBER_E_FORMAT, &err, "3 at (7, 5)");
+    for (int i = 0; i < W * H; i++)
+        labels[i] = i % W < W / 2 ? 1 : i / W < 40 ? 255 : 2;
+    cr_expect_eq(limber_heads_add_labels(heads, &image, labels, &whole_crop, 1, &err), LIMBER_OK, "%s", err.text);
+    cr_assert(!limber_heads_summarise(heads, &r, &err));
+    cr_expect(r.images == 1 && r.people_used == 1 && r.class_count == 2 && r.mirror[0] == -1);
+    cr_expect_str_eq(r.class_name[1], "2");
+    EXPECT_NEAR(r.heads[0].classes[0].share, 95.0 / 191, 1e-9); /* half of the 16 x 12 patches */
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    limber_heads_close(&heads);
+    limber_heads_close(&heads);
+    limber_session_close(&session);
+    limber_session_close(&flipping);
+    limber_model_close(&model);
+    free(rgb), free(labels);
 }
