@@ -223,7 +223,8 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model", "backend", "precision", "attention", "expert", "flip", "refine", "min_score", "boxes"};
+static const char *const deciding[] = {"model", "input", "backend", "precision", "attention", "expert",
+                                      "flip", "refine", "min_score", "boxes"};
 
 static void put_about(struct json_text *t, const struct run *r, bool complete)
 {
@@ -239,6 +240,9 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     else
         put_string(t, "built in");
     put_key(t, "architecture"), put_string(t, r->model->config.model_name);
+    put_key(t, "input"), put_open(t, '['); /* height, width */
+    put_integer(t, r->model->config.image_h), put_integer(t, r->model->config.image_w);
+    put_close(t, ']');
     put_key(t, "backend"), put_string(t, limber_model_backend(r->model));
     put_key(t, "precision"), put_string(t, limber_model_precision(r->model));
     put_cuda(t, r);
