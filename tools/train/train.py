@@ -1,0 +1,456 @@
+"""Trains a ViTPose network on cached crops (data.py) and writes it in the Hugging Face layout (model.py).
+
+    python3 data.py pool.json photographs/ cache/pool                     once
+    python3 train.py --data cache/pool --eval persons.json photographs/ --run runs/a --minutes 120
+    python3 train.py --processes 2 --threads 1 ...                        one process a core: on a busy machine much faster than
+                                                                          two threads, which wait for each other in every operation
+    python3 train.py --run runs/a --resume                                after an interruption: same settings, clock goes on
+    python3 train.py --run runs/a --export data/limber-s                  the averaged weights as config.json + model.safetensors
+
+The clock is wall time, so a run ends when it was told to, however busy the machine is. Three schedules hang on the share of it that
+has passed: the picture grows (--stages), the learning rate is warm, flat, then falls to zero (--decay), and the loss goes from a
+spatial cross-entropy to squared error on the heatmaps. Squared error alone does not leave the all-zero map: a joint covers 1 % of
+its map. The cross-entropy compares softmax(tau*h) with softmax(tau*target), so both losses have the same minimum, h = target.
+
+Weights are kept in F32; with --precision bf16 each step computes with BF16 copies (weights, activations, gradients), which needs no
+loss scaling and on a CPU with AVX512_BF16 is 4 times faster than F32. Matrices inside the blocks are updated by Muon (momentum,
+then the nearest orthogonal matrix by Newton-Schulz; Jordan 2024, scaled as in Moonlight), everything else by AdamW.
+"""
+import argparse
+import copy
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.func import functional_call
+
+import data
+import model
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--run", required=True, help="folder of this run: checkpoint.pt, settings.json, log.txt")
+    p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint; options given again replace the old ones")
+    p.add_argument("--export", metavar="FOLDER", help="write the averaged weights and stop")
+    p.add_argument("--export-dtype", choices=["f32", "bf16"], default="bf16")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--processes", type=int, default=1, help="data-parallel copies of this program that average their gradients")
+    p.add_argument("--seed", type=int, default=0)
+    g = p.add_argument_group("network")
+    g.add_argument("--dim", type=int, default=256)
+    g.add_argument("--depth", type=int, default=8)
+    g.add_argument("--heads", type=int, default=8)
+    g.add_argument("--head", choices=["simple", "classic"], default="simple")
+    g.add_argument("--drop-path", type=float, default=0.0)
+    g.add_argument("--init", metavar="FOLDER", help="start from a model in the Hugging Face layout (its config wins), or from an --mae run")
+    g.add_argument("--local", type=float, default=0.75, help="share of heads that begin by looking at one neighbour (0: none)")
+    g = p.add_argument_group("data")
+    g.add_argument("--data", nargs="+", default=[], help="caches made by data.py")
+    g.add_argument("--share", nargs="+", default=["coco=5", "lspet=3.5", "julito=0.3", "teacher=1.5", "=1"],
+                   metavar="SOURCE=SHARE", help="how often each source (by prefix) is drawn; shares are relative")
+    g.add_argument("--augment", nargs="+", default=[], metavar="NAME=VALUE", help=f"replace defaults: {data.AUGMENT}")
+    g.add_argument("--eval", nargs=2, metavar=("JSON", "IMAGES"), help="test set, scored during the run; never trained on")
+    g.add_argument("--eval-source", default="", help="headline slice of the test set, by source prefix")
+    g = p.add_argument_group("schedule")
+    g.add_argument("--minutes", type=float, default=60, help="length of the whole run")
+    g.add_argument("--stages", nargs="+", default=["0:128x96:48", "0.3:256x192:32"], metavar="FROM:HxW:BATCH",
+                   help="size of the picture and persons a step and process, from this share of the run on; small pictures are 4 times "
+                        "cheaper and teach where limbs are")
+    g.add_argument("--lr", type=float, default=1.5e-3)
+    g.add_argument("--edge-rate", type=float, default=0.1, help="rate of patch filters, positions and head, as a share of --lr")
+    g.add_argument("--warm", type=int, default=200, help="steps of linear warm-up, at the start and after a change of size")
+    g.add_argument("--decay", type=float, default=0.45, help="share of the run, at its end, over which the rate falls to zero")
+    g.add_argument("--weight-decay", type=float, default=0.05)
+    g.add_argument("--optimizer", choices=["muon", "adamw"], default="muon")
+    g.add_argument("--precision", choices=["bf16", "autocast", "f32"], default="bf16")
+    g.add_argument("--ema", type=float, default=0.998)
+    g.add_argument("--save-minutes", type=float, default=4)
+    g.add_argument("--eval-minutes", type=float, default=10)
+    g = p.add_argument_group("loss")
+    g.add_argument("--sigma", type=float, default=2.0, help="of the target Gaussians, in heatmap pixels")
+    g.add_argument("--tau", type=float, default=10.0, help="sharpness of the softmax over a map")
+    g.add_argument("--ce", nargs=3, type=float, default=[1.0, 0.1, 0.6], metavar=("FIRST", "LAST", "UNTIL"),
+                   help="weight of the cross-entropy, falling linearly until this share of the run; squared error has the rest")
+    g.add_argument("--foreground", type=float, default=10.0, help="squared error is weighted by 1 + this * target")
+    g = p.add_argument_group("other tasks")
+    g.add_argument("--mae", action="store_true", help="masked autoencoding instead of poses: labels are not looked at")
+    g.add_argument("--keep", nargs="+", default=[], metavar="CACHE",
+                   help="fine-tune without forgetting these crops: updates are kept orthogonal to the inputs that every linear layer "
+                        "sees on them (gradient projection memory, Saha et al. 2021); other parameters than those matrices stay")
+    g.add_argument("--keep-energy", type=float, default=0.95, help="share of those inputs' energy that is protected")
+    return p
+
+
+# --------------------------------------------------------------------------------------------------------------------- optimizer
+
+@torch.no_grad()
+def orthogonal(g, steps=5):
+    """Nearest (semi-)orthogonal matrices of g [m, rows, cols], roughly: singular values end between 0.7 and 1.2."""
+    x = g.bfloat16()
+    tall = x.shape[1] > x.shape[2]
+    x = x.transpose(1, 2) if tall else x
+    x = x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
+    for _ in range(steps):
+        a = x @ x.transpose(1, 2)
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * (a @ a)) @ x
+    return x.transpose(1, 2) if tall else x
+
+
+class Muon:
+    """Momentum 0.95 (Nesterov), orthogonalised, times 0.2*sqrt(longer side): then one learning rate suits it and AdamW."""
+
+    def __init__(self, params, momentum=0.95):
+        self.params, self.momentum = list(params), momentum
+        self.rank, self.ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.buffers = [torch.zeros_like(p) for p in self.params]
+
+    @torch.no_grad()
+    def step(self, lr, decay):
+        shapes = {}
+        for p, b in zip(self.params, self.buffers):
+            if p.grad is not None:
+                b.lerp_(p.grad, 1 - self.momentum)
+                shapes.setdefault(tuple(p.shape), []).append((p, p.grad.lerp(b, self.momentum)))
+        jobs = []
+        for shape, group in sorted(shapes.items()):
+            u = torch.zeros(len(group), *shape, dtype=torch.bfloat16)
+            mine = slice(self.rank, None, self.ranks)
+            u[mine] = orthogonal(torch.stack([d for _, d in group[mine]]) if group[mine] else u[mine])
+            jobs.append((shape, group, u))
+        if self.ranks > 1:                            # each process has made every ranks-th matrix; the sum is all of them
+            flat = torch.cat([u.flatten() for _, _, u in jobs])
+            dist.all_reduce(flat)
+            for (_, _, u), part in zip(jobs, flat.split([u.numel() for _, _, u in jobs])):
+                u.copy_(part.view_as(u))
+        for shape, group, u in jobs:
+            for (p, _), d in zip(group, u):
+                p.mul_(1 - lr * decay).sub_(d.float(), alpha=lr * 0.2 * max(shape) ** 0.5)
+
+
+class Optimizer:
+    def __init__(self, net, a):
+        named = [(k, p) for k, p in net.named_parameters() if p.requires_grad]
+        inner = [(k, p) for k, p in named if a.optimizer == "muon" and p.ndim == 2 and (".layer." in k or k.startswith("blocks."))]
+        outer = [(k, p) for k, p in named if not any(p is q for _, q in inner)]
+        self.decay = a.weight_decay
+        self.muon = Muon(p for _, p in inner)
+        # Adam moves every weight by about the rate, all 256*9 inputs of a heatmap together, and tau sharpens the outcome tenfold:
+        # at the full rate one step shifts the softmax by several units and the loss climbs. Filters and head take a tenth of it.
+        self.adam = torch.optim.AdamW([
+            {"params": [p for k, p in outer if p.ndim > 2], "weight_decay": a.weight_decay, "part": a.edge_rate},
+            {"params": [p for k, p in outer if p.ndim == 2], "weight_decay": a.weight_decay, "part": 1.0},
+            {"params": [p for k, p in outer if p.ndim <= 1], "weight_decay": 0.0, "part": 1.0}],
+            betas=(0.9, 0.98), lr=a.lr, fused=True)
+
+    def step(self, lr):
+        for g in self.adam.param_groups:
+            g["lr"] = lr * g["part"]
+        self.adam.step()
+        self.muon.step(lr, self.decay)
+
+    def zero_grad(self):
+        self.adam.zero_grad()
+        for p in self.muon.params:
+            p.grad = None
+
+    def state(self):
+        return {"adam": self.adam.state_dict(), "muon": self.muon.buffers}
+
+    def restore(self, s):
+        self.adam.load_state_dict(s["adam"])
+        for b, t in zip(self.muon.buffers, s["muon"]):
+            b.copy_(t)
+
+
+class Protected:
+    """Old inputs of every linear layer span a space; an update W += D with D U U^T = 0 leaves the layer's answers to them alone."""
+
+    def __init__(self, net, run, batches, energy):
+        self.items, moment, hooks = [], {}, []
+        def watch(m):
+            def hook(_, args):
+                x = args[0].detach().float().flatten(0, -2)
+                moment[m] = moment.get(m, 0) + x.T @ x
+            return hook
+        linear = {k: m for k, m in net.named_modules() if isinstance(m, nn.Linear)}
+        for m in linear.values():
+            hooks.append(m.register_forward_pre_hook(watch(m)))
+        for blk in net.blocks:                    # query, key and value are applied as one product: their input is the norm's output
+            def spread(_, __, y, att=blk.attention.attention):
+                for m in att.values():
+                    watch(m)(m, (y,))
+            hooks.append(blk.layernorm_before.register_forward_hook(spread))
+        with torch.no_grad():
+            for x in batches:
+                run(x)
+        for h in hooks:
+            h.remove()
+        trained = set()
+        for m in linear.values():
+            val, vec = torch.linalg.eigh(moment[m].double())
+            share = val.clamp(min=0).flip(0).cumsum(0) / val.clamp(min=0).sum()
+            count = int((share < energy).sum()) + 1
+            self.items.append((m.weight, vec[:, -count:].float(), count / len(val)))
+            trained.add(m.weight)
+        for p in net.parameters():
+            p.requires_grad_(p in trained)
+
+    def before(self):
+        self.old = [w.detach().clone() for w, _, _ in self.items]
+
+    @torch.no_grad()
+    def after(self):
+        for (w, u, _), old in zip(self.items, self.old):
+            d = w - old
+            w.copy_(old + d - (d @ u) @ u.T)
+
+
+# -------------------------------------------------------------------------------------------------------------------------- loop
+
+def pose_loss(h, joints, weight, size, a):
+    """Cross-entropy and squared error, each a mean over weighted joints and about 1 for the all-zero map.
+
+    KL(softmax tau*target | softmax tau*h) / 5, and the squared error, weighted by 1 + foreground*target, over the same of h = 0.
+    """
+    t = data.heatmaps(joints, size, a.sigma)
+    total = weight.sum().clamp(min=1)
+    log_p, log_q = F.log_softmax(h.flatten(2) * a.tau, -1), F.log_softmax(t.flatten(2) * a.tau, -1)
+    kl = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1)
+    zero = math.pi * a.sigma ** 2 * (1 + a.foreground * 2 / 3)
+    square = ((h - t) ** 2 * (1 + a.foreground * t)).sum((2, 3)) / zero
+    return (kl * weight).sum() / total / 5, (square * weight).sum() / total
+
+
+def forward_of(net, precision):
+    """net as a function of an F32 image, computed in the given precision, differentiable with respect to the F32 parameters."""
+    if precision == "bf16":
+        def run(x):
+            cast = {k: p.bfloat16() for k, p in net.named_parameters()}
+            return functional_call(net, cast, (x.bfloat16(),))
+    elif precision == "autocast":
+        def run(x):
+            with torch.autocast("cpu", torch.bfloat16):
+                return net(x)
+    else:
+        run = net
+    return run
+
+
+def build(a):
+    if a.init and os.path.exists(os.path.join(a.init, "config.json")):
+        return model.load(a.init, a.drop_path)
+    net = model.Pose(model.config(a.dim, a.depth, a.heads, a.head), a.drop_path)
+    if a.init:
+        state = torch.load(os.path.join(a.init, "checkpoint.pt"), weights_only=True)["ema"]
+        net.load_state_dict({k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")})
+        return net
+    caches = [data.Cache(d) for d in a.data]
+    patches = None
+    if caches:
+        x, _, _ = data.Mixture(caches, shares(a), 1).draw(256)
+        px = model.patches_of(data.normalise(x[:, :, 64:320, 48:240].float() / 255))
+        patches = px.flatten(0, 1)[torch.randperm(px.shape[0] * px.shape[1])[:20000]]
+    return model.initialise(net, patches, a.local)
+
+
+def share_gradients(params, ranks, seconds, stop):
+    """Averages gradients over the processes, and clock and wish to stop with them, so that all take the same decisions."""
+    if ranks == 1:
+        return seconds, stop
+    with torch.no_grad():
+        flat = torch.cat([p.grad.flatten() for p in params] + [torch.tensor([seconds, float(stop)])])
+        dist.all_reduce(flat)
+        flat /= ranks
+        at = 0
+        for p in params:
+            p.grad.copy_(flat[at:at + p.numel()].view_as(p))
+            at += p.numel()
+    return flat[-2].item(), flat[-1].item() > 0
+
+
+def shares(a):
+    return {k: float(v) for k, v in (s.rsplit("=", 1) for s in a.share)}
+
+
+def stage(a, done):
+    """Height, width and batch of the stage that this share of the run lies in."""
+    now = [s for s in a.stages if done >= float(s.split(":")[0])][-1]
+    _, size, count = now.split(":")
+    return *(int(v) for v in size.split("x")), int(count)
+
+
+def save(path, net, ema, opt, clock):
+    torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state(), "clock": clock}, path + ".part")
+    os.replace(path + ".part", path)              # a run that dies while saving keeps its last checkpoint
+
+
+def score(judge, net, a, say, size):
+    """One line of COCO numbers; size is what the network sees now, so small pictures early in the run."""
+    r = judge.predict(forward_of(net, a.precision), size)
+    line = [f"{s or 'all'} AP {v[0]:.3f} AP50 {v[1]:.3f} AP75 {v[2]:.3f} M {v[3]:.3f} L {v[4]:.3f}"
+            for s in dict.fromkeys([a.eval_source, ""]) for v in [judge.stats(r, s)]]
+    say(f"EVAL {' | '.join(line)} | PCK {judge.pck(r, a.eval_source)[0]:.3f} / all {judge.pck(r)[0]:.3f}")
+
+
+def spawn(count):
+    """Runs this command line once for every process and returns the first failure, or 0."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = str(s.getsockname()[1])
+    ranks = [subprocess.Popen([sys.executable] + sys.argv, env=dict(
+        os.environ, RANK=str(i), WORLD_SIZE=str(count), MASTER_ADDR="127.0.0.1", MASTER_PORT=port)) for i in range(count)]
+    def stop(*_):
+        for r in ranks:
+            r.terminate()
+    signal.signal(signal.SIGTERM, stop)
+    codes = []
+    while ranks:
+        for r in [r for r in ranks if r.poll() is not None]:
+            codes.append(r.returncode)
+            ranks.remove(r)
+            if r.returncode:
+                stop()
+        time.sleep(0.5)
+    return next((c for c in codes if c), 0)
+
+
+def main():
+    p = arguments()
+    a = p.parse_args()
+    settings = os.path.join(a.run, "settings.json")
+    checkpoint = os.path.join(a.run, "checkpoint.pt")
+    if a.resume or a.export:
+        with open(settings) as f:
+            p.set_defaults(**json.load(f))
+        a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(a.seed)
+    if a.export:
+        cfg = model.load(a.init).cfg if a.init and os.path.exists(os.path.join(a.init, "config.json")) else \
+            model.config(a.dim, a.depth, a.heads, a.head)
+        net = model.Pose(cfg)
+        net.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+        model.save(net, a.export, torch.bfloat16 if a.export_dtype == "bf16" else torch.float32)
+        return 0
+
+    if a.processes > 1 and "RANK" not in os.environ:
+        return spawn(a.processes)
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if ranks > 1:
+        dist.init_process_group("gloo")
+    os.makedirs(a.run, exist_ok=True)
+    keep = {k: v for k, v in vars(a).items() if k not in ("run", "resume", "export", "export_dtype")}
+    if rank == 0:
+        with open(settings, "w") as f:
+            json.dump(keep, f, indent=1)
+    log = open(os.path.join(a.run, "log.txt"), "a")
+    def say(text):
+        for f in (log, sys.stdout) if rank == 0 else ():
+            print(time.strftime("%H:%M:%S"), text, file=f, flush=True)
+
+    mix = data.Mixture([data.Cache(d) for d in a.data], shares(a), a.seed + rank)
+    aug = dict(data.AUGMENT, **{k: float(v) for k, v in (s.split("=") for s in a.augment)})
+    judge = data.Judge(*a.eval) if a.eval and rank == 0 else None
+    net = build(a)
+    if a.mae:
+        net = model.Masked(net)
+    guard = None
+    if a.keep:
+        old = data.Mixture([data.Cache(d) for d in a.keep], {"": 1})
+        x = [data.batch(*old.draw(32), aug=None)[0] for _ in range(8)]
+        guard = Protected(net, net, x, a.keep_energy)
+        say(f"protects {np.mean([i[2] for i in guard.items]):.0%} of the directions of {len(guard.items)} linear layers")
+    ema = copy.deepcopy(net).eval()
+    opt = Optimizer(net, a)
+    clock = {"seconds": 0.0, "step": 0, "seen": 0, "stage_step": 0, "size": None}
+    if a.resume:
+        c = torch.load(checkpoint, weights_only=True)
+        net.load_state_dict(c["net"])
+        ema.load_state_dict(c["ema"])
+        opt.restore(c["opt"])
+        clock = c["clock"]
+        mix.rng = np.random.default_rng([a.seed, rank, clock["step"]])
+    torch.manual_seed(a.seed + 7919 * rank + clock["step"])      # after build(): the processes start from the same weights
+    say(f"{sum(q.numel() for q in net.parameters()) / 1e6:.2f} M parameters, {[len(q) for q in mix.pools]} persons by source, "
+        f"shares {[round(float(s), 3) for s in mix.share]}, at {clock['seconds'] / 60:.1f} of {a.minutes:g} minutes")
+
+    run = forward_of(net, a.precision)
+    everything = [q for q in net.parameters() if q.requires_grad]
+    begun, base = time.time(), clock["seconds"]
+    saved = judged = shown = begun
+    mean, shown_seen = None, clock["seen"]
+    net.train()
+    asked, stop = [], False                           # SIGTERM: finish the step, save, leave
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+    while clock["seconds"] < a.minutes * 60 and not stop:
+        done = clock["seconds"] / (a.minutes * 60)
+        *size, count = stage(a, done)
+        if clock["size"] != size:
+            clock["size"], clock["stage_step"] = size, 0
+            say(f"pictures of {size[0]}x{size[1]}, {count} a step and process")
+        lr = a.lr * min(1, (clock["stage_step"] + 1) / a.warm) * min(1, (1 - done) / a.decay)
+        ce = a.ce[0] + (a.ce[1] - a.ce[0]) * min(1, done / a.ce[2])
+        x, joints, weight = data.batch(*mix.draw(count, half=size[0] * 2 <= data.H), size=size, aug=aug)
+        if a.mae:
+            parts = (run(x),)
+            loss = parts[0]
+        else:
+            parts = pose_loss(run(x), joints, weight, size, a)
+            loss = ce * parts[0] + (1 - ce) * parts[1]
+        opt.zero_grad()
+        loss.backward()
+        clock["seconds"], stop = share_gradients(everything, ranks, base + time.time() - begun, bool(asked))
+        norm = nn.utils.clip_grad_norm_(everything, 1.0)
+        if not torch.isfinite(norm):
+            say("a gradient is not finite: step skipped")
+            continue
+        if guard:
+            guard.before()
+        opt.step(lr)
+        if guard:
+            guard.after()
+        clock["step"] += 1
+        clock["stage_step"] += 1
+        clock["seen"] += count * ranks
+        mean = [v.item() if m is None else 0.98 * m + 0.02 * v.item() for v, m in zip(parts, mean or [None] * len(parts))]
+        if rank > 0:
+            continue
+        rate = min(a.ema, (1 + clock["step"]) / (10 + clock["step"]))
+        with torch.no_grad():
+            torch._foreach_lerp_([q.data for q in ema.parameters()], [q.data for q in net.parameters()], 1 - rate)
+            for e, b in zip(ema.buffers(), net.buffers()):
+                e.copy_(b)
+        now = time.time()
+        if clock["step"] % 50 == 0:
+            say(f"step {clock['step']} loss {' '.join(f'{m:.4f}' for m in mean)} norm {norm:.2f} lr {lr:.2e} ce {ce:.2f} seen {clock['seen']} "
+                f"{(clock['seen'] - shown_seen) / (now - shown):.1f} crops/s {clock['seconds'] / 60:.1f} min")
+            shown, shown_seen = now, clock["seen"]
+        if now - saved > a.save_minutes * 60:
+            save(checkpoint, net, ema, opt, clock)
+            saved = now
+        if judge and not a.mae and now - judged > a.eval_minutes * 60:
+            score(judge, ema, a, say, tuple(clock["size"]))
+            judged = time.time()
+    if rank == 0:
+        save(checkpoint, net, ema, opt, clock)
+    if judge and not a.mae and not stop:
+        score(judge, ema, a, say, tuple(clock["size"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
