@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "cli.h"
 #include "cli_bench.h"
 #include "cli_bench_naive.h"
+#include "cli_eval.h"
 #include "error.h"
 #include "model.h"
 
@@ -96,28 +98,25 @@ static void size_close(struct subject *s)
     s->qkv_plain = s->naive_out = NULL;
 }
 
-/* Buffers for `tokens`, a random residual stream, and the q, k, v that the block makes of it. */
+/* Buffers for `tokens`, and a random residual stream in x. */
 static limber_status size_open(struct subject *s, int threads, int dim, int mlp, limber_error *err)
 {
     const struct backend_ops *be = s->be->ops;
-    size_t n = (size_t)s->tokens * (size_t)dim;
+    const size_t n = (size_t)s->tokens * (size_t)dim;
     limber_status st = be->exec_open(s->be, &s->ex, threads, 1, err);
     if (st == LIMBER_OK && (st = be->buf_open(s->ex, &s->x, BUF_STREAM, 1, s->tokens, dim, err)) == LIMBER_OK &&
         (st = be->buf_open(s->ex, &s->y, BUF_OPERAND, 1, s->tokens, dim, err)) == LIMBER_OK &&
         (st = be->buf_open(s->ex, &s->z, BUF_OPERAND, 1, s->tokens, dim, err)) == LIMBER_OK &&
         (st = be->buf_open(s->ex, &s->mid, BUF_OPERAND, 1, s->tokens, mlp, err)) == LIMBER_OK)
         st = be->buf_open(s->ex, &s->qkv_out, BUF_QKV, 1, s->tokens, 3 * dim, err);
-    s->qkv_plain = malloc(3 * n * sizeof *s->qkv_plain);
-    s->naive_out = malloc(n * sizeof *s->naive_out);
-    if (st == LIMBER_OK && (!s->qkv_plain || !s->naive_out))
+    float *random = st == LIMBER_OK ? malloc(n * sizeof *random) : NULL;
+    if (st == LIMBER_OK && !random)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d tokens", s->tokens);
     if (st != LIMBER_OK)
         return st;
-    bench_random(s->qkv_plain, n, 5, 1);
-    be->buf_write(s->ex, s->x, s->all, s->qkv_plain);
-    be->layernorm(s->ex, s->all, s->y, s->x, s->layernorm);
-    be->linear(s->ex, s->all, s->qkv_out, s->y, s->qkv, ACT_NONE, NULL);
-    be->buf_read(s->ex, s->qkv_out, s->all, s->qkv_plain);
+    bench_random(random, n, 5, 1);
+    be->buf_write(s->ex, s->x, s->all, random);
+    free(random);
     return be->finish(s->ex, err);
 }
 
@@ -192,6 +191,20 @@ static void run_block(void *p)
 }
 
 /* ---- verified before timed ---- */
+
+/* The q, k, v that the layer makes of x, as plain numbers: what naive attention reads and the check computes from. */
+static limber_status read_qkv(struct subject *s, int dim, limber_error *err)
+{
+    const size_t n = (size_t)s->tokens * (size_t)dim;
+    s->qkv_plain = malloc(3 * n * sizeof *s->qkv_plain);
+    s->naive_out = malloc(n * sizeof *s->naive_out);
+    if (!s->qkv_plain || !s->naive_out)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d tokens", s->tokens);
+    run_layernorm(s); /* a block leaves other operands behind */
+    run_qkv(s);
+    s->ex->ops->buf_read(s->ex, s->qkv_out, s->all, s->qkv_plain);
+    return s->ex->ops->finish(s->ex, err);
+}
 
 /* Worst error of sampled output rows against a double softmax over the same q, k, v, as a share of what is allowed: `unit` of the
  * magnitudes summed. out [tokens][dim] */
@@ -315,9 +328,8 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
         return st;
     r->map_bytes = 4. * b->heads * r->tokens * r->tokens;
     r->fused_bytes = added_memory(run_block, s, before);
-    run_layernorm(s); /* the block left other operands behind */
-    run_qkv(s);
-    s->ex->ops->buf_read(s->ex, s->qkv_out, s->all, s->qkv_plain);
+    if ((st = read_qkv(s, b->dim, err)) != LIMBER_OK)
+        return st;
     r->check = check_fused(s, unit);
     if (!(r->check <= 1))
         return limber_fail(err, LIMBER_E_BACKEND, "%s %s attention of %d tokens is wrong: %.2f times the allowed error", b->backend,
@@ -496,6 +508,7 @@ static int shape_of(struct attention_bench *b, const struct cli_common *common, 
 
 static int measure(struct attention_bench *b, struct backend *be, struct plan plan, bool quiet)
 {
+    mallopt(M_MMAP_THRESHOLD, 1 << 18); /* what is freed goes back at once: memory is measured */
     limber_error err = {0};
     struct subject s = {.be = be, .all = {.first = 0, .count = 1, .lane = NULL}, .args = {.heads = b->heads, .head_dim = b->head_dim}};
     limber_status st = weights_open(&s, b->dim, b->mlp, &err);
@@ -512,11 +525,79 @@ static int measure(struct attention_bench *b, struct backend *be, struct plan pl
     return cli_stopped ? CLI_INTERRUPTED : CLI_GO;
 }
 
+/* ---- what exactness is worth: AP of a real model ---- */
+
+/* AP and time for a person with one kind of attention at one input size. */
+static int accuracy_of(struct attention_bench *b, const struct cli_common *common, const struct eval_set *set, const char *attention,
+                       int image_h, int image_w)
+{
+    struct cli_common own = *common;
+    struct eval_result result = {0};
+    struct attention_accuracy *a = &b->accuracy[b->accuracies];
+    limber_model *model = NULL;
+    limber_session *session = NULL;
+    double numbers[COCO_NUMBERS];
+    limber_error err;
+    own.options.attention = attention;
+    own.options.input_height = image_h;
+    own.options.input_width = image_w;
+    int status = cli_model_open(&own, &model);
+    if (status == CLI_DONE)
+        status = cli_session_open(&own, model, &session);
+    if (status == CLI_DONE)
+        status = eval_measure(&result, set, model, session, common->quiet);
+    if (status == CLI_DONE && eval_numbers(numbers, set, &result, NULL, &err) != LIMBER_OK)
+        status = cli_fail("%s", err.text);
+    if (status == CLI_DONE) {
+        snprintf(a->attention, sizeof a->attention, "%s", attention);
+        a->image_h = model->config.image_h;
+        a->image_w = model->config.image_w;
+        a->ap = numbers[COCO_AP];
+        a->seconds_person = result.seconds_forward / result.pose_count;
+        b->accuracies++;
+    }
+    eval_result_free(&result);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    return status;
+}
+
+/* The variants at the model's own size, and exact attention at those of the sizes that have at most four times its tokens:
+ * further out a model sees nothing it was trained on. */
+static int measure_accuracy(struct attention_bench *b, const struct cli_common *common, const char *annotations, const char *images)
+{
+    struct eval_set set = {0};
+    struct checkpoint c;
+    limber_error err;
+    if (checkpoint_open(&c, cli_model_dir(common), &err) != LIMBER_OK)
+        return cli_fail("%s", err.text);
+    const int trained = c.config.tokens, own_h = c.config.image_h, own_w = c.config.image_w, patch_h = c.config.patch_h,
+              patch_w = c.config.patch_w;
+    const bool coco = c.config.coco;
+    checkpoint_close(&c);
+    if (!coco)
+        return cli_fail("AP is defined for COCO's 17 keypoints, and this model has others");
+    int status = eval_set_open(&set, annotations, images);
+    if (status == CLI_DONE)
+        status = accuracy_of(b, common, &set, "exact", 0, 0);
+    for (int v = 0; status == CLI_DONE && v < b->variants; v++)
+        status = accuracy_of(b, common, &set, b->variant[v].name, 0, 0);
+    for (int i = 0; status == CLI_DONE && i < b->sizes; i++) {
+        const struct attention_size *r = &b->size[i];
+        const bool own = r->image_h == own_h && r->image_w == own_w, whole = r->image_h % patch_h == 0 && r->image_w % patch_w == 0;
+        if (!own && whole && r->tokens <= 4 * trained)
+            status = accuracy_of(b, common, &set, "exact", r->image_h, r->image_w);
+    }
+    eval_set_close(&set);
+    return status == CLI_DONE ? CLI_GO : status;
+}
+
 int bench_attention(int argc, char **argv)
 {
     struct cli_common common = cli_common_default();
     struct attention_bench *b = calloc(1, sizeof *b);
-    const char *resolutions = NULL, *tokens = NULL, *out = NULL, *variants = "window:8,merge:64,pool:2";
+    const char *resolutions = NULL, *tokens = NULL, *out = NULL, *annotations = NULL, *images = NULL, *variants = "window:8,merge:64,pool:2";
+    const char *clock = "wall";
     double limit = 4;
     bool quick = false;
     int status, inputs;
@@ -533,7 +614,10 @@ int bench_attention(int argc, char **argv)
         CLI_INT("--depth", "N", &b->depth, 1, 256, "blocks of the model that the totals speak of [12]"),
         CLI_OPTION("--variants", "KIND,...", &variants, "approximate attentions to time beside [window:8,merge:64,pool:2]"),
         CLI_NUMBER("--naive-limit", "GB", &limit, 0, 1e6, "largest memory naive attention may take [4]"),
+        CLI_CHOICE("--clock", "wall|cpu", &clock, "cpu: time of all threads divided by their number, for a machine shared with others [wall]"),
         CLI_FLAG("--quick", &quick, "fewer sizes and runs: under 20 seconds"),
+        CLI_OPTION("--annotations", "FILE", &annotations, "with --images: AP of the model by kind of attention and input size"),
+        CLI_OPTION("--images", "DIR", &images, "where the images of the annotations are"),
         CLI_OPTION("--out", "DIR", &out, "write bench.json, bench.csv and bench.html there"),
         CLI_COMMON_OPTIONS(common),
         CLI_END,
@@ -551,6 +635,8 @@ int bench_attention(int argc, char **argv)
     struct backend *be = NULL;
     if (status == CLI_GO && resolutions && tokens)
         status = cli_usage(&command, "--resolutions and --tokens exclude each other");
+    if (status == CLI_GO && !annotations != !images)
+        status = cli_usage(&command, "--annotations and --images go together");
     if (status == CLI_GO)
         status = shape_of(b, &common, &status);
     if (status == CLI_GO && b->dim % b->heads)
@@ -570,6 +656,8 @@ int bench_attention(int argc, char **argv)
         b->precision = precision_name(be->precision);
         b->threads = common.options.threads ? common.options.threads : bench_cpus();
         b->naive_limit_bytes = limit * 1e9;
+        b->clock = clock;
+        bench_clock_cpu(strcmp(clock, "cpu") == 0 ? b->threads : 0);
         bench_machine(b->machine, sizeof b->machine);
         snprintf(b->commit, sizeof b->commit, "%s", limber_version());
         strftime(b->date, sizeof b->date, "%Y-%m-%d", gmtime_r(&now, &utc));
@@ -578,6 +666,8 @@ int bench_attention(int argc, char **argv)
         status = measure(b, be, quick ? (struct plan){.seconds = 0.12, .min_runs = 3} : (struct plan){.seconds = 0.6, .min_runs = 5},
                          common.quiet);
     }
+    if (status == CLI_GO && annotations)
+        status = measure_accuracy(b, &common, annotations, images);
     if (status == CLI_GO) {
         find_law(b);
         attention_bench_print(b);

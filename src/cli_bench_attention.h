@@ -49,7 +49,7 @@ struct attention_accuracy { /* where annotations were given */
 
 struct attention_bench {
     char machine[256], model[64], command[1024], commit[64], date[32];
-    const char *backend, *precision;
+    const char *backend, *precision, *clock; /* clock: "wall" or "cpu" */
     bool emulated; /* a device that only pretends: its times say nothing and are not drawn */
     int threads, dim, heads, head_dim, mlp, depth;
     double clock_mhz, naive_limit_bytes;
@@ -58,7 +58,7 @@ struct attention_bench {
     struct attention_variant variant[BENCH_MAX_VARIANTS];
     struct attention_law law;
     int accuracies;
-    struct attention_accuracy accuracy[BENCH_MAX_SIZES * 2];
+    struct attention_accuracy accuracy[BENCH_MAX_SIZES + BENCH_MAX_VARIANTS + 1];
 };
 
 /* Aligned table on stdout. */

@@ -45,6 +45,11 @@ static const char *size_of(char text[16], double bytes)
     return text;
 }
 
+static const char *clock_name(const struct attention_bench *b)
+{
+    return strcmp(b->clock, "cpu") == 0 ? "CPU time divided by threads" : "wall clock";
+}
+
 /* ---- terminal ---- */
 
 static void print_law(const char *what, struct bench_line line, int points)
@@ -56,7 +61,7 @@ static void print_law(const char *what, struct bench_line line, int points)
 void attention_bench_print(const struct attention_bench *b)
 {
     char t[8][16];
-    printf("%s, backend %s %s, %d threads%s\n", b->machine, b->backend, b->precision, b->threads,
+    printf("%s, backend %s %s, %d threads, %s%s\n", b->machine, b->backend, b->precision, b->threads, clock_name(b),
            b->emulated ? " (EMULATED: times mean nothing)" : "");
     printf("%s: dim %d, heads %d x %d, mlp %d; one person, one block of %d; limber %s, %s\n", b->model, b->dim, b->heads, b->head_dim,
            b->mlp, b->depth, b->commit, b->date);
@@ -101,13 +106,16 @@ void attention_bench_print(const struct attention_bench *b)
         print_law("block", law->block, b->sizes);
         print_law("fused memory", law->memory, b->sizes);
         printf("  block time = %.3g L^2 D + %.3g L D^2 seconds\n", law->a, law->b);
-        printf("attention overtakes the linear layers at %.0f tokens measured, %.0f by that model, %.0f by counting multiply-adds",
-               law->crossing_measured, law->crossing_modelled, law->crossing_counted);
-        if (law->crossing_measured > 0) {
-            double width = sqrt(law->crossing_measured * 3 / 4) * 16;
-            printf(" (an image of about %.0f x %.0f)", width * 4 / 3, width);
-        } else
-            printf(" (0: not within these sizes)");
+        const double crossing = law->crossing_measured > 0 ? law->crossing_measured : law->crossing_modelled;
+        const double width = sqrt(crossing * 3 / 4) * 16;
+        printf("attention overtakes the linear layers at ");
+        if (law->crossing_measured > 0)
+            printf("%.0f tokens measured, ", law->crossing_measured);
+        else
+            printf("more tokens than these (measured), ");
+        printf("%.0f by that model, %.0f by counting multiply-adds", law->crossing_modelled, law->crossing_counted);
+        if (crossing > 0)
+            printf(": an image of about %.0f x %.0f", width * 4 / 3, width);
         printf("\n");
     }
     for (int i = 0; i < b->accuracies; i++)
@@ -148,6 +156,7 @@ static void write_json(struct json_text *t, const struct attention_bench *b)
     put_key(t, "command"), put_string(t, b->command);
     put_key(t, "machine"), put_string(t, b->machine);
     put_key(t, "clock_mhz"), put_number(t, b->clock_mhz, 0);
+    put_key(t, "clock"), put_string(t, b->clock);
     put_key(t, "date"), put_string(t, b->date);
     put_key(t, "version"), put_string(t, b->commit);
     put_key(t, "backend"), put_string(t, b->backend);
@@ -256,11 +265,17 @@ static const char *const style =
 struct plot {
     FILE *f;
     double x0, x1, y0, y1; /* decimal logarithms */
+    struct label {
+        const char *class;
+        char text[64];
+        double y;
+    } labels[6];
+    int label_count;
 };
-#define PLOT_W 640
+#define PLOT_W 720
 #define PLOT_H 380
 #define PLOT_LEFT 66
-#define PLOT_RIGHT 20
+#define PLOT_RIGHT 160 /* names of the lines stand there */
 #define PLOT_TOP 14
 #define PLOT_BOTTOM 44
 
@@ -278,7 +293,7 @@ static void plot_open(struct plot *p, FILE *f, const char *title, double low_x, 
                       const char *(*label)(char text[16], double v), const struct attention_bench *b)
 {
     char text[16];
-    *p = (struct plot){f, log10(low_x) - 0.05, log10(high_x) + 0.05, floor(log10(low_y)), ceil(log10(high_y))};
+    *p = (struct plot){.f = f, .x0 = log10(low_x) - 0.05, .x1 = log10(high_x) + 0.05, .y0 = floor(log10(low_y)), .y1 = ceil(log10(high_y))};
     fprintf(f, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>%s</title>\n", PLOT_W, PLOT_H, PLOT_W, title);
     for (double e = p->y0; e <= p->y1; e++)
         fprintf(f, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", PLOT_LEFT,
@@ -301,15 +316,44 @@ static void plot_dot(struct plot *p, const char *class, double x, double y)
     fprintf(p->f, "<circle class=\"%s f\" cx=\"%.1f\" cy=\"%.1f\" r=\"4\"/>", class, plot_x(p, x), plot_y(p, y));
 }
 
-/* The fitted law over the measured sizes, named at its right end. */
-static void plot_law(struct plot *p, const char *class, const char *name, struct bench_line line, double from, double to, double dy)
+/* A name in the right margin, beside the end of what it names. */
+static void plot_label(struct plot *p, const char *class, double y, const char *format, ...)
+{
+    struct label *l = &p->labels[p->label_count++];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(l->text, sizeof l->text, format, ap);
+    va_end(ap);
+    l->class = class;
+    l->y = plot_y(p, y) + 4;
+}
+
+static int by_height(const void *pa, const void *pb)
+{
+    const struct label *a = pa, *b = pb;
+    return (a->y > b->y) - (a->y < b->y);
+}
+
+/* Names move down where they would touch. */
+static void plot_close(struct plot *p)
+{
+    qsort(p->labels, (size_t)p->label_count, sizeof *p->labels, by_height);
+    for (int i = 0; i < p->label_count; i++) {
+        struct label *l = &p->labels[i];
+        if (i && l->y < p->labels[i - 1].y + 16)
+            l->y = p->labels[i - 1].y + 16;
+        fprintf(p->f, "<text class=\"%s f\" x=\"%d\" y=\"%.1f\">%s</text>\n", l->class, PLOT_W - PLOT_RIGHT + 8, l->y, l->text);
+    }
+    fprintf(p->f, "</svg>\n");
+}
+
+/* The fitted law over the measured sizes. */
+static void plot_law(struct plot *p, const char *class, const char *name, struct bench_line line, double from, double to)
 {
     double y0 = exp(line.constant + line.exponent * log(from)), y1 = exp(line.constant + line.exponent * log(to));
-    fprintf(p->f,
-            "<path class=\"%s\" d=\"M%.1f %.1fL%.1f %.1f\" stroke-dasharray=\"5 4\"/>"
-            "<text class=\"%s f\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s ~ L^%.2f</text>\n",
-            class, plot_x(p, from), plot_y(p, y0), plot_x(p, to), plot_y(p, y1), class, plot_x(p, to) - 4, plot_y(p, y1) + dy, name,
-            line.exponent);
+    fprintf(p->f, "<path class=\"%s\" d=\"M%.1f %.1fL%.1f %.1f\" stroke-dasharray=\"5 4\"/>\n", class, plot_x(p, from), plot_y(p, y0),
+            plot_x(p, to), plot_y(p, y1));
+    plot_label(p, class, y1, "%s ~ L^%.2f", name, line.exponent);
 }
 
 static const char *label_seconds(char text[16], double v)
@@ -337,10 +381,10 @@ static void time_plot(FILE *f, const struct attention_bench *b)
         plot_dot(&p, "linear", r->tokens, r->linear);
     }
     fprintf(f, "\n");
-    plot_law(&p, "linear", "linear layers", b->law.linear, first->tokens, last->tokens, 18);
-    plot_law(&p, "fused", "fused attention", b->law.fused, first->tokens, last->tokens, -8);
+    plot_law(&p, "linear", "linear layers", b->law.linear, first->tokens, last->tokens);
+    plot_law(&p, "fused", "fused attention", b->law.fused, first->tokens, last->tokens);
     if (b->law.naive_points > 1)
-        plot_law(&p, "naive", "naive attention", b->law.naive, first->tokens, b->size[naive_last].tokens, -10);
+        plot_law(&p, "naive", "naive attention", b->law.naive, first->tokens, b->size[naive_last].tokens);
     double c = b->law.crossing_measured;
     if (c > 0) {
         double t = exp(b->law.linear.constant + b->law.linear.exponent * log(c));
@@ -348,7 +392,7 @@ static void time_plot(FILE *f, const struct attention_bench *b)
                    "<text class=\"block f\" x=\"%.1f\" y=\"%d\" text-anchor=\"end\">crossing at %.0f tokens</text>\n",
                 plot_x(&p, c), PLOT_TOP, PLOT_H - PLOT_BOTTOM, plot_x(&p, c), plot_y(&p, t), plot_x(&p, c) - 6, PLOT_TOP + 12, c);
     }
-    fprintf(f, "</svg>\n");
+    plot_close(&p);
 }
 
 static const char *label_bytes(char text[16], double v)
@@ -369,9 +413,9 @@ static void memory_plot(FILE *f, const struct attention_bench *b)
         if (b->size[i].fused_bytes > 0)
             plot_dot(&p, "fused", b->size[i].tokens, b->size[i].fused_bytes);
     }
-    plot_law(&p, "fused", "whole block, measured", b->law.memory, first->tokens, last->tokens, -8);
-    fprintf(f, "<text class=\"naive f\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">score maps of all heads, not made</text>\n</svg>\n",
-            plot_x(&p, last->tokens) - 10, plot_y(&p, last->map_bytes) + 4);
+    plot_law(&p, "fused", "block", b->law.memory, first->tokens, last->tokens);
+    plot_label(&p, "naive", last->map_bytes, "score maps, not made");
+    plot_close(&p);
 }
 
 static void share_plot(FILE *f, const struct attention_bench *b)
@@ -452,8 +496,8 @@ static void write_html(FILE *f, const struct attention_bench *b)
                "grows with resolution</h1>\n<p>",
             style);
     put_escaped(f, b->machine);
-    fprintf(f, "; backend %s, %s, %d threads; limber %s, %s. One block of a Vision Transformer (", b->backend, b->precision, b->threads,
-            b->commit, b->date);
+    fprintf(f, "; backend %s, %s, %d threads, %s; limber %s, %s. One block of a Vision Transformer (", b->backend, b->precision, b->threads,
+            clock_name(b), b->commit, b->date);
     put_escaped(f, b->model);
     fprintf(f, ": width %d, %d heads of %d, MLP %d), one person, random data; each kernel was checked against double arithmetic "
                "before it was timed.</p>\n<p>Repeat it with <code>",
@@ -469,10 +513,15 @@ static void write_html(FILE *f, const struct attention_bench *b)
                    " attention starts to cost more than everything else%s.</p>\n",
                 b->law.crossing_measured > 0 ? "" : " (beyond the sizes measured here)");
         time_plot(f, b);
-        fprintf(f, "<p>Crossing: measured %.0f tokens, %.0f by a fit of a&thinsp;L&sup2;D&thinsp;+&thinsp;b&thinsp;L&thinsp;D&sup2;,"
-                   " %.0f by counting multiply-adds alone. The difference is how much less of the machine's speed attention reaches,"
-                   " because of the exponentials.</p>\n",
-                b->law.crossing_measured, b->law.crossing_modelled, b->law.crossing_counted);
+        fprintf(f, "<p>Crossing: ");
+        if (b->law.crossing_measured > 0)
+            fprintf(f, "measured at %.0f tokens", b->law.crossing_measured);
+        else
+            fprintf(f, "not reached at these sizes");
+        fprintf(f, ", %.0f by a fit of a&thinsp;L&sup2;D&thinsp;+&thinsp;b&thinsp;L&thinsp;D&sup2;, %.0f by counting multiply-adds"
+                   " alone. The difference is how much less of the machine's speed attention reaches, because of the"
+                   " exponentials.</p>\n",
+                b->law.crossing_modelled, b->law.crossing_counted);
         fprintf(f, "<h2>Where a block's time goes</h2>\n<p>Share of fused attention, at the right in per cent.</p>\n");
         share_plot(f, b);
         fprintf(f, "<h2>Memory</h2>\n<p>Naive attention writes a score for every pair of tokens in every head. The fused kernel keeps a"

@@ -12,8 +12,12 @@ struct bench_times {
     int runs;
 };
 
-/* Calls fn until `seconds` have passed, at least min_runs times, after one call that is not counted. */
+/* Calls fn until `seconds` have passed, at least min_runs times (twice where one call takes longer than `seconds`), after one
+ * call that is not counted. */
 struct bench_times bench_time(void (*fn)(void *context), void *context, double seconds, int min_runs);
+/* What bench_time reads: the wall clock, or (on machines shared with others) the CPU time of all threads of this process divided by
+ * `threads`, which counts what was computed and not who was waited for. */
+void bench_clock_cpu(int threads); /* 0: the wall clock again */
 /* Order statistics of measured values; sorts v. */
 struct bench_times bench_times_of(double *v, int n);
 double bench_now(void);         /* monotonic clock */
