@@ -246,6 +246,13 @@ static bool drop_repeated(struct inputs *in)
 
 int inputs_list(struct inputs *out, char **arguments, int count)
 {
+    return inputs_list_except(out, arguments, count, NULL);
+}
+
+int inputs_list_except(struct inputs *out, char **arguments, int count, const char *except)
+{
+    struct stat excepted;
+    bool has_exception = except && !stat(except, &excepted);
     *out = (struct inputs){0};
     struct walk w = {.out = out};
     bool ok = true;
@@ -260,7 +267,7 @@ int inputs_list(struct inputs *out, char **arguments, int count)
                 path[n - 1] = 0;
             tdestroy(w.seen, free); /* each argument is walked for itself */
             w.seen = NULL;
-            ok = walk_folder(&w, path);
+            ok = (!has_exception || remember(&w, &excepted) >= 0) && walk_folder(&w, path);
         } else {
             ok = add_input(&w, path, 0);
             if (!ok)

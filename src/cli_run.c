@@ -663,7 +663,9 @@ int cli_run(int argc, char **argv)
     if (r.shard && (status = read_shard(&command, r.shard, &part, &parts)))
         return status;
     cli_catch_signals(); /* reading a large model is a good time to think again */
-    status = inputs_list(&r.inputs, argv + 1, count);
+    char *drawn = r.out ? output_path(r.out, "overlay") : NULL;
+    status = inputs_list_except(&r.inputs, argv + 1, count, drawn);
+    free(drawn);
     if (!status && r.inputs.count == 0)
         status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
     if (!status && r.boxes_file)

@@ -247,6 +247,18 @@ test_overlay_stays_inside() {
     [ "$(find "$work" -name '*.png.png' | grep -vc "$work/deep/down/result/overlay/")" -eq 0 ] || fail "an overlay outside"
 }
 
+# Results among the photographs: what an earlier run drew is no photograph.
+test_output_among_the_inputs() {
+    album 3
+    status 0 run photos --out photos --overlay
+    cp photos/poses.jsonl before
+    [ "$(find photos/overlay -name '*.png' | wc -l)" -eq 3 ] || fail "three overlays expected"
+    status 0 run photos --out photos --overlay --resume
+    same before photos/poses.jsonl
+    status 0 run . --out photos/. --overlay
+    lines 3 photos/poses.jsonl
+}
+
 # ---- boxes ----
 
 test_boxes() {
