@@ -13,7 +13,7 @@
 struct shape {
     char name[128];
     int dims;
-    int64_t size[4];
+    int64_t size[TENSOR_MAX_DIMS];
 };
 struct plan {
     int hidden, heads, layers, mlp, part, experts, image_h, image_w, keypoints;
@@ -688,8 +688,10 @@ static void expect_open(const char *dir, const limber_options *o, limber_status 
     cr_expect(st == want && (!says || strstr(err.text, says)), "%s \"%s\", expected %s \"%s\"", limber_status_name(st), err.text,
               limber_status_name(want), says ? says : "");
     cr_expect(st == LIMBER_OK ? m != NULL : m == NULL);
-    cr_expect(limber_model_open(&m, dir, o, NULL) == want || st == LIMBER_OK);
-    limber_model_close(&m);
+    if (st == LIMBER_OK)
+        limber_model_close(&m);
+    else
+        cr_expect(limber_model_open(&m, dir, o, NULL) == want && m == NULL, "without a place for the text");
 }
 
 Test(model, options)
