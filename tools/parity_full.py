@@ -189,11 +189,14 @@ def main():
             mg.make_case(a.work, name, CASES[name], strict=False)
         else:
             path = default_model(a.work, a.data)
-        for backend in ("cpu", "ref") if name == "vitpose-plus-s" else ("cpu",):  # ref takes minutes for a B
-            env = dict(os.environ, LIMBER_GOLDEN=os.path.abspath(path), LIMBER_GOLDEN_BACKEND=backend)
-            print(f"{backend}: ", end="", flush=True)
+        ways = [("cpu", "fp32"), ("cpu", "bf16")] + [("ref", "fp32")] * (
+            name == "vitpose-plus-s"
+        )  # ref takes minutes for a B
+        for backend, precision in ways:
+            env = dict(os.environ, LIMBER_GOLDEN=os.path.abspath(path))
+            env |= {"LIMBER_GOLDEN_BACKEND": backend, "LIMBER_GOLDEN_PRECISION": precision}
             if subprocess.run([a.test, "--filter", "golden/from_the_environment"], env=env).returncode:
-                failed.append(name)
+                failed.append(f"{name} {backend} {precision}")
         command(a.limber, path, picture)
     if failed:
         sys.exit(f"beyond tolerance: {', '.join(failed)}")
