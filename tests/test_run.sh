@@ -1,38 +1,11 @@
 #!/bin/sh
 # test_run.sh CASE - the command, from outside: what a stranger's files, a full disk and a signal make of it.
-# Every function test_CASE below is one test of ctest's. LIMBER is the command, LIMBER_TEST_DIR this folder.
-# Status 0: passed, 77: skipped, else failed. A shell and coreutils only.
+# Every function test_CASE below is one test of ctest's; shell.sh says how they are run.
 set -eu
-: "${LIMBER:?the command}" "${LIMBER_TEST_DIR:?the tests}"
 pictures=$LIMBER_TEST_DIR/corpus/images
 tiny=$LIMBER_TEST_DIR/golden/simple-hd32 # two blocks of random weights: quick, and not the default model
-work=$(mktemp -d)
-trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
-cd "$work"
-unset LIMBER_MODEL
+. "$LIMBER_TEST_DIR/shell.sh"
 
-fail() {
-    echo "FAILED: $*"
-    [ ! -f err ] || sed 's/^/    stderr: /' err
-    [ ! -f out ] || head -c 2000 out | sed 's/^/    stdout: /'
-    exit 1
-}
-skip() {
-    echo "skipped: $*"
-    exit 77
-}
-# status N COMMAND...: runs it with stdout in `out`, stderr in `err`, and asks for that exit status.
-status() {
-    wanted=$1
-    shift
-    got=0
-    "$@" >out 2>err || got=$?
-    [ "$got" = "$wanted" ] || fail "status $got, expected $wanted: $*"
-}
-says() { grep -qF -- "$1" err || fail "stderr lacks: $1"; }
-has() { grep -qF -- "$2" "$1" || fail "$1 lacks: $2"; }
-lines() { [ "$(wc -l <"$2")" -eq "$1" ] || fail "$2 has $(wc -l <"$2") lines, expected $1"; }
-same() { cmp "$1" "$2" || fail "$1 and $2 differ"; }
 run() { "$LIMBER" run --model "$tiny" --quiet "$@"; }
 # album N: N pictures that all decode, in photos/, named so that byte order is the order of numbers
 album() {

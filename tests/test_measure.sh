@@ -1,0 +1,113 @@
+#!/bin/sh
+# test_measure.sh CASE - the commands that measure, from outside: limber eval, limber bench.
+# Every function test_CASE below is one test of ctest's; shell.sh says how they are run.
+set -eu
+pictures=$LIMBER_TEST_DIR/corpus/images
+tiny=$LIMBER_TEST_DIR/golden/simple-hd32 # two blocks of random weights: quick, and not the default model
+. "$LIMBER_TEST_DIR/shell.sh"
+
+# album SHIFT: photos/, and truth.json whose people are what the model itself says of them, moved right by SHIFT pixels
+album() {
+    mkdir -p photos/deep
+    cp "$pictures/ok_baseline.jpg" photos/1.jpg
+    cp "$pictures/ok_rgb8.png" photos/deep/2.png
+    images='"images":[{"id":1,"file_name":"train/1.jpg","source":"jpeg"},{"id":2,"file_name":"deep/2.png","source":"png"}]'
+    people='"categories":[{"id":1,"name":"person"}]'
+    echo "{$images,$people,\"annotations\":[{\"id\":1,\"image_id\":1,\"category_id\":1,\"bbox\":[5,5,40,30]},
+        {\"id\":2,\"image_id\":2,\"category_id\":1,\"bbox\":[2,3,20,25]}]}" >boxes.json
+    status 0 "$LIMBER" run --model "$tiny" --precision fp32 --quiet photos --boxes boxes.json --coco --out mine
+    # a result becomes an annotation: scores become "visible", joints move by the shift
+    sed -n 's/^{"image_id":\([0-9]*\),.*"keypoints":\[\([^]]*\)\].*/\1,\2/p' mine/coco_results.json |
+        awk -F, -v shift="$1" -v images="$images" -v people="$people" '
+            { printf "%s{\"id\":%d,\"image_id\":%s,\"category_id\":1,\"iscrowd\":0,\"area\":4000,\"num_keypoints\":17,\"bbox\":[%s],\"keypoints\":[",
+                  (NR > 1 ? "," : "{" images "," people ",\"annotations\":["), NR, $1, $1 == 1 ? "5,5,40,30" : "2,3,20,25"
+              for (i = 2; i <= NF; i++) printf "%s%s", (i == 2 ? "" : ","), i % 3 == 2 ? $i + shift : i % 3 == 1 ? 2 : $i
+              printf "]}" }
+            END { print "]}" }' >truth.json
+}
+eval_tiny() { "$LIMBER" eval --model "$tiny" --precision fp32 --quiet --annotations truth.json --images photos "$@"; }
+
+# ---- eval ----
+
+test_eval_of_its_own_answers_is_perfect() {
+    album 0
+    status 0 eval_tiny --json figures.json
+    head -1 out | grep -qx 'AP     1.000' || fail "AP is not the first line, or not 1"
+    has out "AR75   1.000"
+    has out "2 people"
+    grep -qE '^jpeg +1 +1 +1\.000' out || fail "no slice by source"
+    has figures.json '"AP": 1'
+    has figures.json '"left_elbow": {'
+}
+test_eval_of_moved_answers_is_worse() {
+    album 30
+    status 0 eval_tiny
+    head -1 out | grep -qx 'AP     0.000' || fail "AP survives a move of 30 pixels"
+}
+test_eval_counts_a_missing_image_as_missed() {
+    album 0
+    rm photos/deep/2.png
+    status 1 eval_tiny
+    says "deep/2.png: not below photos, its 1 people count as missed"
+    head -1 out | grep -qx 'AP     0.505' || fail "half of the people are found: 51 of 101 recall points"
+}
+test_eval_usage() {
+    status 2 "$LIMBER" eval --images .
+    says "--annotations is required"
+    echo '{' >truth.json
+    status 2 eval_tiny
+    says "truth.json"
+    album 0
+    status 2 eval_tiny --images nowhere
+    says "none of its 2 images is below nowhere"
+    status 2 "$LIMBER" eval --model "$LIMBER_TEST_DIR/golden/sharded-hd80" --annotations truth.json --images photos
+    says "COCO's 17"
+    status 2 eval_tiny --json nowhere/at/all/figures.json
+}
+
+# ---- bench ----
+
+bench_tiny() { "$LIMBER" bench attention --quick --quiet --dim 64 --heads 2 --tokens 12,48,108 "$@"; }
+
+test_bench_attention() {
+    status 0 bench_tiny --out result
+    has out "fused attention  tokens^"
+    has out "64x48"
+    for file in bench.json bench.csv bench.html; do [ -s "result/$file" ] || fail "no result/$file"; done
+    lines 4 result/bench.csv
+    has result/bench.json '"tokens": 108'
+    has result/bench.html "</html>"
+    ! grep -qE '(src|href)="?http' result/bench.html || fail "the page wants the network"
+    awk -F, 'NR > 1 { for (i = 5; i <= 14; i++) if (!($i > 0)) exit 1 }' result/bench.csv || fail "a time is not positive"
+}
+test_bench_attention_says_what_does_not_fit() {
+    status 0 bench_tiny --naive-limit 0.00005
+    has out "left out: needs"
+}
+test_bench_attention_weighs_accuracy() {
+    album 0
+    status 0 "$LIMBER" bench attention --quick --quiet --model "$tiny" --precision fp32 --resolutions 256x192,384x288 --annotations truth.json \
+        --images photos --variants window:4,pool:2 --out result
+    has out "AP 1.000  exact        256x192"
+    for kind in "window:4 .*256x192" "pool:2 .*256x192" "exact .*384x288"; do grep -qE "^AP [01]\.[0-9]+  $kind" out || fail "no AP of $kind"; done
+    has result/bench.html "What exactness costs"
+}
+test_bench_attention_usage() {
+    status 2 bench_tiny --resolutions 256x192
+    says "exclude each other"
+    status 2 "$LIMBER" bench attention --resolutions 250x192
+    says "multiples of 16"
+    status 2 "$LIMBER" bench attention --tokens 768,192
+    says "sizes must rise"
+    status 2 "$LIMBER" bench attention --dim 100 --heads 3
+    says "3 heads do not divide"
+    status 2 bench_tiny --variants fish:3
+    says "expected exact, window:W"
+    status 2 "$LIMBER" bench attnetion
+    status 2 bench_tiny --out /dev/null/x
+}
+
+case ${1:-} in
+'') echo "usage: $0 CASE" >&2; exit 2 ;;
+*) "test_$1" ;;
+esac
