@@ -98,7 +98,8 @@ static void naive_agrees(int tokens, int heads, int head_dim, int threads)
                 worst = fmax(worst, fabs(v - out[(size_t)(i * dim + h * head_dim + c)]));
             }
         }
-    cr_expect_lt(worst, 2e-6, "%d tokens, %d x %d: off by %g", tokens, heads, head_dim, worst);
+    /* scores reach 20, so their fp32 rounding moves a weight by 20 * 2^-24 * a few, on values up to 6 */
+    cr_expect_lt(worst, 1e-5, "%d tokens, %d x %d: off by %g", tokens, heads, head_dim, worst);
     naive_attention_close(n);
     free(p);
     free(qkv);
