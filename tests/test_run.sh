@@ -210,7 +210,7 @@ test_strange_names() {
 test_overlay_stays_inside() {
     mkdir -p deep/down
     cp "$pictures/ok_rgb8.png" top.png
-    long=$(printf '%0240d.png' 7)
+    long=$(printf '%0248d.png' 7)
     cp "$pictures/ok_rgb8.png" "$long"
     cd deep/down
     status 0 run ../../top.png "$work/top.png" ./../../top.png "../../$long" --out result --overlay
@@ -453,6 +453,7 @@ test_sigint_and_resume() {
     status 0 slow --out result --resume --coco
     same wanted/poses.jsonl result/poses.jsonl
     has result/run.json '"complete": true'
+    ! grep -q '"resumed": 0' result/run.json || fail "everything was done again"
     [ "$(grep -c '"image_id":' result/coco_results.json)" -eq 16 ] || fail "COCO results lack what the first run found"
     status 0 slow --out result --resume # nothing left
     same wanted/poses.jsonl result/poses.jsonl
