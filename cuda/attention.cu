@@ -295,7 +295,10 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
 
 /* ---- fp32 arithmetic, any head_dim up to D ---- */
 
-static const int ROWS = 32, ROW_THREADS = 4 * ROWS, ROW_KEYS = 16;
+static const int ROWS = 32, ROW_THREADS = 4 * ROWS;
+template <int D> struct RowTile {
+    static const int KEYS = D > 128 ? 8 : 16; /* all scores of a tile are held in registers */
+};
 
 DEVICE float element(const void *v, size_t i, enum element type)
 {
@@ -313,6 +316,7 @@ DEVICE void store_element(void *v, size_t i, float x, enum element type)
 
 template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) attention_rows(attention_params p, enum element type)
 {
+    const int ROW_KEYS = RowTile<D>::KEYS;
     SHARED_BYTES(float, sk);
     float *const sv = sk + ROW_KEYS * D;
     const int tid = (int)threadIdx.x, t = tid & 3, tokens = p.tokens, dim = p.head_dim;
@@ -357,10 +361,10 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) atte
                 dot = fmaf(qr[i + 3], x.w, dot);
             }
             dot = quad_sum(dot);
-            s[j] = first + j < tokens ? dot * p.scale : LOWEST;
+            s[j] = first + j < tokens ? dot : LOWEST; /* scaled below, in one rounding with the subtraction of the maximum */
             raised = fmaxf(raised, s[j]);
         }
-        const float shift = largest - raised, a = expf(shift);
+        const float shift = (largest - raised) * p.scale, a = expf(shift), base = raised * p.scale;
         largest = raised;
         l *= a;
 #pragma unroll
@@ -374,7 +378,7 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) atte
         }
 #pragma unroll
         for (int j = 0; j < ROW_KEYS; j++) {
-            const float u = s[j] - largest, w = expf(u);
+            const float u = fmaf(s[j], p.scale, -base), w = expf(u);
             const int key = first + j;
             l += w; /* the four lanes of a row agree on it */
 #pragma unroll
@@ -432,7 +436,7 @@ template <class T, int D, bool STATS> static cudaError_t launch_tile(const atten
 template <int D> static cudaError_t launch_rows(const attention_params &p, enum element type, cudaStream_t stream)
 {
     const dim3 grid((unsigned)((p.tokens + ROWS - 1) / ROWS), (unsigned)p.heads, (unsigned)p.people);
-    const size_t bytes = 2 * ROW_KEYS * D * sizeof(float);
+    const size_t bytes = 2 * RowTile<D>::KEYS * D * sizeof(float);
     if (p.stats)
         LAUNCH((attention_rows<D, true>), grid, dim3(ROW_THREADS), bytes, stream, p, type);
     else

@@ -126,9 +126,12 @@ __global__ void __launch_bounds__(32 * CLASSIC_WARPS) classic_head(float *heat, 
     const int first = (int)blockIdx.x * CLASSIC_PIXELS, pixel = first + lane;
     for (int round = 0; round < keypoints; round += CLASSIC_WARPS * CLASSIC_EACH) {
         float sum[CLASSIC_EACH];
+        const float *weight[CLASSIC_EACH]; /* past the last keypoint: the last once more, not written */
 #pragma unroll
-        for (int i = 0; i < CLASSIC_EACH; i++)
+        for (int i = 0; i < CLASSIC_EACH; i++) {
             sum[i] = 0.f;
+            weight[i] = conv + (size_t)min(round + i * CLASSIC_WARPS + warp, keypoints - 1) * (size_t)maps.channels;
+        }
         for (int slice = 0; slice < maps.channels; slice += CLASSIC_SLICE) {
             __syncthreads(); /* everyone is done with the slice before */
             for (int r = warp; r < CLASSIC_PIXELS; r += CLASSIC_WARPS) {
@@ -141,11 +144,8 @@ __global__ void __launch_bounds__(32 * CLASSIC_WARPS) classic_head(float *heat, 
             for (int c = 0; c < width; c++) {
                 const float f = features[lane * (CLASSIC_SLICE + 1) + c];
 #pragma unroll
-                for (int i = 0; i < CLASSIC_EACH; i++) {
-                    const int k = round + i * CLASSIC_WARPS + warp;
-                    if (k < keypoints)
-                        sum[i] = fmaf(f, __ldg(conv + (size_t)k * (size_t)maps.channels + (size_t)(slice + c)), sum[i]);
-                }
+                for (int i = 0; i < CLASSIC_EACH; i++)
+                    sum[i] = fmaf(f, __ldg(weight[i] + slice + c), sum[i]);
             }
         }
 #pragma unroll

@@ -1,5 +1,6 @@
 /* linear_lt_cpu.cc - what linear_lt.h promises, on the CPU, in stream order: the emulated plugin's matrix products.
- * Operands and results pass through their 16-bit types as on a device; sums are fp32, in an order of their own. */
+ * Operands and results pass through their 16-bit types as on a device. Sums are kept in double: which order a device sums in is not
+ * known here, so the error of its sums is left out rather than guessed. */
 #include "../linear_lt.h"
 
 struct lt {
@@ -36,35 +37,37 @@ static void put(void *p, size_t i, enum element type, float v)
         ((uint16_t *)p)[i] = type == ELEMENT_F16 ? cuemu::to_f16(v) : cuemu::to_bf16(v);
 }
 
-/* [rows][in] as floats, rows padded with zeros to whole vectors. */
-static std::vector<cuemu::v8f> floats(const void *p, size_t from, int rows, int in, int ld, enum element type)
+typedef double vector __attribute__((vector_size(32)));
+
+/* [rows][in] as doubles, rows padded with zeros to whole vectors. */
+static std::vector<vector> doubles(const void *p, size_t from, int rows, int in, int ld, enum element type)
 {
-    const size_t vectors = ((size_t)in + 7) / 8;
-    std::vector<cuemu::v8f> v((size_t)rows * vectors, cuemu::v8f{});
+    const size_t vectors = ((size_t)in + 3) / 4;
+    std::vector<vector> v((size_t)rows * vectors, vector{});
     for (size_t r = 0; r < (size_t)rows; r++)
         for (size_t i = 0; i < (size_t)in; i++)
-            v[r * vectors + i / 8][i % 8] = get(p, from + r * (size_t)ld + i, type);
+            v[r * vectors + i / 4][i % 4] = get(p, from + r * (size_t)ld + i, type);
     return v;
 }
 
 static void product(const lt_problem &p, void *y, const void *x, const void *w, const void *bias, const void *c)
 {
-    const size_t vectors = ((size_t)p.in + 7) / 8;
+    const size_t vectors = ((size_t)p.in + 3) / 4;
     for (int b = 0; b < p.batch; b++) {
-        const auto fx = floats(x, (size_t)b * (size_t)p.stride_x, p.rows, p.in, p.ld_x, p.type);
-        const auto fw = floats(w, (size_t)b * (size_t)p.stride_w, p.out, p.in, p.ld_w, p.type);
+        const auto dx = doubles(x, (size_t)b * (size_t)p.stride_x, p.rows, p.in, p.ld_x, p.type);
+        const auto dw = doubles(w, (size_t)b * (size_t)p.stride_w, p.out, p.in, p.ld_w, p.type);
         for (size_t r = 0; r < (size_t)p.rows; r++)
             for (size_t o = 0; o < (size_t)p.out; o++) {
-                cuemu::v8f sum = {};
+                vector sum = {};
                 for (size_t i = 0; i < vectors; i++)
-                    sum += fx[r * vectors + i] * fw[o * vectors + i];
-                float v = ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+                    sum += dx[r * vectors + i] * dw[o * vectors + i];
+                double v = (sum[0] + sum[1]) + (sum[2] + sum[3]);
                 const size_t at = (size_t)b * (size_t)p.stride_y + r * (size_t)p.ld_y + o;
                 if (p.accumulate)
                     v += get(c, at, p.y_type);
                 if (p.bias)
                     v += get(bias, o, p.y_type);
-                put(y, at, p.y_type, v);
+                put(y, at, p.y_type, (float)v);
             }
     }
 }
