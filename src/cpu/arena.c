@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL ((size_t)128 << 10) /* below this 4 KB pages do */
 #define BLOCK ((size_t)32 << 20) /* address space; pages are taken when first written */
 
 struct arena_block {
@@ -21,13 +22,18 @@ static size_t round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
+static size_t mapped_size(size_t bytes)
+{
+    return round_up(bytes ? bytes : 1, bytes >= SMALL ? HUGE_PAGE : 4096);
+}
+
 void *pages_alloc(size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
         return NULL;
     /* mmap aligns to 4 KB: take up to a huge page more and give the ends back */
-    bool huge = bytes >= HUGE_PAGE;
-    size_t want = round_up(bytes ? bytes : 1, 4096), ask = huge ? want + HUGE_PAGE : want;
+    bool huge = bytes >= SMALL;
+    size_t want = mapped_size(bytes), ask = huge ? want + HUGE_PAGE : want;
     char *p = mmap(NULL, ask, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
@@ -47,7 +53,7 @@ void *pages_alloc(size_t bytes)
 void pages_free(void *p, size_t bytes)
 {
     if (p)
-        munmap(p, round_up(bytes ? bytes : 1, 4096));
+        munmap(p, mapped_size(bytes));
 }
 
 void *arena_alloc(struct arena *a, size_t bytes)

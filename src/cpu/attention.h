@@ -163,6 +163,33 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
             vf_store(o + n * panels * LANES + v * VW, acc[n][v]);
 }
 
+/* The two products for each number of panels, never inlined: in one body with the exponential's constants gcc 12 spills
+ * accumulators (gemm.h knows the same). */
+#define ATT_PRODUCTS(panels)                                                                                                     \
+    static __attribute__((noinline)) void att_scores_##panels(struct att_state *t, int j0, int keys, vf *top)                    \
+    {                                                                                                                            \
+        att_scores(t, j0, keys, top, panels);                                                                                    \
+    }                                                                                                                            \
+    static __attribute__((noinline)) void att_values_##panels(struct att_state *t, int j0, int keys, const vf *fade)             \
+    {                                                                                                                            \
+        int d = 0;                                                                                                               \
+        for (; d + ATT_DIMS <= t->a->head_dim; d += ATT_DIMS)                                                                    \
+            att_values(t, j0, keys, d, fade, ATT_DIMS, panels);                                                                  \
+        for (; d + 2 <= t->a->head_dim; d += 2) /* head dims that ATT_DIMS does not divide */                                    \
+            att_values(t, j0, keys, d, fade, 2, panels);                                                                         \
+        for (; d < t->a->head_dim; d++)                                                                                          \
+            att_values(t, j0, keys, d, fade, 1, panels);                                                                         \
+    }
+ATT_PRODUCTS(1)
+#if ATT_PANELS == 3
+ATT_PRODUCTS(2)
+ATT_PRODUCTS(3)
+#define ATT_CALL(product, panels, ...)                                                                                           \
+    ((panels) == 3 ? product##_3(__VA_ARGS__) : (panels) == 2 ? product##_2(__VA_ARGS__) : product##_1(__VA_ARGS__))
+#else
+#define ATT_CALL(product, panels, ...) product##_1(__VA_ARGS__)
+#endif
+
 ALWAYS_INLINE void att_sums_start(struct att_sums *z, const struct attention *a, int panel0, int panels)
 {
     memset(z, 0, sizeof *z);
@@ -247,7 +274,7 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
         vf top[ATT_PANELS * VPL], fade[ATT_PANELS * VPL], shift[ATT_PANELS * VPL];
         for (int v = 0; v < panels * VPL; v++)
             top[v] = vf_set1(-INFINITY);
-        att_scores(&t, j0, keys, top, panels);
+        ATT_CALL(att_scores, panels, &t, j0, keys, top);
         for (int v = 0; v < panels * VPL; v++) {
             vf max = vf_mul(top[v], scale);
             if (j0) {
@@ -263,13 +290,7 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
         if (stats && j0)
             att_sums_fade(&z, a->stats, fade, shift, panels * VPL);
         att_softmax(&t, &z, j0, keys, scale, panels, stats, grouped);
-        int d = 0;
-        for (; d + ATT_DIMS <= a->head_dim; d += ATT_DIMS)
-            att_values(&t, j0, keys, d, fade, ATT_DIMS, panels);
-        for (; d + 2 <= a->head_dim; d += 2) /* head dims that ATT_DIMS does not divide */
-            att_values(&t, j0, keys, d, fade, 2, panels);
-        for (; d < a->head_dim; d++)
-            att_values(&t, j0, keys, d, fade, 1, panels);
+        ATT_CALL(att_values, panels, &t, j0, keys, fade);
     }
     for (int p = 0; p < panels; p++) {
         uint32_t *out = a->out + (size_t)(panel0 + p) * a->out_stride;

@@ -26,4 +26,5 @@ const struct kernels kernels_avx2 = {
     .attention = attention,
     .attention_scratch = attention_scratch,
     .layernorm = layernorm,
+    .peak = gemm_peak,
 };

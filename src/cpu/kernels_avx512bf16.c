@@ -28,4 +28,5 @@ const struct kernels kernels_avx512bf16 = {
     .attention = attention,
     .attention_scratch = attention_scratch,
     .layernorm = layernorm,
+    .peak = gemm_peak,
 };

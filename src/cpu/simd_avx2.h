@@ -76,10 +76,6 @@ ALWAYS_INLINE vf vf_keep_ne(vf a, vf b, vf x)
 {
     return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), x);
 }
-ALWAYS_INLINE vf vf_rcp(vf a)
-{
-    return _mm256_div_ps(_mm256_set1_ps(1), a);
-}
 ALWAYS_INLINE vo vo_load(const uint32_t *p)
 {
     return _mm256_load_ps((const float *)(const void *)p);

@@ -84,11 +84,6 @@ ALWAYS_INLINE vf vf_keep_ne(vf a, vf b, vf x)
 #define LOW_PRECISION 1
 typedef __m512bh vo;
 
-/* 2^-14 relative: enough where the result is rounded to bf16 (2^-9) */
-ALWAYS_INLINE vf vf_rcp(vf a)
-{
-    return _mm512_rcp14_ps(a);
-}
 ALWAYS_INLINE vo vo_load(const uint32_t *p)
 {
     return (__m512bh)_mm512_load_si512((const void *)p);
@@ -119,10 +114,6 @@ ALWAYS_INLINE void operand_split(uint32_t *lines, int c, const vf *a, const vf *
 #define LOW_PRECISION 0
 typedef __m512 vo;
 
-ALWAYS_INLINE vf vf_rcp(vf a)
-{
-    return _mm512_div_ps(_mm512_set1_ps(1), a);
-}
 ALWAYS_INLINE vo vo_load(const uint32_t *p)
 {
     return _mm512_load_ps((const float *)(const void *)p);

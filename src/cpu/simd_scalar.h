@@ -93,10 +93,6 @@ ALWAYS_INLINE vf vf_keep_ne(vf a, vf b, vf x)
 {
     return (vf)((vi)x & (a != b));
 }
-ALWAYS_INLINE vf vf_rcp(vf a)
-{
-    return 1.f / a;
-}
 ALWAYS_INLINE vo vo_load(const uint32_t *p)
 {
     return *(const vf *)(const void *)p;

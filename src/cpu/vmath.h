@@ -30,35 +30,44 @@ ALWAYS_INLINE vf v_exp2(vf x)
     return vf_exp2i(p, r);
 }
 
-/* x * Phi(x) = max(x, 0) - |x| Phi(-|x|), Phi(-z) = exp(-z^2/2) t Q(t), t = 1 / (1 + p z / sqrt 2).
- * The form keeps the negative tail, which 0.5 x (1 + erf(x / sqrt 2)) loses to cancellation from x = -4 on: it falls to -3e-37
- * and stays there. Absolute error 1.2e-7 |x| at most, and 3e-6 relative down to x = -10; LOW_PRECISION: 2e-4 relative.
- * +-inf give inf and -3e-37, NaN gives NaN. */
+/* GELU, x Phi(x).
+ *
+ * Full: max(x, 0) - |x| Phi(-|x|) with Phi(-z) = exp(-z^2/2) t Q(t), t = 1 / (1 + p z / sqrt 2). The form keeps the negative
+ * tail, which 0.5 x (1 + erf(x / sqrt 2)) loses to cancellation from x = -4 on. Absolute error 1.2e-7 |x| at most, and 3e-6
+ * relative down to x = -10; below -14 it is -3e-37 or less. +inf gives inf, -inf about 0.
+ *
+ * LOW_PRECISION: x (1/2 + y P(y^2)) with y = x held within +-4.25, where P is made to end at exactly 1/2 / y. Absolute error
+ * 6e-5 (the true tail beyond -4.25 is that small) + 2e-6 |x|, and 6e-4 relative above x = -2: below bf16's 2e-3. 14 instructions
+ * instead of 27; fc1 with it runs at 0.95 of fc1 without (the full form: 0.86).
+ *
+ * NaN gives NaN; LOW_PRECISION also for -inf, as 0.5 x (1 + erf) does. */
 ALWAYS_INLINE vf v_gelu(vf x)
 {
+#if LOW_PRECISION
+    vf y = vf_min(vf_set1(4.25f), vf_max(vf_set1(-4.25f), x)), t = vf_mul(y, y), p = vf_set1(6.76080372e-11f);
+    HORNER(p, t, -6.3322485e-09f);
+    HORNER(p, t, 2.60816989e-07f);
+    HORNER(p, t, -6.29694523e-06f);
+    HORNER(p, t, 0.000100876357f);
+    HORNER(p, t, -0.00115744909f);
+    HORNER(p, t, 0.0099960519f);
+    HORNER(p, t, -0.0666726083f);
+    HORNER(p, t, 0.399114162f);
+    return vf_fma(vf_mul(x, y), p, vf_mul(x, vf_set1(0.5f)));
+#else
     vf z = vf_min(vf_set1(14), vf_abs(x)); /* NaN stays: the second operand is taken */
     vf e = v_exp2(vf_mul(vf_mul(z, z), vf_set1(-0.72134752f)));
-    vf q, t;
-    if (LOW_PRECISION) {
-        t = vf_rcp(vf_fma(z, vf_set1(0.36769553f), vf_set1(1))); /* 0.52 / sqrt 2 */
-        q = vf_set1(-0.0901420042f);
-        HORNER(q, t, 0.214342162f);
-        HORNER(q, t, 0.0726506859f);
-        HORNER(q, t, 0.157238707f);
-        HORNER(q, t, 0.145929411f);
-    } else {
-        t = vf_rcp(vf_fma(z, vf_set1(0.29698485f), vf_set1(1))); /* 0.42 / sqrt 2 */
-        q = vf_set1(0.0355559401f);
-        HORNER(q, t, -0.161991224f);
-        HORNER(q, t, 0.223601818f);
-        HORNER(q, t, -0.068327345f);
-        HORNER(q, t, 0.136028185f);
-        HORNER(q, t, 0.0968484432f);
-        HORNER(q, t, 0.119877689f);
-        HORNER(q, t, 0.118406415f);
-    }
-    vf h = vf_mul(vf_mul(z, e), vf_mul(t, q));
-    return vf_sub(vf_max(vf_set1(0), x), h);
+    vf t = vf_div(vf_set1(1), vf_fma(z, vf_set1(0.29698485f), vf_set1(1))); /* p / sqrt 2, p = 0.42 */
+    vf q = vf_set1(0.0355559401f);
+    HORNER(q, t, -0.161991224f);
+    HORNER(q, t, 0.223601818f);
+    HORNER(q, t, -0.068327345f);
+    HORNER(q, t, 0.136028185f);
+    HORNER(q, t, 0.0968484432f);
+    HORNER(q, t, 0.119877689f);
+    HORNER(q, t, 0.118406415f);
+    return vf_sub(vf_max(vf_set1(0), x), vf_mul(vf_mul(z, e), vf_mul(t, q)));
+#endif
 }
 
 #endif
