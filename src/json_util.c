@@ -3,7 +3,12 @@
  * What jansson 2.14 allocates on a 64-bit machine, malloc's own bytes included, every growing table counted at its worst moment
  * (old and new copy alive):
  *     object 224   array 128   pair in an object 128 + key   string 80 + bytes   number 32   place in an array 24
- * and the longest string three times more while its end is looked for. */
+ * and the longest string three times more while its end is looked for.
+ *
+ * Measured at json_limits_header (100,000,000 bytes, 256 MiB; memory beyond the text itself, one Zen 5 core): 9.5 MB of "0,"
+ * 192 MiB and 0.36 s; 2.4 MB of "{}," 176 MiB and 0.12 s; 5.9 MB of "\"\"," 165 MiB; 3.4 MB of "[]," 144 MiB; 67 MB in one string
+ * 128 MiB and 0.85 s; 100 MB of strings of 128 bytes 143 MiB and 1.3 s, the slowest. More of any is refused by the pass alone,
+ * which takes 0.05 s for 100 MB of brackets and 0.2 s for 100 MB of short strings. */
 #include "json_util.h"
 
 #include <stdint.h>

@@ -5,8 +5,8 @@
  * refuses a text that is too deep or would pass the limit. jansson then checks the grammar, UTF-8 and numbers; it seeds its hash
  * tables at random, so chosen keys do not make it quadratic, and duplicate keys are errors.
  *
- * Measured worst cases at the limits below (peak resident memory beyond the text itself, seconds on one Zen 5 core):
- * tests/test_safetensors.c keeps them true; the figures are in json_util.c. */
+ * Worst cases at json_limits_header, measured: 192 MiB beyond the text itself, and 1.3 s (json_util.c has the list;
+ * tests/test_safetensors.c keeps the bounds). */
 #ifndef LIMBER_JSON_UTIL_H
 #define LIMBER_JSON_UTIL_H
 
