@@ -288,12 +288,12 @@ static limber_status check_people(limber_heads *h, const limber_image *image, co
 }
 
 static limber_status add_people(limber_heads *h, const limber_image *image, const uint8_t *labels, const limber_box *boxes,
-                                const limber_keypoint *joints, size_t stride, int count, limber_error *err)
+                                const limber_keypoint *joints, int count, limber_error *err)
 {
     copy_donors(&h->donors_before, &h->donors, (size_t)h->grid.tokens);
     limber_status st = LIMBER_OK;
     for (int i = 0; !st && i < count; i++)
-        st = add_person(h, image, labels, boxes[i], joints ? joints + (size_t)i * stride : NULL, i, err);
+        st = add_person(h, image, labels, boxes[i], joints ? joints + (size_t)i * COCO_KEYPOINTS : NULL, i, err);
     if (st) {
         heads_stats_forget(h->stats);
         copy_donors(&h->donors, &h->donors_before, (size_t)h->grid.tokens);
@@ -316,28 +316,35 @@ limber_status limber_heads_add(limber_heads *h, const limber_image *image, const
     limber_status st;
     if (joints) {
         st = check_people(h, image, boxes, count, err);
-        return st ? st : add_people(h, image, NULL, boxes, joints, COCO_KEYPOINTS, count, err);
+        return st ? st : add_people(h, image, NULL, boxes, joints, count, err);
     }
-    if (!h->config->coco)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heads: limbs need COCO's 17 joints, this model finds %d others: give joints",
-                           h->config->keypoints);
     limber_people people;
     if ((st = limber_run(h->session, image, boxes, count, &people, err)))
         return st;
-    size_t n = (size_t)people.count;
-    limber_box *found = malloc((n ? n : 1) * sizeof *found);
-    limber_keypoint *own = malloc((n ? n : 1) * COCO_KEYPOINTS * sizeof *own);
-    if (!found || !own)
-        st = limber_fail(err, LIMBER_E_MEMORY, "heads: no memory for %d people", people.count);
+    st = heads_add_people(h, image, &people, err);
+    limber_people_free(&people);
+    return st;
+}
+
+limber_status heads_add_people(limber_heads *h, const limber_image *image, const limber_people *people, limber_error *err)
+{
+    if (!h->config->coco)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heads: limbs need COCO's 17 joints, this model finds %d others: give joints",
+                           h->config->keypoints);
+    size_t n = (size_t)people->count;
+    limber_box *boxes = malloc((n ? n : 1) * sizeof *boxes);
+    limber_keypoint *joints = malloc((n ? n : 1) * COCO_KEYPOINTS * sizeof *joints);
+    limber_status st = LIMBER_OK;
+    if (!boxes || !joints)
+        st = limber_fail(err, LIMBER_E_MEMORY, "heads: no memory for %d people", people->count);
     for (size_t i = 0; !st && i < n; i++) {
-        found[i] = people.person[i].box;
-        memcpy(own + i * COCO_KEYPOINTS, people.person[i].keypoints, COCO_KEYPOINTS * sizeof *own);
+        boxes[i] = people->person[i].box;
+        memcpy(joints + i * COCO_KEYPOINTS, people->person[i].keypoints, COCO_KEYPOINTS * sizeof *joints);
     }
     if (!st)
-        st = add_people(h, image, NULL, found, own, COCO_KEYPOINTS, people.count, err);
-    free(found);
-    free(own);
-    limber_people_free(&people);
+        st = add_people(h, image, NULL, boxes, joints, people->count, err);
+    free(boxes);
+    free(joints);
     return st;
 }
 
@@ -365,7 +372,7 @@ limber_status limber_heads_add_labels(limber_heads *h, const limber_image *image
     limber_status st = check_people(h, image, boxes, count, err);
     if (!st)
         st = check_labels(h, image, labels, err);
-    return st ? st : add_people(h, image, labels, boxes, NULL, 0, count, err);
+    return st ? st : add_people(h, image, labels, boxes, NULL, count, err);
 }
 
 /* ---- what they say ---- */

@@ -1,4 +1,5 @@
-/* heads.h - what the command needs of src/heads.c beyond the public calls: a picture of one attention row. */
+/* heads.h - what the command needs of src/heads.c beyond the public calls: people already
+ * found, and a picture of one attention row. */
 #ifndef LIMBER_HEADS_H_INTERNAL
 #define LIMBER_HEADS_H_INTERNAL
 
@@ -19,5 +20,8 @@ struct heads_view {
 limber_status heads_view_make(struct heads_view *out, limber_heads *heads, int layer, int head, int class, const limber_image *image,
                               const uint8_t *labels, limber_box box, const limber_keypoint *joints, limber_error *err);
 void heads_view_free(struct heads_view *view);
+
+/* limber_heads_add with people that limber_run has found already. */
+limber_status heads_add_people(limber_heads *heads, const limber_image *image, const limber_people *people, limber_error *err);
 
 #endif

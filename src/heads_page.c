@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "heads_report.h"
-#include "stb_glue.h"
+#include "jpeg.h"
 
 #define RANKED 24 /* rows of the ranking */
 #define JPEG_QUALITY 82
@@ -556,7 +556,7 @@ static void outline(FILE *f, const struct heads_picture *p, const limber_heads_r
 static void picture(FILE *f, const limber_heads_result *r, const struct heads_picture *p)
 {
     size_t bytes = 0;
-    uint8_t *jpeg = stb_jpeg(p->view.crop, p->image_w, p->image_h, JPEG_QUALITY, &bytes);
+    uint8_t *jpeg = jpeg_encode(p->view.crop, p->image_w, p->image_h, JPEG_QUALITY, &bytes);
     double x0 = -HEADS_PATCH_PAD, y0 = -HEADS_PATCH_PAD, most = 0;
     for (int j = 0; j < r->grid_h * r->grid_w; j++)
         if (j != p->view.query && p->view.row[j] > most)
