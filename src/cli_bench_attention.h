@@ -63,7 +63,7 @@ struct attention_bench {
 
 /* Aligned table on stdout. */
 void attention_bench_print(const struct attention_bench *b);
-/* DIR/bench.json, bench.csv, bench.html, each written whole or not at all. An exit status; the reason was said on stderr. */
+/* DIR/bench.json, bench.csv, bench.html, and its first plot as bench.svg, each written whole or not at all. An exit status; the reason was said on stderr. */
 int attention_bench_write(const struct attention_bench *b, const char *dir);
 
 #endif

@@ -245,21 +245,27 @@ static void write_csv(FILE *f, const struct attention_bench *b)
 
 /* ---- the page ---- */
 
-static const char *const style =
-    "<style>\n"
-    ":root{--ink:#1b1f24;--soft:#5b6570;--line:#d5dae0;--paper:#fff;--naive:#b35900;--fused:#0b66c3;--linear:#3c8527;--block:#6f42c1}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa4af;--line:#39414a;--paper:#14181d;--naive:#f0a35e;"
+/* Of the page and of the picture that stands alone; both follow the reader's light or dark. */
+#define STYLE_COLOURS                                                                                                            \
+    ":root{--ink:#1b1f24;--soft:#5b6570;--line:#d5dae0;--paper:#fff;--naive:#b35900;--fused:#0b66c3;--linear:#3c8527;"           \
+    "--block:#6f42c1}\n"                                                                                                         \
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa4af;--line:#39414a;--paper:#14181d;--naive:#f0a35e;"       \
     "--fused:#6fb3ff;--linear:#8fd17a;--block:#c3a2ff}}\n"
+#define STYLE_PLOTS                                                                                                              \
+    "svg text{font:12px system-ui,sans-serif;fill:var(--soft)}svg .ink{fill:var(--ink)}.grid{stroke:var(--line);stroke-width:1}\n" \
+    ".naive{stroke:var(--naive)}.fused{stroke:var(--fused)}.linear{stroke:var(--linear)}.block{stroke:var(--block)}\n"           \
+    "svg .naive.f{fill:var(--naive);stroke:none}svg .fused.f{fill:var(--fused);stroke:none}svg .linear.f{fill:var(--linear);"    \
+    "stroke:none}svg .block.f{fill:var(--block);stroke:none}path{fill:none;stroke-width:2}\n"
+
+static const char *const page_style =
+    "<style>\n" STYLE_COLOURS
     "body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:62rem;margin:0 auto;padding:1rem}\n"
     "h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2rem}p{max-width:46rem}code{font-size:.85em;"
     "overflow-wrap:anywhere}.scroll{overflow-x:auto}svg{max-width:100%;height:auto;display:block}\n"
     "table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}td,th{padding:.25rem .6rem;text-align:right;"
-    "border-bottom:1px solid var(--line);white-space:nowrap}th{color:var(--soft);font-weight:600}\n"
-    "svg text{font:12px system-ui,sans-serif;fill:var(--soft)}svg .ink{fill:var(--ink)}.grid{stroke:var(--line);stroke-width:1}\n"
-    ".naive{stroke:var(--naive)}.fused{stroke:var(--fused)}.linear{stroke:var(--linear)}.block{stroke:var(--block)}\n"
-    ".naive.f{fill:var(--naive);stroke:none}.fused.f{fill:var(--fused);stroke:none}.linear.f{fill:var(--linear);stroke:none}"
-    ".block.f{fill:var(--block);stroke:none}path{fill:none;stroke-width:2}\n"
+    "border-bottom:1px solid var(--line);white-space:nowrap}th{color:var(--soft);font-weight:600}\n" STYLE_PLOTS
     "@media print{body{max-width:none}}\n</style>\n";
+static const char *const picture_style = "<style>" STYLE_COLOURS STYLE_PLOTS "svg{background:var(--paper)}</style>\n";
 
 /* A plot with logarithmic axes: the frame, and where values land in it. */
 struct plot {
@@ -294,7 +300,8 @@ static void plot_open(struct plot *p, FILE *f, const char *title, double low_x, 
 {
     char text[16];
     *p = (struct plot){.f = f, .x0 = log10(low_x) - 0.05, .x1 = log10(high_x) + 0.05, .y0 = floor(log10(low_y)), .y1 = ceil(log10(high_y))};
-    fprintf(f, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>%s</title>\n", PLOT_W, PLOT_H, PLOT_W, title);
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>%s</title>\n", PLOT_W, PLOT_H,
+            PLOT_W, title);
     for (double e = p->y0; e <= p->y1; e++)
         fprintf(f, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", PLOT_LEFT,
                 plot_y(p, pow(10, e)), PLOT_W - PLOT_RIGHT, PLOT_LEFT - 6, plot_y(p, pow(10, e)) + 4, label(text, pow(10, e)));
@@ -362,7 +369,8 @@ static const char *label_seconds(char text[16], double v)
     return text;
 }
 
-static void time_plot(FILE *f, const struct attention_bench *b)
+/* `inside`: what the picture needs of its own, or "". */
+static void time_plot(FILE *f, const struct attention_bench *b, const char *inside)
 {
     const struct attention_size *first = &b->size[0], *last = &b->size[b->sizes - 1];
     double low = fmin(first->fused.median, first->linear), high = last->block.median;
@@ -370,6 +378,7 @@ static void time_plot(FILE *f, const struct attention_bench *b)
     for (int i = 0; i < b->sizes; i++)
         high = fmax(high, b->size[i].naive.runs ? b->size[i].naive.median : 0);
     plot_open(&p, f, "time against tokens", first->tokens, last->tokens, low, high, label_seconds, b);
+    fputs(inside, f);
     int naive_last = 0;
     for (int i = 0; i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
@@ -494,7 +503,7 @@ static void write_html(FILE *f, const struct attention_bench *b)
     fprintf(f, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,"
                "initial-scale=1\"><title>limber: how attention scales</title>\n%s</head><body>\n<h1>How the cost of patch attention "
                "grows with resolution</h1>\n<p>",
-            style);
+            page_style);
     put_escaped(f, b->machine);
     fprintf(f, "; backend %s, %s, %d threads, %s; limber %s, %s. One block of a Vision Transformer (", b->backend, b->precision, b->threads,
             clock_name(b), b->commit, b->date);
@@ -512,7 +521,7 @@ static void write_html(FILE *f, const struct attention_bench *b)
                    " exponent. Linear layers grow in proportion to the tokens, attention with their square. Where the lines cross,"
                    " attention starts to cost more than everything else%s.</p>\n",
                 b->law.crossing_measured > 0 ? "" : " (beyond the sizes measured here)");
-        time_plot(f, b);
+        time_plot(f, b, "");
         fprintf(f, "<p>Crossing: ");
         if (b->law.crossing_measured > 0)
             fprintf(f, "measured at %.0f tokens", b->law.crossing_measured);
@@ -562,6 +571,11 @@ static void write_html(FILE *f, const struct attention_bench *b)
                "</body></html>\n");
 }
 
+static void write_svg(FILE *f, const struct attention_bench *b)
+{
+    time_plot(f, b, picture_style);
+}
+
 /* ---- files ---- */
 
 static int put_file(const char *dir, const char *name, const char *text, size_t length)
@@ -600,5 +614,7 @@ int attention_bench_write(const struct attention_bench *b, const char *dir)
         status = put_printed(dir, "bench.csv", write_csv, b);
     if (status == CLI_DONE)
         status = put_printed(dir, "bench.html", write_html, b);
+    if (status == CLI_DONE && b->sizes >= 2 && !b->emulated)
+        status = put_printed(dir, "bench.svg", write_svg, b);
     return status;
 }
