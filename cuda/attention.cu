@@ -91,7 +91,7 @@ struct RowStats {
     }
 };
 
-template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THREADS) attention_tile(attention_params p)
+template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THREADS, 2) attention_tile(attention_params p)
 {
     typedef Layout<D> Y;
     SHARED_BYTES(uint16_t, shared);
@@ -105,14 +105,28 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
     const uint16_t *const k = q + p.heads * D, *const v = k + p.heads * D;
     const float scale = p.scale * LOG2_E; /* scores in powers of two: ex2 is what the hardware has */
 
+    /* A thread copies the same chunks of every tile: `from` counts in the buffer, `to` in shared memory. */
+    const int CHUNKS_EACH = KEYS * Y::CHUNKS / TILE_THREADS;
+    int from[CHUNKS_EACH], to[CHUNKS_EACH];
+#pragma unroll
+    for (int i = 0; i < CHUNKS_EACH; i++) {
+        const int chunk = tid + i * TILE_THREADS, r = chunk / Y::CHUNKS, c = chunk % Y::CHUNKS * 8;
+        from[i] = r * p.ld_qkv + c;
+        to[i] = r * Y::LD + c;
+    }
     /* 64 rows from `row` on; rows past the last are zeros (their keys are masked, their queries not written) */
     auto load_rows = [&](uint16_t *dst, const uint16_t *src, int row) {
-        const bool whole = row + KEYS <= tokens; /* only the last tile pays for the ragged edge */
+        src += (size_t)row * (size_t)p.ld_qkv;
+        if (row + KEYS <= tokens) {
 #pragma unroll
-        for (int i = 0; i < KEYS * Y::CHUNKS / TILE_THREADS; i++) {
-            const int chunk = tid + i * TILE_THREADS, r = chunk / Y::CHUNKS, c = chunk % Y::CHUNKS * 8;
-            const bool there = whole || row + r < tokens;
-            cp_async16(dst + r * Y::LD + c, src + (size_t)(there ? row + r : tokens - 1) * (size_t)p.ld_qkv + c, there ? 16 : 0);
+            for (int i = 0; i < CHUNKS_EACH; i++)
+                cp_async16(dst + to[i], src + from[i], 16);
+        } else { /* only the last tile pays for the ragged edge */
+#pragma unroll
+            for (int i = 0; i < CHUNKS_EACH; i++) {
+                const bool there = row + (tid + i * TILE_THREADS) / Y::CHUNKS < tokens;
+                cp_async16(dst + to[i], there ? src + from[i] : src, there ? 16 : 0);
+            }
         }
     };
     auto load_tile = [&](int tile) {
@@ -155,16 +169,18 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
 
         float s[KEYS / 8][4]; /* scores, then weights */
 #pragma unroll
-        for (int i = 0; i < KEYS / 8; i++)
-            s[i][0] = s[i][1] = s[i][2] = s[i][3] = 0.f;
-#pragma unroll
         for (int kk = 0; kk < D / 16; kk++)
 #pragma unroll
             for (int n = 0; n < KEYS / 16; n++) {
                 uint32_t b[4];
                 ldmatrix_x4(b, tk + (n * 16 + (lane & 7) + (lane >> 4) * 8) * Y::LD + kk * 16 + (lane >> 3 & 1) * 8);
-                mma(s[2 * n], qf[kk], b[0], b[1], T());
-                mma(s[2 * n + 1], qf[kk], b[2], b[3], T());
+                if (kk == 0) { /* no zeros to be written first: 6 % of the loop */
+                    mma_first(s[2 * n], qf[kk], b[0], b[1], T());
+                    mma_first(s[2 * n + 1], qf[kk], b[2], b[3], T());
+                } else {
+                    mma(s[2 * n], qf[kk], b[0], b[1], T());
+                    mma(s[2 * n + 1], qf[kk], b[2], b[3], T());
+                }
             }
         if ((tile + 1) * KEYS > tokens) {
 #pragma unroll
@@ -314,7 +330,7 @@ DEVICE void store_element(void *v, size_t i, float x, enum element type)
         store((bf16 *)v + i, x);
 }
 
-template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) attention_rows(attention_params p, enum element type)
+template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS, 2) attention_rows(attention_params p, enum element type)
 {
     const int ROW_KEYS = RowTile<D>::KEYS;
     SHARED_BYTES(float, sk);
@@ -361,10 +377,10 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) atte
                 dot = fmaf(qr[i + 3], x.w, dot);
             }
             dot = quad_sum(dot);
-            s[j] = first + j < tokens ? dot : LOWEST; /* scaled below, in one rounding with the subtraction of the maximum */
+            s[j] = first + j < tokens ? dot : LOWEST;
             raised = fmaxf(raised, s[j]);
         }
-        const float shift = (largest - raised) * p.scale, a = expf(shift), base = raised * p.scale;
+        const float shift = (largest - raised) * p.scale, a = expf(shift);
         largest = raised;
         l *= a;
 #pragma unroll
@@ -378,7 +394,7 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) atte
         }
 #pragma unroll
         for (int j = 0; j < ROW_KEYS; j++) {
-            const float u = fmaf(s[j], p.scale, -base), w = expf(u);
+            const float u = (s[j] - raised) * p.scale, w = expf(u); /* scaled last: the largest is exactly 0 */
             const int key = first + j;
             l += w; /* the four lanes of a row agree on it */
 #pragma unroll
@@ -398,8 +414,8 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) atte
             }
         }
     }
-    const float inverse = 1.f / l;
     if (STATS) {
+        const float inverse = 1.f / l;
         float *const out = p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row) * (size_t)(4 + p.classes);
         stats.write(out, l, inverse, t == 0 && row < tokens);
 #pragma unroll
@@ -415,7 +431,7 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS) atte
         for (int i = 0; i < D / 4; i++) {
             const int d = i / 4 * 16 + t * 4 + i % 4;
             if (d < dim)
-                store_element(p.out, out + (size_t)d, o[i] * inverse, type);
+                store_element(p.out, out + (size_t)d, o[i] / l, type);
         }
     }
 }

@@ -60,6 +60,30 @@ DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
 #endif
 }
 
+/* d = A B */
+DEVICE void mma_first(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, f16)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+                 : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.f));
+#else
+    d[0] = d[1] = d[2] = d[3] = 0.f;
+    mma(d, a, b0, b1, f16());
+#endif
+}
+DEVICE void mma_first(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, bf16)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%10,%10,%10,%10};"
+                 : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.f));
+#else
+    d[0] = d[1] = d[2] = d[3] = 0.f;
+    mma(d, a, b0, b1, bf16());
+#endif
+}
+
 /* Two numbers rounded to nearest even and packed, the first in the lower half. */
 DEVICE uint32_t pack2(float low, float high, f16)
 {
@@ -144,6 +168,11 @@ DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
 DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, bf16, int line = __builtin_LINE())
 {
     cuemu::mma16816(d, a, b0, b1, true, line);
+}
+template <class T> DEVICE void mma_first(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T type, int line = __builtin_LINE())
+{
+    d[0] = d[1] = d[2] = d[3] = 0.f;
+    mma(d, a, b0, b1, type, line);
 }
 DEVICE uint32_t pack2(float low, float high, f16) { return (uint32_t)cuemu::to_f16(high) << 16 | cuemu::to_f16(low); }
 DEVICE uint32_t pack2(float low, float high, bf16) { return (uint32_t)cuemu::to_bf16(high) << 16 | cuemu::to_bf16(low); }

@@ -23,8 +23,7 @@ cubins() {
     for kernel in $kernels; do
         for sm in $architectures; do
             out=$WORK_DIR/$kernel.sm_$sm.cubin
-            if [ "$out" -nt "$SOURCE_DIR/cuda/$kernel.cu" ] && [ "$out" -nt "$SOURCE_DIR/cuda/tile_ops.cuh" ] &&
-                [ "$out" -nt "$SOURCE_DIR/cuda/kernels.h" ] && [ "$out" -nt "$SOURCE_DIR/cuda/device.cuh" ]; then
+            if [ -e "$out" ] && [ -z "$(cd "$SOURCE_DIR/cuda" && find "$kernel.cu" tile_ops.cuh kernels.h device.cuh -newer "$out")" ]; then
                 continue
             fi
             # shellcheck disable=SC2086 # lists of words

@@ -15,11 +15,12 @@
 static const char *const models[] = {"simple-hd32", "classic-hd32-bf16", "plus-hd64-f16", "sharded-hd80", "nobias-eps"};
 enum { MODELS = sizeof models / sizeof *models };
 /* How far a precision may be from ref: the root mean square of the error over that of the activation, at most 4 units of its last
- * place (seen: 2.5 after the last layer). fp32 sums in another order. A wrong stride, residual or bias is off by the whole of it. */
+ * place (seen: 1.3), and 16 for the heatmaps of these small models, where large products cancel (seen: 12, in fp32 as in bf16). A wrong
+ * stride, residual or bias is off by the whole of it. */
 static const struct {
     const char *name;
-    double bound;
-} precisions[] = {{"fp32", 4 * 0x1p-23}, {"fp16", 4 * 0x1p-11}, {"bf16", 4 * 0x1p-8}};
+    double unit; /* of the last place */
+} precisions[] = {{"fp32", 0x1p-23}, {"fp16", 0x1p-11}, {"bf16", 0x1p-8}};
 enum { PRECISIONS = sizeof precisions / sizeof *precisions };
 
 static limber_model *open_model(const char *name, const char *backend, const char *precision)
@@ -111,7 +112,8 @@ static void layers_agree(const char *name, int p)
         double rms = sqrt(square / (double)want.n[i]), relative = sqrt(error / (double)want.n[i]) / rms;
         if (getenv("LIMBER_VERBOSE"))
             fprintf(stderr, "%s %s %s: %.2e, worst %.2e\n", name, precisions[p].name, want.where[i], relative, worst / rms);
-        cr_expect(relative <= precisions[p].bound && worst <= 20 * precisions[p].bound * rms,
+        double bound = (strncmp(want.where[i], "heatmap", 7) == 0 ? 16 : 4) * precisions[p].unit;
+        cr_expect(relative <= bound && worst <= 20 * bound * rms,
                   "%s %s: after %s the error is %.2e of the activation, the worst element's %.2e", name, precisions[p].name, want.where[i],
                   relative, worst / rms);
     }
