@@ -14,12 +14,17 @@
 
 /* ---- the backends under test ---- */
 
+/* test_ops_amx.c includes this file with a variant of its own. */
+#ifndef TEST_OPS_VARIANTS
+#define TEST_OPS_VARIANTS                                                                                                        \
+    {"cpu", "scalar", "fp32"}, {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"}, {"cpu", "avx512bf16", "bf16"},                \
+        {"cpu", "amx", "bf16"}, {"cuda", NULL, "fp32"}
+#define TEST_OPS_PREPARE(t) (void)t
+#endif
+
 static const struct variant {
     const char *backend, *level, *precision;
-} variants[] = {
-    {"cpu", "scalar", "fp32"},     {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"},
-    {"cpu", "avx512bf16", "bf16"}, {"cpu", "amx", "bf16"},  {"cuda", NULL, "fp32"},
-};
+} variants[] = {TEST_OPS_VARIANTS};
 #define VARIANTS (sizeof variants / sizeof *variants)
 
 struct under_test {
@@ -41,6 +46,8 @@ static bool open_variant(struct under_test *t, const struct variant *v, int thre
         return false;
     snprintf(t->name, sizeof t->name, "%s %s %s", v->backend, v->level ? v->level : "", v->precision);
     t->low = t->be->precision == PRECISION_BF16;
+    if (strcmp(v->backend, "ref"))
+        TEST_OPS_PREPARE(t);
     cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, &err), LIMBER_OK, "%s", err.text);
     return true;
 }
@@ -186,7 +193,7 @@ struct linear_case {
     const float *x, *w, *b, *r;
 };
 
-static void linear_run(struct under_test *t, struct buf *out, const void *context)
+static void run_linear(struct under_test *t, struct buf *out, const void *context)
 {
     const struct linear_case *c = context;
     const struct linear_desc d = {.in = c->in, .out = c->out, .weight = c->w, .bias = c->bias ? c->b : NULL};
@@ -238,7 +245,7 @@ Test(ops, linear)
             float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
             c.x = x, c.w = w, c.b = b, c.r = r;
             snprintf(name, sizeof name, "linear %d x %d tokens, %d to %d, kind %d", c.people, c.tokens, c.in, c.out, kind);
-            op_agrees(&(struct op){name, c.people, c.tokens, c.out, c.to, linear_run, linear_plain, NULL, &c});
+            op_agrees(&(struct op){name, c.people, c.tokens, c.out, c.to, run_linear, linear_plain, NULL, &c});
             free(x), free(w), free(b), free(r);
         }
 }
@@ -252,7 +259,7 @@ struct layernorm_case {
     const float *x, *gain, *bias;
 };
 
-static void layernorm_run(struct under_test *t, struct buf *out, const void *context)
+static void run_layernorm(struct under_test *t, struct buf *out, const void *context)
 {
     const struct layernorm_case *c = context;
     const struct layernorm_desc d = {.dim = c->dim, .eps = c->eps, .gain = c->gain, .bias = c->bias};
@@ -300,7 +307,7 @@ Test(ops, layernorm)
                     x[i] += rows[k].offset;
                 c.x = x, c.gain = gain, c.bias = bias;
                 snprintf(name, sizeof name, "layernorm %dx%d, %g +- %g", c.tokens, c.dim, (double)rows[k].offset, (double)rows[k].spread);
-                op_agrees(&(struct op){name, 1, c.tokens, c.dim, c.to, layernorm_run, layernorm_plain, NULL, &c});
+                op_agrees(&(struct op){name, 1, c.tokens, c.dim, c.to, run_layernorm, layernorm_plain, NULL, &c});
                 free(x), free(gain), free(bias);
             }
 }
@@ -323,7 +330,7 @@ Test(ops, layernorm_rows_of_one_value)
             continue;
         struct layernorm_case c = {.tokens = TOKENS, .dim = DIM, .eps = 1e-6f, .x = x, .gain = gain, .bias = bias};
         struct buf *out = buf_of(&t, BUF_STREAM, 1, TOKENS, DIM, NULL);
-        layernorm_run(&t, out, &c);
+        run_layernorm(&t, out, &c);
         t.ex->ops->buf_read(t.ex, out, (struct span){0, 1, NULL}, got);
         for (int i = 0; i < TOKENS * DIM; i++)
             cr_expect_float_eq(got[i], bias[i % DIM], 1e-4f, "%s: row %d column %d is %g, expected the bias %g", t.name, i / DIM, i % DIM,
@@ -361,7 +368,7 @@ static bool attention_refused(const struct under_test *t, const void *context)
     return true;
 }
 
-static void attention_run(struct under_test *t, struct buf *out, const void *context)
+static void run_attention(struct under_test *t, struct buf *out, const void *context)
 {
     const struct attention_case *c = context;
     const struct attention_args a = attention_args_of(c);
@@ -421,7 +428,7 @@ Test(ops, attention)
                         qkv[i * 3 * dim + k] = loud == 2 ? 1.5f : k < dim ? (uniform() < 0 ? -1.f : 1.f) : roundf(uniform() * 2) * 60 / sqrtf((float)c.head_dim);
             c.qkv = qkv;
             snprintf(name, sizeof name, "attention %d x %d tokens, %d heads of %d, loud %d", c.people, c.tokens, c.heads, c.head_dim, loud);
-            op_agrees(&(struct op){name, c.people, c.tokens, (int)dim, BUF_OPERAND, attention_run, attention_plain, attention_refused, &c});
+            op_agrees(&(struct op){name, c.people, c.tokens, (int)dim, BUF_OPERAND, run_attention, attention_plain, attention_refused, &c});
             free(qkv);
         }
 }
@@ -441,7 +448,7 @@ Test(ops, attention_stats)
             for (size_t i = 0; i < rows; i++)
                 masks[i] = (uint8_t)(127.5f + 127.5f * uniform());
             struct attention_stats stats = {.classes = classes, .masks = masks, .include_self = self, .out = want};
-            struct op op = {"stats", c.people, c.tokens, (int)dim, BUF_OPERAND, attention_run, NULL, NULL, &c};
+            struct op op = {"stats", c.people, c.tokens, (int)dim, BUF_OPERAND, run_attention, NULL, NULL, &c};
             struct under_test t;
             c.qkv = qkv;
             c.stats = &stats;
@@ -486,7 +493,7 @@ struct embed_case {
     const uint8_t *crops;
 };
 
-static void embed_run(struct under_test *t, struct buf *out, const void *context)
+static void run_embed(struct under_test *t, struct buf *out, const void *context)
 {
     const struct embed_case *c = context;
     struct weight *w;
@@ -542,7 +549,7 @@ Test(ops, embed)
             float *b = random_floats((size_t)d->dim, 1), *pos = random_floats((size_t)tokens * (size_t)d->dim, 1);
             d->lut = (const float(*)[256])lut, d->weight = w, d->bias = b, d->pos = pos;
             c.crops = crops;
-            op_agrees(&(struct op){mirrored ? "embed mirrored" : "embed", c.people, tokens, d->dim, BUF_STREAM, embed_run, embed_plain, NULL, &c});
+            op_agrees(&(struct op){mirrored ? "embed mirrored" : "embed", c.people, tokens, d->dim, BUF_STREAM, run_embed, embed_plain, NULL, &c});
             free(crops), free(lut), free(w), free(b), free(pos);
         }
 }
@@ -558,7 +565,7 @@ struct head_case {
 };
 
 /* out belongs to a session that was opened before the head was packed: heads are run on a session of their own. */
-static void head_run(struct under_test *t, struct buf *out, const void *context)
+static void run_head(struct under_test *t, struct buf *out, const void *context)
 {
     const struct head_case *c = context;
     const int tokens = c->simple ? c->s.grid_h * c->s.grid_w : c->c.grid_h * c->c.grid_w, dim = c->simple ? c->s.dim : c->c.dim;
@@ -684,7 +691,7 @@ Test(ops, heads)
         c.c = (struct classic_head_desc){q[0], q[1], q[2], mid, q[3], d1, b1, d2, b2, conv, bias};
         c.x = x;
         snprintf(name, sizeof name, "%s head, %d x %d patches of %d", c.simple ? "simple" : "classic", q[0], q[1], q[2]);
-        op_agrees(&(struct op){name, c.people, tokens * scale * scale, q[3], BUF_HEATMAP, head_run, head_plain, NULL, &c});
+        op_agrees(&(struct op){name, c.people, tokens * scale * scale, q[3], BUF_HEATMAP, run_head, head_plain, NULL, &c});
         free(x), free(bias), free(w), free(d1), free(d2), free(b1), free(b2), free(conv);
     }
 }

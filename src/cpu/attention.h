@@ -17,11 +17,32 @@
  *
  * Statistics (backend.h) are sums down the same lines; the variant without them is compiled apart and pays nothing.
  *
- * Included by a kernels_*.c after its simd_*.h, with ATT_PANELS, ATT_KEYS (divides 16) and ATT_DIMS (a power of 2) defined. */
+ * Included by a kernels_*.c after its simd_*.h, with ATT_PANELS, ATT_KEYS (divides 16) and ATT_DIMS (a power of 2) defined; with
+ * ATT_TILES the products are attention_amx.h's. */
 #include "vmath.h"
 
 #define KEY_TILE 256
 #define V_LINE (LANES / UNIT) /* words that hold 16 tokens of one column of V */
+
+/* What one call works on. Lines of scratch: s [KEY_TILE][panels][16], o [head_dim][panels][16]. */
+struct att_state {
+    const struct attention *a;
+    const uint32_t *q, *k, *v; /* this head's columns in the first query panel and the first key panel */
+    float *s, *o;
+    uint32_t *tiles; /* what attention_amx.h has packed; others leave it alone */
+    int panels;
+    vf max[ATT_PANELS * VPL], sum[ATT_PANELS * VPL]; /* max in the units of the exponent: log2 */
+};
+
+struct att_sums {
+    vf p[ATT_PANELS * VPL], pp[ATT_PANELS * VPL], pd[ATT_PANELS * VPL], ps[ATT_PANELS * VPL]; /* sum p, p^2, p d, p log2(p l) */
+    vf mask[ATTENTION_STATS_MAX_CLASSES][ATT_PANELS * VPL];
+    vf query[ATT_PANELS * VPL], qx[ATT_PANELS * VPL], qy[ATT_PANELS * VPL];
+};
+
+#ifdef ATT_TILES
+#include "attention_amx.h"
+#else
 
 /* acc[n][v] += w(u, n) * x(u, v): w(u, n) at w + u * w_unit + n * w_step, x at x + v * x_step + u * x_unit. */
 ALWAYS_INLINE void att_mac(vf acc[][ATT_PANELS * VPL], const uint32_t *w, size_t w_unit, size_t w_step, const uint32_t *x,
@@ -41,21 +62,6 @@ ALWAYS_INLINE void att_mac(vf acc[][ATT_PANELS * VPL], const uint32_t *w, size_t
         }
     }
 }
-
-/* What one call works on. Lines of scratch: s [KEY_TILE][panels][16], o [head_dim][panels][16]. */
-struct att_state {
-    const struct attention *a;
-    const uint32_t *q, *k, *v; /* this head's columns in the first query panel and the first key panel */
-    float *s, *o;
-    int panels;
-    vf max[ATT_PANELS * VPL], sum[ATT_PANELS * VPL]; /* max in the units of the exponent: log2 */
-};
-
-struct att_sums {
-    vf p[ATT_PANELS * VPL], pp[ATT_PANELS * VPL], pd[ATT_PANELS * VPL], ps[ATT_PANELS * VPL]; /* sum p, p^2, p d, p log2(p l) */
-    vf mask[ATTENTION_STATS_MAX_CLASSES][ATT_PANELS * VPL];
-    vf query[ATT_PANELS * VPL], qx[ATT_PANELS * VPL], qy[ATT_PANELS * VPL];
-};
 
 /* Scores of the `keys` keys from j0 on, and their maximum over the keys. */
 ALWAYS_INLINE void att_scores(struct att_state *t, int j0, int keys, vf *top, const int panels)
@@ -89,6 +95,64 @@ ALWAYS_INLINE void att_scores(struct att_state *t, int j0, int keys, vf *top, co
         }
     }
 }
+
+/* O (+)= V^T P for `rows` columns of V from d on. */
+ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, const vf *fade, const int rows, const int panels)
+{
+    vf acc[ATT_DIMS][ATT_PANELS * VPL];
+    float *o = t->o + (size_t)(d * panels * LANES);
+    UNROLL
+    for (int n = 0; n < rows; n++)
+        UNROLL
+        for (int v = 0; v < panels * VPL; v++)
+            acc[n][v] = j0 ? vf_mul(vf_load(o + n * panels * LANES + v * VW), fade[v]) : vf_set1(0);
+    for (int j = 0; j < keys; j += LANES) {
+        const int units = ((keys - j < LANES ? keys - j : LANES) + UNIT - 1) / UNIT;
+        const uint32_t *v = t->v + (size_t)((j0 + j) / LANES) * t->a->qkv_stride + (size_t)d * V_LINE;
+        const uint32_t *p = (const uint32_t *)(const void *)(t->s + (size_t)(j / UNIT * panels * LANES));
+        att_mac(acc, v, 1, V_LINE, p, (size_t)(panels * LANES), LANES, units, rows, panels);
+    }
+    UNROLL
+    for (int n = 0; n < rows; n++)
+        UNROLL
+        for (int v = 0; v < panels * VPL; v++)
+            vf_store(o + n * panels * LANES + v * VW, acc[n][v]);
+}
+
+/* The two products for each number of panels, never inlined: in one body with the exponential's constants gcc 12 spills
+ * accumulators (gemm.h knows the same). */
+#define ATT_PRODUCTS(panels)                                                                                                     \
+    static __attribute__((noinline)) void att_scores_##panels(struct att_state *t, int j0, int keys, vf *top)                    \
+    {                                                                                                                            \
+        att_scores(t, j0, keys, top, panels);                                                                                    \
+    }                                                                                                                            \
+    static __attribute__((noinline)) void att_values_##panels(struct att_state *t, int j0, int keys, const vf *fade)             \
+    {                                                                                                                            \
+        int d = 0;                                                                                                               \
+        for (; d + ATT_DIMS <= t->a->head_dim; d += ATT_DIMS)                                                                    \
+            att_values(t, j0, keys, d, fade, ATT_DIMS, panels);                                                                  \
+        for (; d + 2 <= t->a->head_dim; d += 2) /* head dims that ATT_DIMS does not divide */                                    \
+            att_values(t, j0, keys, d, fade, 2, panels);                                                                         \
+        for (; d < t->a->head_dim; d++)                                                                                          \
+            att_values(t, j0, keys, d, fade, 1, panels);                                                                         \
+    }
+ATT_PRODUCTS(1)
+#if ATT_PANELS == 3
+ATT_PRODUCTS(2)
+ATT_PRODUCTS(3)
+#endif
+
+#endif /* ATT_TILES */
+
+/* product_1 .. product_3 by a constant number of panels */
+#if ATT_PANELS == 3
+#define ATT_CALL(product, panels, ...)                                                                                           \
+    ((panels) == 3 ? product##_3(__VA_ARGS__) : (panels) == 2 ? product##_2(__VA_ARGS__) : product##_1(__VA_ARGS__))
+#elif ATT_PANELS == 2
+#define ATT_CALL(product, panels, ...) ((panels) == 2 ? product##_2(__VA_ARGS__) : product##_1(__VA_ARGS__))
+#else
+#define ATT_CALL(product, panels, ...) product##_1(__VA_ARGS__)
+#endif
 
 /* One key's contribution to the statistics: p its weights before normalising, x their exponents. */
 ALWAYS_INLINE void att_count(struct att_sums *z, const struct attention *a, int j, int v, vf p, vf x)
@@ -139,56 +203,6 @@ ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, 
         }
     }
 }
-
-/* O (+)= V^T P for `rows` columns of V from d on. */
-ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, const vf *fade, const int rows, const int panels)
-{
-    vf acc[ATT_DIMS][ATT_PANELS * VPL];
-    float *o = t->o + (size_t)(d * panels * LANES);
-    UNROLL
-    for (int n = 0; n < rows; n++)
-        UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            acc[n][v] = j0 ? vf_mul(vf_load(o + n * panels * LANES + v * VW), fade[v]) : vf_set1(0);
-    for (int j = 0; j < keys; j += LANES) {
-        const int units = ((keys - j < LANES ? keys - j : LANES) + UNIT - 1) / UNIT;
-        const uint32_t *v = t->v + (size_t)((j0 + j) / LANES) * t->a->qkv_stride + (size_t)d * V_LINE;
-        const uint32_t *p = (const uint32_t *)(const void *)(t->s + (size_t)(j / UNIT * panels * LANES));
-        att_mac(acc, v, 1, V_LINE, p, (size_t)(panels * LANES), LANES, units, rows, panels);
-    }
-    UNROLL
-    for (int n = 0; n < rows; n++)
-        UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            vf_store(o + n * panels * LANES + v * VW, acc[n][v]);
-}
-
-/* The two products for each number of panels, never inlined: in one body with the exponential's constants gcc 12 spills
- * accumulators (gemm.h knows the same). */
-#define ATT_PRODUCTS(panels)                                                                                                     \
-    static __attribute__((noinline)) void att_scores_##panels(struct att_state *t, int j0, int keys, vf *top)                    \
-    {                                                                                                                            \
-        att_scores(t, j0, keys, top, panels);                                                                                    \
-    }                                                                                                                            \
-    static __attribute__((noinline)) void att_values_##panels(struct att_state *t, int j0, int keys, const vf *fade)             \
-    {                                                                                                                            \
-        int d = 0;                                                                                                               \
-        for (; d + ATT_DIMS <= t->a->head_dim; d += ATT_DIMS)                                                                    \
-            att_values(t, j0, keys, d, fade, ATT_DIMS, panels);                                                                  \
-        for (; d + 2 <= t->a->head_dim; d += 2) /* head dims that ATT_DIMS does not divide */                                    \
-            att_values(t, j0, keys, d, fade, 2, panels);                                                                         \
-        for (; d < t->a->head_dim; d++)                                                                                          \
-            att_values(t, j0, keys, d, fade, 1, panels);                                                                         \
-    }
-ATT_PRODUCTS(1)
-#if ATT_PANELS == 3
-ATT_PRODUCTS(2)
-ATT_PRODUCTS(3)
-#define ATT_CALL(product, panels, ...)                                                                                           \
-    ((panels) == 3 ? product##_3(__VA_ARGS__) : (panels) == 2 ? product##_2(__VA_ARGS__) : product##_1(__VA_ARGS__))
-#else
-#define ATT_CALL(product, panels, ...) product##_1(__VA_ARGS__)
-#endif
 
 ALWAYS_INLINE void att_sums_start(struct att_sums *z, const struct attention *a, int panel0, int panels)
 {
@@ -252,8 +266,8 @@ static inline void att_sums_write(const struct att_state *t, const struct att_su
     }
 }
 
-ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, const int panels, const bool stats,
-                                 const bool grouped)
+ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, uint32_t *tiles, const int panels,
+                                 const bool stats, const bool grouped)
 {
     const size_t dim = (size_t)a->heads * (size_t)a->head_dim, column = (size_t)head * (size_t)a->head_dim;
     const vf scale = vf_set1((float)(1.4426950408889634 / sqrt((double)a->head_dim)));
@@ -265,6 +279,7 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
         .v = a->qkv + (2 * dim + column) * V_LINE,
         .s = scratch,
         .o = (float *)scratch + (size_t)KEY_TILE * ATT_PANELS * LANES,
+        .tiles = tiles,
         .panels = panels,
     };
     if (stats)
@@ -314,22 +329,24 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
         att_sums_write(&t, &z, head, panel0);
 }
 
+#ifndef ATT_TILES
+
 static void attention(const struct attention *a, int head, int panel0, int panels, void *scratch)
 {
 #if ATT_PANELS == 3
     if (panels == 3 && !a->stats && !a->key_log2)
-        attention_run(a, head, panel0, scratch, 3, false, false);
+        attention_run(a, head, panel0, scratch, NULL, 3, false, false);
     else if (panels == 2 && !a->stats && !a->key_log2)
-        attention_run(a, head, panel0, scratch, 2, false, false);
+        attention_run(a, head, panel0, scratch, NULL, 2, false, false);
     else
 #endif
         for (int p = panel0; p < panel0 + panels; p++)
             if (a->stats)
-                attention_run(a, head, p, scratch, 1, true, false);
+                attention_run(a, head, p, scratch, NULL, 1, true, false);
             else if (a->key_log2)
-                attention_run(a, head, p, scratch, 1, false, true);
+                attention_run(a, head, p, scratch, NULL, 1, false, true);
             else
-                attention_run(a, head, p, scratch, 1, false, false);
+                attention_run(a, head, p, scratch, NULL, 1, false, false);
 }
 
 static size_t attention_scratch(int tokens, int head_dim)
@@ -337,3 +354,5 @@ static size_t attention_scratch(int tokens, int head_dim)
     (void)tokens;
     return ((size_t)KEY_TILE + (size_t)head_dim) * ATT_PANELS * LANES * sizeof(float);
 }
+
+#endif

@@ -65,7 +65,7 @@ static struct cpu_features cpu_features(void)
     f.has[AVX2] = (saved & 6) == 6 && fma && (b7 & bit_AVX2);
     f.has[AVX512] = f.has[AVX2] && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
     f.has[AVX512BF16] = f.has[AVX512] && (a71 & 1u << 5);
-    f.has[AMX] = 0 && f.has[AVX512BF16] && (saved & 0x60000) == 0x60000 && (d7 & 1u << 24) && (d7 & 1u << 22) && tiles_granted();
+    f.has[AMX] = f.has[AVX512BF16] && (saved & 0x60000) == 0x60000 && (d7 & 1u << 24) && (d7 & 1u << 22) && tiles_granted();
 #endif
     return f;
 }
@@ -113,7 +113,7 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
     }
 #if defined(__x86_64__)
     static const struct kernels *const tables[LEVELS] = {&kernels_scalar, &kernels_avx2, &kernels_avx512, &kernels_avx512bf16,
-                                                         &kernels_avx512bf16};
+                                                         &kernels_amx};
     return tables[level];
 #else
     return &kernels_scalar;

@@ -11,38 +11,43 @@ ALWAYS_INLINE vf v_activate(vf x, const enum cpu_activation act)
     return act == CPU_GELU ? v_gelu(x) : act == CPU_RELU ? vf_max(vf_set1(0), x) : x;
 }
 
-ALWAYS_INLINE void epilogue_rows(const struct gemm *g, const float *c, int nr, int column, int panel, const enum cpu_activation act)
+/* Columns `column` and `column` + 1 of one panel, whose sums are two lines at c. */
+ALWAYS_INLINE void epilogue_pair(const struct gemm *g, const float *c, int column, int panel, const enum cpu_activation act)
 {
-    const int columns = g->n - column < nr ? g->n - column : nr;
     const float *residual = NULL;
     if (g->residual)
         residual = g->residual + (size_t)(g->residual_period ? panel % g->residual_period : panel) * g->residual_stride +
                    (size_t)column * LANES;
     uint32_t *out = (uint32_t *)g->out + (size_t)panel * g->out_stride;
-    for (int n = 0; n < columns; n += 2) {
-        vf x[VPL], y[VPL];
-        UNROLL
-        for (int v = 0; v < VPL; v++) {
-            x[v] = v_activate(vf_add(vf_load(c + n * LANES + v * VW), vf_set1(g->bias[column + n])), act);
-            y[v] = v_activate(vf_add(vf_load(c + (n + 1) * LANES + v * VW), vf_set1(g->bias[column + n + 1])), act);
-            if (residual) {
-                x[v] = vf_add(x[v], vf_load(residual + n * LANES + v * VW));
-                y[v] = vf_add(y[v], vf_load(residual + (n + 1) * LANES + v * VW));
-            }
-        }
-        if (g->kind == OUT_FP32) {
-            float *line = (float *)(void *)out + (size_t)(column + n) * LANES;
-            UNROLL
-            for (int v = 0; v < VPL; v++) {
-                vf_store(line + v * VW, x[v]);
-                vf_store(line + LANES + v * VW, y[v]);
-            }
-        } else if (g->kind == OUT_QKV && column + n >= g->v_from) {
-            operand_split(out, column + n, x, y);
-        } else {
-            operand_pair(out, column + n, x, y);
+    vf x[VPL], y[VPL];
+    UNROLL
+    for (int v = 0; v < VPL; v++) {
+        x[v] = v_activate(vf_add(vf_load(c + v * VW), vf_set1(g->bias[column])), act);
+        y[v] = v_activate(vf_add(vf_load(c + LANES + v * VW), vf_set1(g->bias[column + 1])), act);
+        if (residual) {
+            x[v] = vf_add(x[v], vf_load(residual + v * VW));
+            y[v] = vf_add(y[v], vf_load(residual + LANES + v * VW));
         }
     }
+    if (g->kind == OUT_FP32) {
+        float *line = (float *)(void *)out + (size_t)column * LANES;
+        UNROLL
+        for (int v = 0; v < VPL; v++) {
+            vf_store(line + v * VW, x[v]);
+            vf_store(line + LANES + v * VW, y[v]);
+        }
+    } else if (g->kind == OUT_QKV && column >= g->v_from) {
+        operand_split(out, column, x, y);
+    } else {
+        operand_pair(out, column, x, y);
+    }
+}
+
+ALWAYS_INLINE void epilogue_rows(const struct gemm *g, const float *c, int nr, int column, int panel, const enum cpu_activation act)
+{
+    const int columns = g->n - column < nr ? g->n - column : nr;
+    for (int n = 0; n < columns; n += 2)
+        epilogue_pair(g, c + n * LANES, column + n, panel, act);
 }
 
 ALWAYS_INLINE void epilogue(const struct gemm *g, const float *c, int nr, int column, int panel, int panels)

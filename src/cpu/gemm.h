@@ -12,7 +12,7 @@
  * from L1 by each group of panels. KC of 192, 256 or 384 instead of 768 in fp32: no difference. Sums of unfinished tiles rest in scratch as fp32, which changes no bit: every result is one chain of FMAs in the order of the units.
  * Epilogue: a finished tile is in L1 when bias, activation and residual are applied and the next operand's lines are written.
  *
- * Included by a kernels_*.c after its simd_*.h, with GEMM_NR, GEMM_PANELS and GEMM_KC defined. */
+ * Included by a kernels_*.c after its simd_*.h, with GEMM_NR, GEMM_PANELS and GEMM_KC defined. Tiles by AMX: gemm_amx.h. */
 #include "epilogue.h"
 
 /* c[panel][NR][16] (+)= w a over `units` lines; panel p of `a` begins at a + p * a_stride. `ahead`: weights to fetch meanwhile. */

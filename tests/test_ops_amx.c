@@ -1,0 +1,38 @@
+/* test_ops_amx.c - test_ops.c's questions put to the AMX kernels with emulated tiles: the same source file, on any machine that
+ * has AVX512_BF16 (the vector half of those kernels). What the emulation cannot say is how fast they are. */
+#if defined(__x86_64__)
+#define AMX_VECTOR_ISA "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
+#if defined(__clang__)
+#include <immintrin.h>
+#pragma clang attribute push(__attribute__((target(AMX_VECTOR_ISA))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
+#include <immintrin.h>
+#endif
+
+#include "emulate_amx.h"
+#define kernels_amx kernels_emulated /* beside the library's own */
+#include "../src/cpu/kernels_amx.c"
+#undef kernels_amx
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#define TEST_OPS_VARIANTS {"cpu", "avx512bf16", "bf16"}
+#define TEST_OPS_PREPARE(t)                                                                                                      \
+    do {                                                                                                                         \
+        ((struct cpu_backend *)(t)->be)->kernels = &kernels_emulated;                                                            \
+        snprintf((t)->name, sizeof(t)->name, "cpu emulated amx");                                                                \
+    } while (0)
+#include "test_ops.c"
+#else
+#include <criterion/criterion.h>
+Test(ops, amx)
+{
+    cr_skip_test("tiles are an x86-64 matter");
+}
+#endif
