@@ -24,6 +24,7 @@
 
 #include "error.h"
 #include "file.h"
+#include "png.h"
 #include "stb_glue.h"
 
 #define JPEG_MAX_SCANS 100 /* a progressive file has about ten; thousands of empty ones would take hours */
@@ -530,7 +531,7 @@ static bool write_all(int fd, const uint8_t *bytes, size_t size)
 limber_status image_write_png(const char *path, const limber_image *image, limber_error *err)
 {
     size_t size;
-    uint8_t *png = stb_png(image->rgb, image->width, image->height, image->stride, &size);
+    uint8_t *png = png_encode(image, &size);
     if (!png)
         return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for a PNG of %dx%d", path, image->width, image->height);
     char *name = NULL;

@@ -1,6 +1,6 @@
-/* stb_image and stb_image_write (Debian: libstb-dev), compiled here and nowhere else.
+/* stb_image (Debian: libstb-dev), compiled here and nowhere else.
  *
- * Their fears are ours to handle: past the end of a file stb_image reads zeros and says nothing, and it lets a small PNG inflate
+ * Its fears are ours to handle: past the end of a file stb_image reads zeros and says nothing, and it lets a small PNG inflate
  * to 4 GiB. So formats without an end mark of their own are read through a callback that notices a short read, and every
  * allocation passes a limit that is set per call. The limit and stb's failure text are per thread; nothing is shared. */
 #include "stb_glue.h"
@@ -23,15 +23,11 @@ static void *limited_realloc(void *p, size_t bytes)
 #define STBI_NO_STDIO
 #define STBI_NO_PIC
 #define STBI_MAX_DIMENSIONS (1 << 20)
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#define STBI_WRITE_NO_STDIO
 #pragma GCC diagnostic ignored "-Wunused-function" /* judged at the end of the file, so for all of it */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include <stb_image.h>
-#include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
 struct source {
@@ -91,50 +87,4 @@ const char *stb_size(int *width, int *height, const uint8_t *bytes, size_t size)
 {
     allocation_limit = 1 << 20;
     return stbi_info_from_memory(bytes, (int)size, width, height, NULL) ? NULL : stbi_failure_reason();
-}
-
-uint8_t *stb_png(const uint8_t *rgb, int width, int height, size_t stride, size_t *bytes)
-{
-    int n = 0;
-    uint8_t *png = stbi_write_png_to_mem(rgb, (int)stride, width, height, 3, &n);
-    *bytes = (size_t)n;
-    return png;
-}
-
-struct growing {
-    uint8_t *bytes;
-    size_t size, room;
-    bool failed;
-};
-
-static void grow(void *context, void *data, int size)
-{
-    struct growing *g = context;
-    if (!g->failed && g->size + (size_t)size > g->room) {
-        size_t room = 2 * (g->size + (size_t)size);
-        uint8_t *more = realloc(g->bytes, room);
-        g->failed = !more;
-        g->bytes = more ? more : g->bytes;
-        g->room = more ? room : g->room;
-    }
-    if (g->failed)
-        return;
-    memcpy(g->bytes + g->size, data, (size_t)size);
-    g->size += (size_t)size;
-}
-
-uint8_t *stb_jpeg(const uint8_t *rgb, int width, int height, int quality, size_t *bytes)
-{
-    struct growing g = {0};
-    if (!stbi_write_jpg_to_func(grow, &g, width, height, 3, rgb, quality) || g.failed) {
-        free(g.bytes);
-        return NULL;
-    }
-    *bytes = g.size;
-    return g.bytes;
-}
-
-void stb_free(void *p)
-{
-    free(p);
 }

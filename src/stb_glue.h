@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct stb_picture {
-    uint8_t *pixels; /* [height][width][channels]; released with stb_free */
+    uint8_t *pixels; /* [height][width][channels]; released with free */
     int width, height;
     int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha */
     bool short_read; /* the decoder wanted bytes past the end of the file, and made do with zeros */
@@ -18,10 +18,4 @@ struct stb_picture {
 const char *stb_decode(struct stb_picture *out, const uint8_t *bytes, size_t size, int channels, size_t memory);
 /* Width and height from the header. */
 const char *stb_size(int *width, int *height, const uint8_t *bytes, size_t size);
-/* malloc'ed PNG of 8-bit RGB rows, `stride` bytes apart; NULL where memory is short. */
-uint8_t *stb_png(const uint8_t *rgb, int width, int height, size_t stride, size_t *bytes);
-/* malloc'ed baseline JPEG of rows without gaps; quality 1..100. */
-uint8_t *stb_jpeg(const uint8_t *rgb, int width, int height, int quality, size_t *bytes);
-void stb_free(void *p);
-
 #endif

@@ -401,6 +401,40 @@ Test(png, what_is_written_is_read_back)
     }
 }
 
+/* Contents for every path of the encoder: nothing but runs, no runs, and differences of which each is 1.7 times as frequent
+ * as the next, which asks for codes longer than deflate has. */
+Test(png, flat_random_and_skewed_pictures_survive)
+{
+    enum { W = 311, H = 240 };
+    static uint8_t bytes[W * H * 3];
+    limber_image im = {bytes, W, H, 3 * W};
+    char path[256];
+    snprintf(path, sizeof path, "%s/a.png", folder);
+    for (int kind = 0; kind < 4; kind++) {
+        uint32_t seed = 77;
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            uint32_t r = seed >> 8 | 1, difference = 0;
+            while (difference < 40 && r < 0xffffff / 1.7) { /* how often 1.7 fits: geometric */
+                r = (uint32_t)(r * 1.7);
+                difference++;
+            }
+            bytes[i] = (uint8_t)(kind == 0 ? 0 : kind == 1 ? 200 : kind == 2 ? seed >> 24 : (i % (3 * W) < 3 ? 0 : bytes[i - 3]) + difference);
+        }
+        cr_assert_eq(image_write_png(path, &im, NULL), LIMBER_OK);
+        struct image back;
+        limber_error err = {0};
+        cr_assert_eq(image_open(&back, path, &err), LIMBER_OK, "kind %d: %s", kind, err.text);
+        cr_expect(!memcmp(back.view.rgb, bytes, sizeof bytes), "kind %d", kind);
+        image_close(&back);
+        struct bytes b = file(path);
+        cr_expect(!memcmp(b.p + b.n - 12, "\0\0\0\0IEND\xae\x42\x60\x82", 12), "the last chunk's checksum");
+        cr_expect(kind > 1 || b.n < 3000, "%zu bytes for one colour", b.n);
+        cr_expect(b.n < sizeof bytes + sizeof bytes / 64 + 2000, "kind %d: %zu bytes", kind, b.n);
+        free(b.p);
+    }
+}
+
 Test(png, an_older_file_is_replaced_whole_and_has_the_usual_mode)
 {
     uint8_t bytes[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};

@@ -1,0 +1,10 @@
+/* png.h - 8-bit RGB to the bytes of a PNG file. */
+#ifndef LIMBER_PNG_H
+#define LIMBER_PNG_H
+
+#include "limber.h"
+
+/* malloc'ed bytes of a PNG; NULL where memory is short. */
+uint8_t *png_encode(const limber_image *image, size_t *bytes);
+
+#endif
