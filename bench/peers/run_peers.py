@@ -174,7 +174,7 @@ def openvino_contestants(model, x, threads):
             if hint == "LATENCY":
                 request = compiled.create_infer_request()
 
-                def call(request=request):
+                def call(request=request, parts=parts):
                     request.infer({0: parts[0]}, share_inputs=True)
                     return request.get_output_tensor(0).data
             else:
@@ -182,7 +182,7 @@ def openvino_contestants(model, x, threads):
                 heat = np.empty((len(x), *compiled.output(0).shape[1:]), np.float32)
                 queue.set_callback(lambda r, i, heat=heat: heat.__setitem__(i, r.get_output_tensor(0).data[0]))
 
-                def call(queue=queue, heat=heat):
+                def call(queue=queue, heat=heat, parts=parts):
                     for i, part in enumerate(parts):
                         queue.start_async({0: part}, i, share_inputs=True)
                     queue.wait_all()

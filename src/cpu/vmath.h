@@ -33,7 +33,7 @@ ALWAYS_INLINE vf v_exp2(vf x)
 /* GELU, x Phi(x).
  *
  * Full: max(x, 0) - |x| Phi(-|x|) with Phi(-z) = exp(-z^2/2) t Q(t), t = 1 / (1 + p z / sqrt 2). The form keeps the negative
- * tail, which 0.5 x (1 + erf(x / sqrt 2)) loses to cancellation from x = -4 on. Absolute error 1.2e-7 |x| at most, and 3e-6
+ * tail, which 0.5 x (1 + erf(x / sqrt 2)) loses to cancellation from x = -4 on. Absolute error 3e-7 |x| at most, and 6e-6
  * relative down to x = -10; below -14 it is -3e-37 or less. +inf gives inf, -inf about 0.
  *
  * LOW_PRECISION: x (1/2 + y P(y^2)) with y = x held within +-4.25, where P is made to end at exactly 1/2 / y. Absolute error
