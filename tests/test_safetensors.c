@@ -82,6 +82,7 @@ static const struct {
     {"{" T("a", "F32", "[1]", "[4,0]") "}", 4, {"a begins at byte 4", "ends at 0"}},
     {"{" T("a", "F32", "[2]", "[0,8]") "," T("b", "F32", "[2]", "[4,12]") "}", 12, {"b begins at byte 4, inside a", "8"}},
     {"{" T("a", "F32", "[1]", "[0,4]") "," T("b", "F32", "[1]", "[8,12]") "}", 12, {"b begins at byte 8", "ends at 4"}},
+    {"{" T("a", "F32", "[1]", "[0,4]") "," T("b", "F32", "[1]", "[4,2]") "}", 8, {"b ends at byte 2", "before it begins at 4"}},
     {"{" T("b", "F32", "[1]", "[0,4]") "," T("a", "F32", "[1]", "[0,4]") "}", 4, {"b begins at byte 0, inside a", "4"}},
     {"{" T("a", "F32", "[1]", "[0,4]") "," T("a", "F32", "[1]", "[0,4]") "}", 4, {"JSON", "duplicate"}},
     {"{" T("a", "F4", "[1]", "[0,1]") "}", 1, {"4 bits of F4", "whole bytes"}},
@@ -114,6 +115,7 @@ Test(safetensors, header_lengths)
         char claim[32];
         snprintf(claim, sizeof claim, "claims %llu", (unsigned long long)lengths[i]);
         cr_expect(parse(b, &err) == LIMBER_E_FORMAT && strstr(err.text, claim), "%s: %s", claim, err.text);
+        cr_expect(strstr(err.text, lengths[i] > 100000000 ? "the limit is 100000000" : "but only 2 follow"), "%s", err.text);
         free(b.bytes);
     }
     limber_error err = {0};
