@@ -665,6 +665,31 @@ Test(heads, intervals_cover_what_they_should)
     cr_expect(inside >= 0.90 * STREAMS && inside <= 0.975 * STREAMS, "%d of %d intervals hold the mean", inside, STREAMS);
     EXPECT_NEAR(width, 2 * 1.96 * 0.5 / sqrt(N), 0.03); /* the numbers' standard deviation is 0.5 */
     heads_stream_close(&s);
+
+    /* two images: a replicate in seven draws neither, and says nothing */
+    cr_assert(heads_stream_open(&s, 1, 1, REPLICATES));
+    for (int i = 0; i < 2; i++)
+        heads_stream_add(&s, (double[]){i}, present, 5, (uint64_t)i);
+    memset(scratch, 0, sizeof scratch);
+    limber_heads_estimate e = heads_stream_estimate(&s, 0, 0, false, scratch);
+    cr_expect(e.low == 0 && e.high == 1 && e.mean == 0.5);
+    for (int b = 0; b < REPLICATES; b++)
+        cr_expect(scratch[b] >= 0 && scratch[b] <= 1, "replicate %d: %g", b, scratch[b]);
+    heads_stream_close(&s);
+}
+
+Test(heads, p_is_scipys)
+{
+    /* scipy.stats.ttest_1samp([(7 * i % 13) / 13 - 0.3 for i in range(12)], 0, alternative="greater") */
+    struct heads_stream s;
+    bool present[] = {true};
+    cr_assert(heads_stream_open(&s, 1, 1, 0));
+    for (int i = 0; i < 12; i++) {
+        double value = (7 * i % 13) / 13.0 - 0.3;
+        heads_stream_add(&s, &value, present, 1, (uint64_t)i);
+    }
+    EXPECT_NEAR(heads_stream_p(&s, 0, 0), 0.05062557783121163, 1e-12);
+    heads_stream_close(&s);
 }
 
 Test(heads, one_seed_one_answer)
@@ -723,6 +748,23 @@ Test(heads, nothing_and_almost_nothing)
     cr_expect_eq(again.images_used, 1);
     cr_expect_eq(again.heads[0].classes[0].best.image, 3);
     limber_heads_result_free(&again);
+
+    struct bench other; /* the same two images without the failure between them; two images: some replicates draw neither */
+    bench_open(&other, 16, 12, PLANTED, CLASSES, 2, 100, 1);
+    bench_person(&other, two, planted, 3, 0, 1);
+    heads_stats_image(other.hs, 3);
+    bench_person(&b, two, planted, 5, 0, 7);
+    bench_person(&other, two, planted, 5, 0, 7);
+    heads_stats_image(b.hs, 5);
+    heads_stats_image(other.hs, 5);
+    r = bench_result(&b);
+    again = bench_result(&other);
+    cr_expect(r.heads[0].classes[0].r_limb.interval && r.heads[0].classes[0].tested);
+    cr_expect(!memcmp(r.heads, again.heads, (size_t)r.head_count * sizeof *r.heads));
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    limber_heads_result_free(&again);
+    bench_close(&other);
     bench_close(&b);
 }
 
@@ -745,6 +787,9 @@ Test(heads, capsules_cover_the_limb_and_leave_hidden_joints_out)
     heads_mask_capsules(own, &g, capsules, n);
     for (int j = 0; j < 192; j++)
         cr_expect_eq(own[j], j % 12 == 2 && j / 12 >= 3 && j / 12 <= 8 ? 4 : 0, "patch (%d, %d)", j / 12, j % 12);
+    k[5].score = 0.2f;
+    cr_expect_eq(heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 0);
+    k[5].score = 0.9f;
     k[9].score = NAN;
     cr_expect_eq(heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 1);
     k[9] = (limber_keypoint){9, 8, 0.3f};
