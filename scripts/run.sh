@@ -7,9 +7,9 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$here/scripts/packages.sh"
 folder=${1:-$here/data/samples}
 [ -e "$folder" ] || { echo "run.sh: $folder: no such file or folder" >&2; exit 2; }
-name=$(basename -- "$folder")
-[ ! -d "$folder" ] || name=$(basename -- "$(cd -- "$folder" && pwd)")
-result=${2:-limber-$name}
+place=$folder
+[ ! -d "$folder" ] || place=$(cd -- "$folder" && pwd)
+result=${2:-limber-$(basename -- "$place")}
 
 need gcc libc6-dev make cmake pkg-config libjansson-dev libstb-dev
 build=$here/build
@@ -22,7 +22,10 @@ if ! { cmake -S "$here" -B "$build" "$@" -DCMAKE_BUILD_TYPE=Release -DLIMBER_TES
     exit 2
 fi
 
+# The samples come with their people; photographs seldom do.
+set --
+[ "$place" != "$here/data/samples" ] || set -- --boxes "$folder/persons.json"
 status=0
-"$build/limber" run --out "$result" --overlay --resume -- "$folder" || status=$?
+"$build/limber" run "$@" --out "$result" --overlay --resume -- "$folder" || status=$?
 [ $status -ge 2 ] || printf '%s\n' "joints and limbs:  $result/poses.jsonl" "pictures:          $result/overlay/" "how it ran:        $result/run.json"
 exit $status
