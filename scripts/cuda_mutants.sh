@@ -1,0 +1,219 @@
+#!/bin/sh
+# Seeds defects into copies of the CUDA sources, one at a time, and shows which stage of the proof catches each: the proof is worth what it
+# would notice. Slow (minutes), not part of the tests; the last table is kept in cuda/PROOF.md.
+#
+#     scripts/cuda_mutants.sh [only mutants whose number or name matches this pattern]
+#
+# Stages, cheapest first, until one objects: plain (first in first out), random, run-ahead, address (ASan + UBSan), races (TSan); with NVCC
+# set also ptx (the interpreted PTX of compute_80) and wrap (cuBLASLt's descriptors). Mutants of plugin.cu run test_emulated.c through
+# PROOF_BUILD, a build directory that has cuda_proof. Exit status: 0 every mutant was caught and the unchanged source was not; 1 otherwise.
+set -u
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+only=${1-.}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+number=0
+escaped=0
+base="-std=c++20 -g -Wno-unknown-pragmas -I$root/include"
+kernels="attention layernorm elementwise embed head decode"
+
+flags_of() {
+    case $1 in
+    address) echo "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all" ;;
+    races) echo "-O1 -fsanitize=thread" ;;
+    *) echo "-O1" ;;
+    esac
+}
+kind_of() {
+    case $1 in
+    address | races) echo "$1" ;;
+    *) echo plain ;;
+    esac
+}
+
+# objects KIND: every unchanged kernel and test under these flags, once
+objects() {
+    [ -d "$work/$1" ] && return
+    mkdir "$work/$1"
+    for file in $kernels; do
+        # shellcheck disable=SC2086,SC2046 # lists of words
+        ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/cuda/$file.cu" -o "$work/$1/$file.o" || exit 2
+    done
+    for file in attention kernels; do
+        # shellcheck disable=SC2086,SC2046
+        ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/tests/cuda/test_$file.cu" -o "$work/$1/test_$file.o" || exit 2
+    done
+}
+
+# attempt STAGE TEST FILE: 0 where nothing was noticed. FILE lies changed in $work/mutant.
+attempt() {
+    kind=$(kind_of "$1")
+    objects "$kind"
+    binary=$work/mutant/test.$kind
+    if ! [ -e "$binary" ]; then
+        # shellcheck disable=SC2086,SC2046
+        ${CXX-g++} $base $(flags_of "$kind") -x c++ -c "$work/mutant/cuda/$3.cu" -o "$work/mutant/$3.$kind.o" 2>"$work/out" || return 1
+        list=$work/$kind/test_$2.o
+        for file in $kernels; do
+            [ "$file" = "$3" ] && list="$list $work/mutant/$3.$kind.o" || list="$list $work/$kind/$file.o"
+        done
+        # shellcheck disable=SC2086,SC2046
+        ${CXX-g++} $(flags_of "$kind") -rdynamic $list -o "$binary" -ldl || exit 2
+    fi
+    case $1 in
+    plain) schedule=0 ;;
+    random) schedule=2 ;;
+    run-ahead) schedule=3 ;;
+    *) schedule=0 ;;
+    esac
+    files=''
+    if [ "$1" = ptx ]; then
+        for file in $kernels; do
+            "$NVCC" -std=c++20 -O3 -I"$root/include" -arch=compute_80 -ptx "$work/mutant/cuda/$file.cu" -o "$work/mutant/$file.ptx" || exit 2
+            files=$files:$work/mutant/$file.ptx
+        done
+    fi
+    if [ -n "$files" ]; then
+        CUEMU_PTX=$files timeout 120 "$binary" small >"$work/out" 2>&1
+    else
+        CUEMU_SCHED=$schedule CUEMU_SEED=3 ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 timeout 120 "$binary" small >"$work/out" 2>&1
+    fi
+}
+
+reason() { # the first line that says what was noticed
+    grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|off by' "$work/out" | tr -s ' ' | cut -c1-110
+}
+
+# mutant NAME FILE TEST STAGES PERL-EXPRESSION: the expression must change cuda/FILE
+mutant() {
+    number=$((number + 1))
+    echo "$number $1" | grep -Eq "$only" || return 0
+    rm -rf "$work/mutant"
+    mkdir "$work/mutant"
+    cp -r "$root/cuda" "$work/mutant/cuda"
+    ln -s "$root/src" "$work/mutant/src"
+    perl -0pi -e "$5" "$work/mutant/cuda/$2"
+    if cmp -s "$root/cuda/$2" "$work/mutant/cuda/$2"; then
+        echo "| $number | $1 | $2 | THE SOURCE HAS CHANGED: this mutant no longer applies | |"
+        escaped=$((escaped + 1))
+        return 0
+    fi
+    for stage in $4; do
+        case $stage in
+        ptx | wrap) [ -n "${NVCC-}" ] || continue ;;
+        model) [ -n "${PROOF_BUILD-}" ] || { echo "| $number | $1 | $2 | not tried: PROOF_BUILD is not set | |"; return 0; } ;;
+        esac
+        caught=1
+        case $stage in
+        model)
+            rm -f "$work/mutant/plugin.so"
+            # shellcheck disable=SC2086
+            ${CXX-g++} $base -O1 -fPIC -shared -x c++ "$work/mutant/cuda/plugin.cu" "$work/mutant/cuda/emu/linear_lt_cpu.cc" "$work/mutant"/cuda/attention.cu \
+                "$work/mutant"/cuda/layernorm.cu "$work/mutant"/cuda/elementwise.cu "$work/mutant"/cuda/embed.cu "$work/mutant"/cuda/head.cu "$work/mutant"/cuda/decode.cu \
+                -x none "$work/error.o" -o "$work/mutant/plugin.so" >"$work/out" 2>&1 || exit 2
+            LIMBER_CUDA_PLUGIN=$work/mutant/plugin.so timeout 300 "$PROOF_BUILD/tests/cuda/cuda_test_emulated" --jobs 2 >"$work/out" 2>&1 && caught=0
+            ;;
+        wrap)
+            library=$(dirname -- "$NVCC")/../lib64
+            cp "$root"/tests/cuda/*.cu "$root"/tests/cuda/*.h "$work/mutant/"
+            sed -i 's#"../../cuda/#"cuda/#' "$work/mutant"/*.cu "$work/mutant"/*.h
+            "$NVCC" -std=c++20 -O1 -arch=sm_80 -I"$root/include" -Xlinker --wrap=cublasLtCreate -Xlinker --wrap=cublasLtDestroy -Xlinker --wrap=cublasLtMatmulAlgoGetHeuristic \
+                -Xlinker --wrap=cublasLtMatmul "$work/mutant/cuda/linear_lt.cu" "$work/mutant/test_linear_lt.cu" -o "$work/mutant/wrap" -lcublasLt >"$work/out" 2>&1 || exit 2
+            LD_LIBRARY_PATH=$library timeout 120 "$work/mutant/wrap" >"$work/out" 2>&1 && caught=0
+            ;;
+        *)
+            changed=${2%.cu*}
+            [ "$changed" = tile_ops ] && changed=attention
+            attempt "$stage" "$3" "$changed" && caught=0
+            ;;
+        esac
+        if [ $caught = 1 ]; then
+            echo "| $number | $1 | $2 | $stage | $(reason) |"
+            return 0
+        fi
+    done
+    echo "| $number | $1 | $2 | NOT CAUGHT | |"
+    escaped=$((escaped + 1))
+}
+cc -c -I"$root/include" -fPIC "$root/src/error.c" -o "$work/error.o" || exit 2
+
+schedules="plain random run-ahead"
+all="$schedules address races"
+echo "| # | defect | file | caught by | what it said |"
+echo "|---|---|---|---|---|"
+
+# ---- attention ----
+mutant "barrier only before the first tile" attention.cu attention "$all" 's/__syncthreads\(\); \/\* tile has landed/if (tile == 0) __syncthreads(); \/* tile has landed/'
+mutant "reads past the last row of a ragged tile" attention.cu attention "$all" 's/if \(row \+ KEYS <= tokens\) \{/if (true) {/'
+mutant "no __syncwarp before the exchange of the output" attention.cu attention "$all" 's/    __syncwarp\(\);\n//'
+mutant "no wait for cp.async" attention.cu attention "$all" 's/        cp_async_wait<0>\(\);\n//'
+mutant "a shuffle under a lane-dependent if" attention.cu attention "$all" 's/new1 = quad_max\(new1\);/if (g < 4) new1 = quad_max(new1);/'
+mutant "the output loop runs into the next warp's rows" attention.cu attention "$all" 's/i < 16 \* Y::CHUNKS/i < 17 * Y::CHUNKS/'
+mutant "more than 48 KB of shared memory without opting in" attention.cu attention "$all" 's/cudaError_t e = cudaFuncSetAttribute[^;]*;/cudaError_t e = cudaSuccess;/'
+mutant "prefetch before the barrier" attention.cu attention "$all" 's/        cp_async_wait<0>\(\);\n        __syncthreads\(\);([^\n]*)\n        if \(tile \+ 1 < tiles\)\n            load_tile\(tile \+ 1\);/        cp_async_wait<0>();\n        if (tile + 1 < tiles)\n            load_tile(tile + 1);\n        __syncthreads();/'
+mutant "row pitch not a multiple of 16 bytes" attention.cu attention "$all" 's/LD = \(CHUNKS \| 1\) \* 8;/LD = CHUNKS * 8 + 4;/'
+mutant "row pitch without padding" attention.cu attention "$all" 's/LD = \(CHUNKS \| 1\) \* 8;/LD = CHUNKS * 8;/'
+mutant "halves of a B fragment swapped" attention.cu attention "$all" 's/mma\(o\[2 \* d\], pf, b\[0\], b\[1\], T\(\)\)/mma(o[2 * d], pf, b[1], b[0], T())/'
+mutant "ragged rows are all stored to the last one" attention.cu attention "$all" 's/row = first \+ warp \* 16 \+ r;\n        if \(row < tokens\)/row = min(first + warp * 16 + r, tokens - 1);/'
+mutant "operands swapped in the text of mma's assembly only" tile_ops.cuh attention "plain ptx" 's/"r"\(a\[0\]\), "r"\(a\[1\]\), "r"\(a\[2\]\), "r"\(a\[3\]\), "r"\(b0\), "r"\(b1\)\)/"r"(a[0]), "r"(a[2]), "r"(a[1]), "r"(a[3]), "r"(b0), "r"(b1))/'
+mutant "the own key stays in the class masses" attention.cu attention "$all" 's/own == column \? 0xffff0000u : own == column \+ 1 \? 0x0000ffffu : 0xffffffffu/0xffffffffu/'
+mutant "the entropy sum is not shifted with the maximum" attention.cu attention "$all" 's/entropy = a \* fmaf\(shift, total, entropy\);/entropy = a * entropy;/'
+mutant "squares rescaled by a instead of its square" attention.cu attention "$all" 's/squares \*= a \* a;/squares *= a;/'
+mutant "positions of the wrong buffer" attention.cu attention "$all" 's/positions\[\(tile & 1\) \* KEYS \+ column\]/positions[(tile + 1 & 1) * KEYS + column]/'
+mutant "ragged keys masked one too late" attention.cu attention "$all" 's/t \* 2 \+ j >= tokens\)/t * 2 + j > tokens)/'
+mutant "statistics take the masked keys for class 0 beyond the last" attention.cu attention "$all" 's/p\.classes && key < tokens \? p\.masks/p.classes ? p.masks/'
+mutant "fp32 rows: no barrier before a tile is overwritten" attention.cu attention "$all" 's/first \+= ROW_KEYS\) \{\n\K        __syncthreads\(\);\n//'
+mutant "fp32 rows: every lane of a quad counts every key" attention.cu attention "$all" 's/STATS && \(j & 3\) == t && key < tokens/STATS && key < tokens/'
+mutant "fp32 rows: q beyond head_dim is not zero" attention.cu attention "$all" 's/qr\[i\] = d < dim \? element/qr[i] = true ? element/'
+# ---- layernorm ----
+mutant "eps left out" layernorm.cu kernels "$all" 's/ \+ eps\)/)/g'
+mutant "the variance counts lanes beyond dim" layernorm.cu kernels "$all" 's/        if \(\(i \* 32 \+ lane\) \* 4 < dim\) \{/        {/'
+mutant "no check of the last row" layernorm.cu kernels "$all" 's/if \(row >= rows\)\n        return;/if (row > rows)\n        return;/g'
+mutant "the sum misses one step of the shuffle" layernorm.cu kernels "$all" 's/lanes = 16; lanes;/lanes = 8; lanes;/'
+# ---- elementwise ----
+mutant "GELU in its tanh form" elementwise.cu kernels "$all" 's/erff\(x \* 0\.70710678118654752f\)/tanhf(0.79788456f * (x + 0.044715f * x * x * x))/'
+mutant "the residual inside of GELU" elementwise.cu kernels "$all" 's/gelu\(v\.x \+ b\.x\) \+ r\.x/gelu(v.x + b.x + r.x)/'
+mutant "the bias read beyond its end" elementwise.cu kernels "$all" 's/c \+ 3 < cols \? bias\[c \+ 3\] : 0\.f/bias[c + 3]/'
+mutant "a negative zero for ReLU's last number" elementwise.cu kernels "$all" 's/fmaxf\(v\.w, 0\.f\)/v.w/'
+# ---- embed ----
+mutant "mirrored by one pixel too many" embed.cu kernels "$all" 's/p\.image_w - 1 - x/p.image_w - x/'
+mutant "the column past the last counts as inside" embed.cu kernels "$all" 's/x < p\.image_w\)/x <= p.image_w)/'
+mutant "channels in the order of the file's twin" embed.cu kernels "$all" 's/p\.lut\[channel \* 256/p.lut[(2 - channel) * 256/'
+# ---- head ----
+mutant "upsampling with aligned corners" head.cu kernels "$all" 's/\(\(float\)o \+ 0\.5f\) \/ \(float\)scale - 0\.5f/(float)o \/ (float)scale/'
+mutant "taps continue beyond the upsampled map" head.cu kernels "$all" 's/x < 0 \|\| x >= w\)\n                continue;/x < 0 || x > w)\n                continue;/'
+mutant "parities of rows and columns exchanged" head.cu kernels "$all" 's/\(y & 1\) \* 2 \+ \(x & 1\)/(x & 1) * 2 + (y & 1)/'
+mutant "the gather reads beyond the border" head.cu kernels "$all" 's/const bool there = y >= 0 && y < h && x >= 0 && x < w;/const bool there = y >= 0 && x >= 0;/'
+mutant "no barrier before a slice is overwritten" head.cu kernels "$all" 's/            __syncthreads\(\); \/\* everyone is done with the slice before \*\/\n//'
+mutant "keypoints of the second round overwrite the first" head.cu kernels "$all" 's/const int k = round \+ i \* CLASSIC_WARPS \+ warp;\n            if/const int k = i * CLASSIC_WARPS + warp;\n            if/'
+# ---- decode ----
+mutant "the later of two equal maxima" decode.cu kernels "$all" 's/return a\.at < b\.at;/return a.at > b.at;/'
+mutant "no barrier after the warps' maxima" decode.cu kernels "$all" 's/s->peak\[tid \/ 32\] = best;\n\K    __syncthreads\(\);\n//'
+mutant "the mirror image is off by one" decode.cu kernels "$all" 's/w - 1 - x\)\]/w - 2 - x < 0 ? 0 : w - 2 - x)]/'
+mutant "the blur clamps where it should mirror" decode.cu kernels "$all" 's/mirror_index\(top - RADIUS/clamp_index(top - RADIUS/'
+mutant "no barrier before the step" decode.cu kernels "$all" 's/    __syncthreads\(\);\n    if \(tid != 0\)/    if (tid != 0)/'
+# ---- the host side, through whole models ----
+mutant "finish does not wait" plugin.cu - model 's/    went_well\(ex, cudaStreamSynchronize\(ex->stream\), "a kernel or copy of this pass"\);\n//'
+mutant "a played graph forgets where its joints go" plugin.cu - model 's/    ex->pending = g->joints;\n//'
+mutant "recording runs nothing" plugin.cu - model 's/    good = good && went_well\(ex, cudaGraphLaunch\(g->exec, ex->stream\), "cudaGraphLaunch"\);\n//'
+mutant "graphs of all sizes are one" plugin.cu - model 's/ex->graphs\[i\]\.people == people && //'
+mutant "the bias of the wrong type" plugin.cu - model 's/of\(y\)->type == ELEMENT_F32 \? \(void \*\)w->bias : w->bias_typed/w->bias/'
+mutant "the residual is forgotten" plugin.cu - model 's/, \.accumulate = plain && add\}/}/'
+mutant "position without the patches' bias" plugin.cu - model 's/d->bias\[i % \(size_t\)d->dim\] \+ d->pos\[i\]/d->pos[i]/'
+mutant "the second deconvolution uses the first one's weights" plugin.cu - model 's/gathered, w->w2,/gathered, w->w,/'
+mutant "the mirrored pass is not mirrored" plugin.cu - model 's/    p\.mirrored = mirrored;\n//'
+mutant "statistics of the first layer only" plugin.cu - model 's/stats->out \+ \(size_t\)span\.first \* person, ex->stats\.p, \(size_t\)span\.count/stats->out + (size_t)span.first * person, ex->stats.p, (size_t)0/'
+mutant "out of memory is not reported" plugin.cu - model 's/    if \(e != cudaSuccess\) \{\n        free\(b\);/    if (false) {\n        free(b);/'
+# ---- cuBLASLt ----
+mutant "weights not transposed" linear_lt.cu - wrap 's/CUBLASLT_MATMUL_DESC_TRANSA, &transposed/CUBLASLT_MATMUL_DESC_TRANSB, &transposed/'
+mutant "beta zero" linear_lt.cu - wrap 's/plan->accumulate \? 1\.f : 0\.f/0.f/'
+mutant "the bias type left to its default" linear_lt.cu - wrap 's/const cudaDataType_t bias_type = data_type\(p\.y_type\);/const cudaDataType_t bias_type = data_type(p.type);/'
+mutant "the batch's stride of x for w" linear_lt.cu - wrap 's/p\.ld_w, p\.batch, p\.stride_w/p.ld_w, p.batch, p.stride_x/'
+mutant "rows and columns of y exchanged" linear_lt.cu - wrap 's/p\.y_type, p\.out, p\.rows, p\.ld_y/p.y_type, p.rows, p.out, p.ld_y/'
+
+echo
+if [ "$escaped" -gt 0 ]; then
+    echo "$escaped of $number mutants were not caught"
+    exit 1
+fi
+echo "all were caught"
