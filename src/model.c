@@ -5,14 +5,13 @@
  * weights. Whatever is wrong is found before the expensive part. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "error.h"
+#include "file.h"
 #include "json_util.h"
 #include "model.h"
 
@@ -38,41 +37,22 @@ limber_options limber_options_default(void)
 /* ---- checkpoint: what can be known without touching a weight ---- */
 
 /* A small text file, whole. *missing tells "there is none" from other failures; *out is the caller's to free. */
-static limber_status read_text(char **out, size_t *size, const char *dir, const char *file, bool *missing, limber_error *err)
+static limber_status read_text(uint8_t **out, size_t *size, const char *dir, const char *file, bool *missing, limber_error *err)
 {
     char path[4096];
+    struct stat s;
     *out = NULL, *size = 0, *missing = false;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path)
         return limber_fail(err, LIMBER_E_ARGUMENT, "the model's path has more than %zu bytes", sizeof path - 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe by that name must not hold us up */
-    if (fd < 0) {
+    if (stat(path, &s) != 0) {
         *missing = errno == ENOENT;
         return limber_fail(err, LIMBER_E_IO, "%s: cannot open: %s", path, strerror(errno));
     }
-    struct stat s;
-    limber_status st = LIMBER_OK;
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode))
-        st = limber_fail(err, LIMBER_E_IO, "%s: not a regular file", path);
-    else if ((uintmax_t)s.st_size > json_limits_config.bytes)
-        st = limber_fail(err, LIMBER_E_FORMAT, "%s: %lld bytes, the limit is %zu", path, (long long)s.st_size,
-                         json_limits_config.bytes);
-    else if (!(*out = malloc((size_t)s.st_size + 1)))
-        st = limber_fail(err, LIMBER_E_MEMORY, "out of memory");
-    while (st == LIMBER_OK && *size < (size_t)s.st_size) {
-        ssize_t n = read(fd, *out + *size, (size_t)s.st_size - *size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            st = limber_fail(err, LIMBER_E_IO, "%s: cannot read: %s", path, strerror(errno));
-        if (n <= 0)
-            break;
-        *size += (size_t)n;
-    }
-    close(fd);
-    if (st != LIMBER_OK) {
-        free(*out);
-        *out = NULL;
-    }
+    if (!S_ISREG(s.st_mode)) /* a pipe by that name must not hold us up */
+        return limber_fail(err, LIMBER_E_IO, "%s: not a regular file", path);
+    limber_status st = file_read(out, size, path, json_limits_config.bytes, err);
+    if (st != LIMBER_OK)
+        limber_error_prefix(err, "%s", path);
     return st;
 }
 
@@ -82,16 +62,15 @@ static limber_status not_a_model(const char *dir, limber_error *err)
     struct stat s;
     if (stat(dir, &s) != 0)
         return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s", dir, strerror(errno));
-    const char *hint = "";
     if (!S_ISDIR(s.st_mode))
         return limber_fail(err, LIMBER_E_IO, "%s: a file, expected the directory that holds config.json and model.safetensors%s",
-                           dir, strstr(dir, ".pth") ? " (a .pth is converted by tools/convert.py)" : hint);
+                           dir, strstr(dir, ".pth") ? " (a .pth is converted by tools/convert.py)" : "");
     return limber_fail(err, LIMBER_E_IO, "%s: no config.json in it: not a model directory?", dir);
 }
 
 static limber_status open_directory(struct checkpoint *out, const char *dir, limber_error *err)
 {
-    char *config = NULL, *preprocessor = NULL;
+    uint8_t *config = NULL, *preprocessor = NULL;
     size_t config_bytes, preprocessor_bytes = 0;
     bool missing;
     limber_status st = read_text(&config, &config_bytes, dir, "config.json", &missing, err);
@@ -103,7 +82,7 @@ static limber_status open_directory(struct checkpoint *out, const char *dir, lim
     if (missing)
         st = LIMBER_OK; /* transformers' defaults */
     if (st == LIMBER_OK) {
-        st = config_parse(&out->config, config, config_bytes, preprocessor, preprocessor_bytes, err);
+        st = config_parse(&out->config, (const char *)config, config_bytes, (const char *)preprocessor, preprocessor_bytes, err);
         if (st != LIMBER_OK)
             limber_error_prefix(err, "%s", dir);
     }
@@ -219,11 +198,12 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
             st = attention_parse(o.attention, &m->attention_kind, &m->attention_size, err);
         if (st == LIMBER_OK)
             st = model_backend_open(m, o.backend, o.precision, err);
-        if (st == LIMBER_OK)
+        if (st == LIMBER_OK) {
             st = weights_pack(m, &c, o.expert, err);
+            if (st != LIMBER_OK)
+                limber_error_prefix(err, "%s", m->source);
+        }
         checkpoint_close(&c);
-        if (st != LIMBER_OK)
-            limber_error_prefix(err, "%s", m->source);
     }
     if (st != LIMBER_OK)
         limber_model_close(&m);

@@ -551,8 +551,10 @@ limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, i
     struct packer p = {.m = m, .tensors = &c->tensors, .expert = expert, .err = &own};
     const int experts = m->config.experts;
     if (expert < 0 || expert >= experts)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "expert %d: %s has %s, numbered 0 to %d", expert, m->config.model_name,
-                           experts > 1 ? "several" : "only one", experts - 1);
+        return experts > 1 ? limber_fail(err, LIMBER_E_ARGUMENT, "expert %d: %s has experts 0 to %d", expert,
+                                         m->config.model_name, experts - 1)
+                           : limber_fail(err, LIMBER_E_ARGUMENT, "expert %d: %s has no experts, only a ViTPose+ model has",
+                                         expert, m->config.model_name);
     m->blocks = calloc((size_t)m->config.layers, sizeof *m->blocks);
     limber_status st = m->blocks ? LIMBER_OK : limber_fail(&own, LIMBER_E_MEMORY, "out of memory");
     if (st == LIMBER_OK)
