@@ -72,8 +72,12 @@ Test(config, numbers_as_written)
     cr_expect(c.rescale == 1 && c.mean[0] == 0 && c.std[2] == 1);
     config_free(&c);
     /* the padded convolution leaves a border of up to patch - 5 pixels unread */
-    c = must_parse("{\"backbone_config\":{\"image_size\":[59,48]}}", NULL);
+    c = must_parse("{\"backbone_config\":{\"image_size\":[59,48],\"out_indices\":[-1]}}", NULL);
     cr_expect(c.grid_h == 3 && c.grid_w == 3);
+    config_free(&c);
+    /* two deconvolutions upsample by 4, whatever is written */
+    c = must_parse("{\"scale_factor\":2,\"use_simple_decoder\":false,\"backbone_config\":{}}", NULL);
+    cr_expect(c.map_h == 64 && c.map_w == 48);
     config_free(&c);
 }
 
@@ -150,6 +154,7 @@ Test(config, mirrors_of_other_labels)
         {{"left_hip", "hip", "Hip Right"}, 3, {2, 1, 0}},
         {{"left_hip", "L_Hip", "R_Hip"}, 3, {0, 1, 2}},                     /* which of two? neither */
         {{"left_right_line", "right_left_line", "overleft"}, 3, {0, 1, 2}}, /* no side that could be read */
+        {{"left_x_left", "right_x_left"}, 2, {0, 1}},
         {{"left", "right", "leftover", "rightover"}, 4, {1, 0, 3, 2}},
         {{"l\xc3\xa9vre", "left \xc3\xa9paule", "right \xc3\xa9paule"}, 3, {0, 2, 1}},
         {{"LABEL_0", "LABEL_1", "_", "--"}, 4, {0, 1, 2, 3}},

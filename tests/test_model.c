@@ -606,21 +606,22 @@ Test(pack, numbers_that_are_none)
     limber_error err = {0};
     cr_assert(pack(&p, &plan, 1, 0, &err) == LIMBER_OK, "%s", err.text);
     weights_free(&p.m);
-    for (int i = 0; i < plan.count; i++) { /* the last element of every tensor */
-        const struct tensor *t = tensors_find(&p.c.tensors, plan.list[i].name);
-        uint8_t *last = (uint8_t *)(uintptr_t)t->data + t->bytes - 4, before[4];
+    for (int i = 0; i < 2 * plan.count; i++) { /* the first and the last element of every tensor */
+        const struct tensor *t = tensors_find(&p.c.tensors, plan.list[i / 2].name);
+        const size_t at = i % 2 ? t->bytes / 4 - 1 : 0;
+        uint8_t *element = (uint8_t *)(uintptr_t)t->data + 4 * at, before[4];
         const bool other_expert = strstr(t->name, "experts.0");
-        memcpy(before, last, 4);
-        memcpy(last, &bad[i % 3], 4);
+        memcpy(before, element, 4);
+        memcpy(element, &bad[i % 3], 4);
         char says[256];
-        snprintf(says, sizeof says, "%s: element %zu of [", t->name, t->bytes / 4 - 1);
+        snprintf(says, sizeof says, "%s: element %zu of [", t->name, at);
         limber_status st = weights_pack(&p.m, &p.c, 1, &err);
         cr_expect(other_expert ? st == LIMBER_OK : st == LIMBER_E_MODEL && strstr(err.text, says) == err.text, "%s: %s", t->name,
                   err.text);
         weights_free(&p.m);
         cr_expect(weights_pack(&p.m, &p.c, 1, NULL) == st, "without a place for the text");
         weights_free(&p.m);
-        memcpy(last, before, 4);
+        memcpy(element, before, 4);
     }
     const struct tensor *var = tensors_find(&p.c.tensors, "head.batchnorm2.running_var");
     memcpy((uint8_t *)(uintptr_t)var->data + 12, &(float){-0.5f}, 4);
