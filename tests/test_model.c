@@ -623,6 +623,15 @@ Test(pack, numbers_that_are_none)
         weights_free(&p.m);
         memcpy(element, before, 4);
     }
+    /* finite numbers whose product is not: [0][2][0][0] times the gain of channel 2 */
+    const struct tensor *deconv = tensors_find(&p.c.tensors, "head.deconv1.weight");
+    const struct tensor *gain = tensors_find(&p.c.tensors, "head.batchnorm1.weight");
+    memcpy((uint8_t *)(uintptr_t)deconv->data + 4 * 32, &(float){3e38f}, 4);
+    memcpy((uint8_t *)(uintptr_t)gain->data + 4 * 2, &(float){1000}, 4);
+    cr_expect(weights_pack(&p.m, &p.c, 1, &err) == LIMBER_E_MODEL &&
+                  strstr(err.text, "head.batchnorm1.weight: folding channel 2 overflows"),
+              "%s", err.text);
+    memcpy((uint8_t *)(uintptr_t)deconv->data + 4 * 32, &(float){0}, 4);
     const struct tensor *var = tensors_find(&p.c.tensors, "head.batchnorm2.running_var");
     memcpy((uint8_t *)(uintptr_t)var->data + 12, &(float){-0.5f}, 4);
     cr_expect(weights_pack(&p.m, &p.c, 1, &err) == LIMBER_E_MODEL &&
