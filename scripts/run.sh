@@ -16,6 +16,7 @@ build=$here/build
 mkdir -p "$build"
 set --
 [ -f "$build/CMakeCache.txt" ] || set -- -G "$(generator)"
+[ -e /proc/driver/nvidia/version ] || [ -e /dev/dxg ] || set -- "$@" -DLIMBER_CUDA=OFF # no driver, no use for the plugin
 if ! { cmake -S "$here" -B "$build" "$@" -DCMAKE_BUILD_TYPE=Release -DLIMBER_TESTS=OFF -DLIMBER_BENCH=OFF &&
     cmake --build "$build" --parallel "$(nproc)"; } >"$build/build.log" 2>&1; then
     cat "$build/build.log" >&2
