@@ -351,7 +351,7 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
     r->fc2 = bench_time(run_fc2, s, plan.seconds / 2, plan.min_runs);
     r->linear = r->qkv.median + r->projection.median + r->fc1.median + r->fc2.median;
     r->block = bench_time(run_block, s, plan.seconds, plan.min_runs);
-    if (strcmp(b->backend, "cuda") == 0)
+    if (strncmp(b->backend, "cuda", 4) == 0)
         snprintf(r->naive_note, sizeof r->naive_note, "left out: naive attention runs on the CPU only");
     else
         measure_naive(b, r, s, plan);

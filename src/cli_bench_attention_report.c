@@ -34,6 +34,12 @@ static const char *duration(char text[16], double seconds)
     return text;
 }
 
+/* What a time is shown as: nothing was measured, nothing worth telling, or the median. */
+static const char *shown(char text[16], const struct attention_bench *b, struct bench_times t)
+{
+    return !t.runs ? "-" : b->emulated ? "emulated" : duration(text, t.median);
+}
+
 static const char *size_of(char text[16], double bytes)
 {
     if (bytes < 1e6)
@@ -72,17 +78,24 @@ void attention_bench_print(const struct attention_bench *b)
         const struct attention_size *r = &b->size[i];
         char image[24], ratio[16] = "-";
         snprintf(image, sizeof image, "%dx%d", r->image_h, r->image_w);
-        if (r->naive.runs)
+        const double flops[] = {linear_flops(b, r), linear_flops(b, r) + attention_flops(b, r), attention_flops(b, r)};
+        const double seconds[] = {r->linear, r->block.median, r->fused.median};
+        char speed[3][16], share[16] = "-";
+        for (int k = 0; k < 3; k++)
+            snprintf(speed[k], sizeof speed[k], b->emulated ? "-" : "%.0f", flops[k] / seconds[k] * 1e-9);
+        if (!b->emulated)
+            snprintf(share, sizeof share, "%.0f%%", 100 * r->fused.median / (r->fused.median + r->linear));
+        if (r->naive.runs && !b->emulated)
             snprintf(ratio, sizeof ratio, "%.1fx", r->naive.median / r->fused.median);
-        printf("%-11s %6d %5.2fx | %9s %9s %5s | %9s %6.0f | %9s %6.0f | %9.0f %4.0f%% | %9s %9s %9s\n", image, r->tokens, r->check,
-               r->naive.runs ? duration(t[0], r->naive.median) : "-", duration(t[1], r->fused.median), ratio,
-               duration(t[2], r->linear), linear_flops(b, r) / r->linear * 1e-9, duration(t[3], r->block.median),
-               (linear_flops(b, r) + attention_flops(b, r)) / r->block.median * 1e-9, attention_flops(b, r) / r->fused.median * 1e-9,
-               100 * r->fused.median / (r->fused.median + r->linear), size_of(t[4], r->map_bytes),
-               r->naive.runs ? size_of(t[5], r->naive_bytes) : "-", size_of(t[6], r->fused_bytes));
+        printf("%-11s %6d %5.2fx | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", image, r->tokens, r->check,
+               shown(t[0], b, r->naive), shown(t[1], b, r->fused), ratio,
+               b->emulated ? "emulated" : duration(t[2], r->linear), speed[0], shown(t[3], b, r->block), speed[1], speed[2], share,
+               size_of(t[4], r->map_bytes), r->naive.runs ? size_of(t[5], r->naive_bytes) : "-", size_of(t[6], r->fused_bytes));
         if (r->naive_note[0])
             printf("%18s naive: %s\n", "", r->naive_note);
     }
+    if (b->emulated)
+        return; /* what follows speaks of time */
     printf("\nmedians of fused attention's runs (10th to 90th percentile), with head statistics, and the approximations:\n");
     for (int i = 0; i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
@@ -125,10 +138,10 @@ void attention_bench_print(const struct attention_bench *b)
 
 /* ---- JSON and CSV ---- */
 
-static void put_times(struct json_text *t, const char *key, struct bench_times v)
+static void put_times(struct json_text *t, const struct attention_bench *b, const char *key, struct bench_times v)
 {
     put_key(t, key);
-    if (!v.runs) {
+    if (!v.runs || b->emulated) {
         put_string(t, NULL);
         return;
     }
@@ -146,6 +159,26 @@ static void put_line(struct json_text *t, const char *key, struct bench_line lin
     put_key(t, "exponent"), put_number(t, line.exponent, 4);
     put_key(t, "standard_error"), put_number(t, line.standard_error, 4);
     put_key(t, "seconds_at_one_token"), put_number(t, exp(line.constant), 9);
+    put_close(t, '}');
+}
+
+static void put_law(struct json_text *t, const struct attention_bench *b)
+{
+    put_key(t, "law");
+    if (b->emulated || b->sizes < 2) {
+        put_string(t, NULL);
+        return;
+    }
+    put_open(t, '{');
+    if (b->law.naive_points > 1)
+        put_line(t, "naive_attention", b->law.naive);
+    put_line(t, "attention", b->law.fused);
+    put_line(t, "linear", b->law.linear);
+    put_line(t, "block", b->law.block);
+    put_line(t, "memory", b->law.memory);
+    put_key(t, "crossing_tokens_measured"), put_number(t, b->law.crossing_measured, 0);
+    put_key(t, "crossing_tokens_modelled"), put_number(t, b->law.crossing_modelled, 0);
+    put_key(t, "crossing_tokens_counted"), put_number(t, b->law.crossing_counted, 0);
     put_close(t, '}');
 }
 
@@ -176,37 +209,27 @@ static void write_json(struct json_text *t, const struct attention_bench *b)
         put_key(t, "width"), put_integer(t, r->image_w);
         put_key(t, "tokens"), put_integer(t, r->tokens);
         put_key(t, "check"), put_number(t, r->check, 3);
-        put_times(t, "naive_attention", r->naive);
+        put_times(t, b, "naive_attention", r->naive);
         put_key(t, "naive_note"), put_string(t, r->naive_note[0] ? r->naive_note : NULL);
-        put_times(t, "attention", r->fused);
-        put_times(t, "attention_with_statistics", r->with_stats);
-        put_times(t, "qkv", r->qkv);
-        put_times(t, "projection", r->projection);
-        put_times(t, "fc1", r->fc1);
-        put_times(t, "fc2", r->fc2);
-        put_times(t, "layernorm", r->layernorm);
-        put_times(t, "block", r->block);
+        put_times(t, b, "attention", r->fused);
+        put_times(t, b, "attention_with_statistics", r->with_stats);
+        put_times(t, b, "qkv", r->qkv);
+        put_times(t, b, "projection", r->projection);
+        put_times(t, b, "fc1", r->fc1);
+        put_times(t, b, "fc2", r->fc2);
+        put_times(t, b, "layernorm", r->layernorm);
+        put_times(t, b, "block", r->block);
         for (int v = 0; v < b->variants; v++)
-            put_times(t, b->variant[v].name, r->variants[v]);
-        put_key(t, "attention_gflops"), put_number(t, attention_flops(b, r) / r->fused.median * 1e-9, 1);
-        put_key(t, "linear_gflops"), put_number(t, linear_flops(b, r) / r->linear * 1e-9, 1);
+            put_times(t, b, b->variant[v].name, r->variants[v]);
+        put_key(t, "attention_gflops"), put_number(t, b->emulated ? NAN : attention_flops(b, r) / r->fused.median * 1e-9, 1);
+        put_key(t, "linear_gflops"), put_number(t, b->emulated ? NAN : linear_flops(b, r) / r->linear * 1e-9, 1);
         put_key(t, "map_bytes_not_made"), put_number(t, r->map_bytes, 0);
         put_key(t, "naive_peak_bytes"), put_number(t, r->naive_bytes, 0);
         put_key(t, "fused_peak_bytes"), put_number(t, r->fused_bytes, 0);
         put_close(t, '}');
     }
     put_close(t, ']');
-    put_key(t, "law"), put_open(t, '{');
-    if (b->law.naive_points > 1)
-        put_line(t, "naive_attention", b->law.naive);
-    put_line(t, "attention", b->law.fused);
-    put_line(t, "linear", b->law.linear);
-    put_line(t, "block", b->law.block);
-    put_line(t, "memory", b->law.memory);
-    put_key(t, "crossing_tokens_measured"), put_number(t, b->law.crossing_measured, 0);
-    put_key(t, "crossing_tokens_modelled"), put_number(t, b->law.crossing_modelled, 0);
-    put_key(t, "crossing_tokens_counted"), put_number(t, b->law.crossing_counted, 0);
-    put_close(t, '}');
+    put_law(t, b);
     put_key(t, "accuracy"), put_open(t, '[');
     for (int i = 0; i < b->accuracies; i++) {
         put_open(t, '{');
@@ -235,10 +258,10 @@ static void write_csv(FILE *f, const struct attention_bench *b)
                                             r->with_stats, r->qkv, r->projection, r->fc1, r->fc2, r->layernorm, r->block};
         fprintf(f, "%d,%d,%d", r->image_h, r->image_w, r->tokens);
         for (size_t k = 0; k < sizeof times / sizeof *times; k++)
-            fprintf(f, times[k].runs ? ",%.9g" : ",", times[k].median); /* empty where it was left out */
+            fprintf(f, times[k].runs && !b->emulated ? ",%.9g" : ",", times[k].median); /* empty where it was left out */
         fprintf(f, ",%.0f,%.0f,%.0f", r->map_bytes, r->naive_bytes, r->fused_bytes);
         for (int v = 0; v < b->variants; v++)
-            fprintf(f, r->variants[v].runs ? ",%.9g" : ",", r->variants[v].median);
+            fprintf(f, r->variants[v].runs && !b->emulated ? ",%.9g" : ",", r->variants[v].median);
         fprintf(f, "\n");
     }
 }
@@ -550,7 +573,7 @@ static void write_html(FILE *f, const struct attention_bench *b)
     fprintf(f, "<th>qkv<th>projection<th>fc1<th>fc2<th>block<th>score maps</tr>\n");
     for (int i = 0; i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
-#define CELL(v) (b->emulated ? "emulated" : (v).runs ? duration(t[0], (v).median) : "-")
+#define CELL(v) shown(t[0], b, v)
         fprintf(f, "<tr><td>%dx%d<td>%d<td>%.2f<td>%s", r->image_h, r->image_w, r->tokens, r->check, CELL(r->naive));
         fprintf(f, "<td>%s", CELL(r->fused));
         if (b->emulated)

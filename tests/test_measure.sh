@@ -92,6 +92,18 @@ test_bench_attention_weighs_accuracy() {
     for kind in "window:4 .*256x192" "pool:2 .*256x192" "exact .*384x288"; do grep -qE "^AP [01]\.[0-9]+  $kind" out || fail "no AP of $kind"; done
     has result/bench.html "What exactness costs"
 }
+test_bench_attention_on_an_emulated_device() {
+    [ -n "${EMULATED_PLUGIN:-}" ] || skip "no emulated device was built"
+    export LIMBER_CUDA_PLUGIN="$EMULATED_PLUGIN"
+    status 0 "$LIMBER" bench attention --quick --quiet --backend cuda --precision fp16 --dim 64 --heads 2 --tokens 12,48 --out result
+    has out "times mean nothing"
+    ! grep -qE '[0-9] [mu]s|seconds|overtakes' out || fail "a time of an emulated device is shown"
+    has result/bench.json '"emulated": true'
+    has result/bench.json '"attention": null'
+    has result/bench.html "This device was emulated"
+    ! grep -q '<svg' result/bench.html || fail "a time of an emulated device is drawn"
+    [ ! -e result/bench.svg ] || fail "a time of an emulated device is drawn"
+}
 test_bench_attention_usage() {
     status 2 bench_tiny --resolutions 256x192
     says "exclude each other"
