@@ -368,8 +368,9 @@ static int string_order(const void *a, const void *b)
 static limber_status list_shards(const char ***out, int *count, const json_t *weight_map, limber_error *err)
 {
     char text[JSON_SHOW];
-    if (!json_is_object(weight_map))
-        return limber_fail(err, LIMBER_E_FORMAT, "weight_map is %s, expected an object", json_show(text, weight_map));
+    if (!json_is_object(weight_map) || json_object_size(weight_map) == 0)
+        return limber_fail(err, LIMBER_E_FORMAT, "weight_map is %s, expected tensors and their files",
+                           json_show(text, weight_map));
     const char **names = calloc(json_object_size(weight_map) + 1, sizeof *names);
     if (!names)
         return limber_fail(err, LIMBER_E_MEMORY, "out of memory");

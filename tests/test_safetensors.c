@@ -486,6 +486,35 @@ Test(safetensors_files, corpus)
     cr_expect(seen > 50, "only %d files in %s", seen, dir);
 }
 
+/* Every index of the corpus is one that must be refused; beside them lies no shard. */
+Test(safetensors_files, index_corpus)
+{
+    const char *from = LIMBER_TEST_DIR "/corpus/index";
+    char dir[256];
+    directory_make(dir);
+    DIR *d = opendir(from);
+    cr_assert(d, "no %s", from);
+    int seen = 0;
+    for (struct dirent *e; (e = readdir(d));) {
+        char path[1024];
+        if (strncmp(e->d_name, "bad_", 4) != 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", from, e->d_name);
+        struct blob b = blob_read(path);
+        file_write(dir, INDEX, b.bytes, b.size);
+        free(b.bytes);
+        struct tensors t;
+        limber_error err = {0};
+        limber_status st = tensors_open(&t, dir, &err);
+        cr_expect(st != LIMBER_OK && err.text[0], "%s is accepted", e->d_name);
+        tensors_free(&t);
+        seen++;
+    }
+    closedir(d);
+    cr_expect(seen >= 9, "only %d files in %s", seen, from);
+    directory_remove(dir);
+}
+
 /* The header alone is read, however large the file: 3.6 GB of a sparse file open in the time of their header. */
 Test(safetensors_files, large_file_opens_at_once)
 {
