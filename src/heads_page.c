@@ -76,8 +76,9 @@ static void probability(FILE *f, double p)
     else if (p < 1e-99)
         fputs("&lt; 10<sup>&minus;99</sup>", f);
     else {
-        int e = (int)floor(log10(p));
-        fprintf(f, "%.0f&middot;10<sup>&minus;%d</sup>", floor(p / pow(10, e) + 0.5), -e);
+        char text[32]; /* "3e-12" */
+        snprintf(text, sizeof text, "%.0e", p);
+        fprintf(f, "%c&middot;10<sup>&minus;%d</sup>", text[0], -atoi(text + 2));
     }
 }
 
@@ -108,11 +109,6 @@ static const char style[] =
     "@media(prefers-color-scheme:dark){:root{--bg:#16181b;--fg:#e9e9e6;--dim:#a2a7ae;--line:#3a3d42;--card:#1f2226;--cell:#2a2d32;"
     "--c0:#e08fbd;--c1:#3cc49a;--c2:#5aa9e6;--c3:#f28a47;--c4:#8fcdf0;--c5:#e9bd4f;--c6:#a997e8;--c7:#b0b0b0;"
     "--more:#f28a47;--less:#6fb0ec;--local:#7c828b;--diffuse:#3f444b;--mixed:#5b6068}}"
-    "@media print{:root{--bg:#fff;--fg:#111;--dim:#444;--line:#bbb;--card:#fff;--cell:#f0f0ee;"
-    "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
-    "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
-    "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2{break-after:avoid}"
-    "details>*{display:block}}"
     "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}"
     "body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px 60px}"
@@ -140,6 +136,11 @@ static const char style[] =
     "table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:3px 10px 3px 0;border-bottom:1px solid var(--line);white-space:nowrap}"
     "th{font-weight:600;color:var(--dim)}th:first-child,td:first-child,.l{text-align:left}.wide{overflow-x:auto;max-width:100%}"
     "dt{font-weight:600;margin-top:.6em}dd{margin:0;max-width:74ch}summary{cursor:pointer;font-weight:600;margin:.6em 0}code{font-size:.92em}"
+    "@media print{:root{--bg:#fff;--fg:#111;--dim:#444;--line:#bbb;--card:#fff;--cell:#f0f0ee;"
+    "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
+    "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
+    "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2{break-after:avoid}"
+    "body{font-size:12px}main{max-width:none;padding:0}.pairs{grid-template-columns:1fr 1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}}"
     "@media(max-width:640px){.row,.axis{grid-template-columns:minmax(0,1fr);gap:0}.axis div:first-child{display:none}.said span{white-space:normal}}";
 
 static void colours(FILE *f)
@@ -208,7 +209,7 @@ static void opening(FILE *f, const limber_heads_result *r, const struct heads_ab
     fact(f, "model", about->architecture);
     fact(f, "from", about->model);
     snprintf(text, sizeof text, "%lld of %lld", (long long)r->images_used, (long long)r->images);
-    fact(f, "images that show a class", text);
+    fact(f, "images used", text);
     snprintf(text, sizeof text, "%lld of %lld", (long long)r->people_used, (long long)r->people);
     fact(f, "people used", text);
     snprintf(text, sizeof text, "%d layers × %d", r->layer_count, r->heads_per_layer);
@@ -388,7 +389,7 @@ static void ranked_row(FILE *f, const limber_heads_result *r, const struct heads
     }
     char text[160];
     const char *misses = heads_report_misses(text, r, h, it->class);
-    if (misses) {
+    if (misses && k->tested) {
         fputs("<br>Not a specialist: ", f);
         escaped(f, misses);
         fputs(".", f);
@@ -411,7 +412,8 @@ static void ranking(FILE *f, const limber_heads_result *r)
         n = specialists; /* the runners-up are for pages without a winner */
     else
         n = n < 6 ? n : 6;
-    fputs(specialists ? "<h2>The specialists, strongest first</h2>" : "<h2>The nearest to a specialist</h2>", f);
+    fputs(specialists ? "<h2>The specialists, strongest first</h2>" : r->tests ? "<h2>The nearest to a specialist</h2>"
+                                                                             : "<h2>The strongest, untested</h2>", f);
     fputs("<p>The dot is r<sub>limb</sub>, the correlation between a patch&rsquo;s attention and the limb&rsquo;s shape, averaged over patches, people and "
           "images; the bar through it its 95&nbsp;% interval over images. The solid mark is the same number when the limb&rsquo;s shape is moved "
           "elsewhere in the picture, the dotted mark when it is swapped for the same limb of somebody else. A dot to the right of both "
@@ -667,7 +669,7 @@ static void method(FILE *f, const limber_heads_result *r)
             "<dt>Diffuse, local, mixed</dt><dd>Entropy at least %g of flat attention; else mean distance at most %g of flat attention&rsquo;s; else neither.</dd>"
             "<dt>What it does not say</dt><dd>A correlation is no cause: a head may read an arm and the network may make nothing of it. A head that reads "
             "whatever of the person is near can resemble a limb reader; the partial correlation and the comparison with other limbs are the guards against that, not a "
-            "proof. Labels are capsules around bones between joints; where joints are wrong, so are they.</dd></dl>",
+            "proof. Labels are capsules around bones between joints; where joints are wrong, so are they, and where they are the model&rsquo;s own, they share its errors and flatter it.</dd></dl>",
             r->include_self ? " (its own included)" : "", r->tests, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MIN_GAIN, LIMBER_HEADS_MIN_LIFT,
             LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_ENTROPY, LIMBER_HEADS_MAX_REACH);
 }
