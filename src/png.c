@@ -199,7 +199,7 @@ static void make_code(struct code *c, const uint32_t *count, int symbols, int li
         if (tree_depths(depth, leaves, n) <= limit)
             break;
         for (int i = 0; i < n; i++) /* flatter counts make a flatter tree; equal ones are at most 9 deep */
-            leaves[i].count = leaves[i].count / 4 + 1;
+            leaves[i].count = leaves[i].count / 2 + 1;
     }
     for (int i = 0; i < n; i++) {
         c->length[leaves[i].symbol] = (uint8_t)depth[i];
