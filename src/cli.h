@@ -56,12 +56,14 @@ struct cli_option {
     double low, high;  /* of a number, both included */
     const char *help;  /* one line; the default in brackets at its end, where there is one */
 };
+/* clang-format off */
 #define CLI_FLAG(name, target, help) {name, NULL, CLI_KIND_FLAG, target, NULL, NULL, NULL, 0, 0, help}
 #define CLI_INT(name, value, target, low, high, help) {name, value, CLI_KIND_INT, NULL, target, NULL, NULL, low, high, help}
 #define CLI_NUMBER(name, value, target, low, high, help) {name, value, CLI_KIND_NUMBER, NULL, NULL, target, NULL, low, high, help}
 #define CLI_OPTION(name, value, target, help) {name, value, CLI_KIND_TEXT, NULL, NULL, NULL, target, 0, 0, help}
 #define CLI_CHOICE(name, choices, target, help) {name, choices, CLI_KIND_CHOICE, NULL, NULL, NULL, target, 0, 0, help}
 #define CLI_END {NULL, NULL, CLI_KIND_END, NULL, NULL, NULL, NULL, 0, 0, NULL}
+/* clang-format on */
 
 /* What every command understands. `options` starts from limber_options_default(). */
 struct cli_common {
@@ -85,9 +87,9 @@ struct cli_common cli_common_default(void);
 /* clang-format on */
 
 struct cli_command {
-    const char *name;     /* "run" */
-    const char *synopsis; /* "INPUT... [options]" */
-    const char *about;    /* a few sentences; lines are printed as they stand */
+    const char *name;                 /* "run" */
+    const char *synopsis;             /* "INPUT... [options]" */
+    const char *about;                /* a few sentences; lines are printed as they stand */
     const struct cli_option *options; /* ended by CLI_END */
 };
 

@@ -81,8 +81,8 @@ static bool add_input(struct walk *w, char *path, int failure)
 static bool is_picture(const char *name)
 {
     static const char *const endings[] = {
-        "jpg", "jpeg", "jpe", "jfif", "png", "bmp", "gif", "tga", "psd", "pnm", "ppm", "pgm", "hdr", "pic",
-        "heic", "heif", "webp", "avif", "tif", "tiff", "jxl", "jp2", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2",
+        "jpg",  "jpeg", "jpe",  "jfif", "png",  "bmp", "gif", "tga", "psd", "pnm", "ppm", "pgm", "hdr", "pic", "heic",
+        "heif", "webp", "avif", "tif",  "tiff", "jxl", "jp2", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2",
     };
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)

@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 struct input {
-    char *path;  /* as given, or folder/relative path */
-    int failure; /* errno of a folder that could not be listed, else 0 */
+    char *path;    /* as given, or folder/relative path */
+    int failure;   /* errno of a folder that could not be listed, else 0 */
     size_t number; /* in the whole list, from 0; slices and what is left after them keep it */
 };
 struct inputs {

@@ -1,4 +1,4 @@
-/* cli_lines.h - lines of poses.jsonl, read back: to go on with an interrupted run (--resume) and to turn results into COCO's form.
+/* cli_lines.h - lines of poses.jsonl, read back: to go on with an interrupted run (--resume), to write COCO's form.
  *
  * Only limber's own lines are read. They begin with the image's name, escaped one way only, so a name is known by its bytes. */
 #ifndef LIMBER_CLI_LINES_H
@@ -15,7 +15,7 @@ struct line {
     size_t people;
 };
 bool line_parse(struct line *out, const char *text, size_t length); /* false: not a line of limber's */
-char *line_path(const struct line *l); /* the file name's bytes, to free; NULL: no memory */
+char *line_path(const struct line *l);                              /* the file name's bytes, to free; NULL: no memory */
 
 /* The names that lines were seen for. */
 struct lines_seen {

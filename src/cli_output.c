@@ -96,8 +96,8 @@ int output_new(struct output *o, const char *dir, const char *name)
     return status;
 }
 
-int output_resume(struct output *o, const char *dir, const char *name, int (*line)(void *context, const char *text, size_t length),
-                  void *context)
+int output_resume(struct output *o, const char *dir, const char *name,
+                  int (*line)(void *context, const char *text, size_t length), void *context)
 {
     int status = open_locked(o, output_path(dir, name), O_RDWR | O_APPEND);
     FILE *f = NULL;

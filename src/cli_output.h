@@ -12,8 +12,8 @@
 #include <sys/types.h>
 
 struct output {
-    int fd;     /* -1: closed */
-    char *name; /* as messages call it */
+    int fd;      /* -1: closed */
+    char *name;  /* as messages call it */
     char *final; /* rename to this when complete; NULL: written in place */
     off_t whole; /* bytes of whole lines; -1: not a file that can be cut back */
 };
@@ -23,13 +23,13 @@ int output_stdout(struct output *o);
 /* A new, empty DIR/NAME. One that is there and not empty is kept as DIR/NAME~. Only one process at a time may have it open. */
 int output_new(struct output *o, const char *dir, const char *name);
 /* DIR/NAME as it is, or new. `line` sees every whole line (without its newline); its CLI_NOTHING refuses the file. */
-int output_resume(struct output *o, const char *dir, const char *name, int (*line)(void *context, const char *text, size_t length),
-                  void *context);
+int output_resume(struct output *o, const char *dir, const char *name,
+                  int (*line)(void *context, const char *text, size_t length), void *context);
 /* DIR/NAME, replaced when output_close finds all is well. */
 int output_replace(struct output *o, const char *dir, const char *name);
 
 int output_write(struct output *o, const char *text, size_t length);
-int output_close(struct output *o);   /* syncs, renames; CLI_DONE or CLI_NOTHING */
+int output_close(struct output *o);    /* syncs, renames; CLI_DONE or CLI_NOTHING */
 void output_abandon(struct output *o); /* closes; what was to be renamed is removed */
 
 /* The file `path` with this text, replaced as a whole. */

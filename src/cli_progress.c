@@ -1,4 +1,4 @@
-/* cli_progress.c - see cli_progress.h. The rate is the mean since the start: what remains is guessed best from all that was seen. */
+/* cli_progress.c - see cli_progress.h. The rate is the mean since the start: all that was seen guesses best. */
 #define _GNU_SOURCE
 #include "cli_progress.h"
 

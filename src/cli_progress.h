@@ -1,4 +1,4 @@
-/* cli_progress.h - one line on a terminal that says how far, how fast, and how long still. Nothing where stderr is no terminal. */
+/* cli_progress.h - one line on a terminal that says how far, how fast, how long still. Nothing where stderr is no terminal. */
 #ifndef LIMBER_CLI_PROGRESS_H
 #define LIMBER_CLI_PROGRESS_H
 
@@ -13,7 +13,7 @@ struct progress {
 
 void progress_start(struct progress *p, size_t total, bool wanted);
 void progress_step(struct progress *p, size_t done, size_t people); /* totals so far; draws ten times a second at most */
-void progress_clear(struct progress *p); /* before something else is printed, and at the end */
-double progress_now(void);               /* seconds of the monotonic clock */
+void progress_clear(struct progress *p);                            /* before something else is printed, and at the end */
+double progress_now(void);                                          /* seconds of the monotonic clock */
 
 #endif

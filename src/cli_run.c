@@ -59,8 +59,8 @@ struct run {
     struct progress progress;
     struct json_text text; /* of the line being written */
 
-    size_t resumed;                 /* lines an earlier run wrote */
-    size_t images, failed, people;  /* of the whole output: those lines count too */
+    size_t resumed;                /* lines an earlier run wrote */
+    size_t images, failed, people; /* of the whole output: those lines count too */
     double begin, seconds_decode, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
 };
 
@@ -225,8 +225,8 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model", "input", "backend", "precision", "attention", "expert",
-                                      "flip", "refine", "min_score", "boxes"};
+static const char *const deciding[] = {"model",  "input", "backend", "precision", "attention",
+                                       "expert", "flip",  "refine",  "min_score", "boxes"};
 
 static void put_about(struct json_text *t, const struct run *r, bool complete)
 {
@@ -670,10 +670,12 @@ int cli_run(int argc, char **argv)
         return status;
     if (count == 0)
         return cli_usage(&command, "no input: name files or folders of pictures");
-    if (!r.out && (r.resume || r.overlay || r.coco || r.want_heads))
-        return cli_usage(&command, "%s needs --out DIR", r.resume ? "--resume" : r.overlay ? "--overlay" : r.coco ? "--coco" : "--heads");
+    const char *needs_out = r.resume ? "--resume" : r.overlay ? "--overlay" : r.coco ? "--coco" : r.want_heads ? "--heads" : NULL;
+    if (!r.out && needs_out)
+        return cli_usage(&command, "%s needs --out DIR", needs_out);
     if (r.want_heads && (r.flip || r.resume))
-        return cli_usage(&command, "--heads looks at every image of a run, in one pass: leave out %s", r.flip ? "--flip" : "--resume");
+        return cli_usage(&command, "--heads looks at every image of a run, in one pass: leave out %s",
+                         r.flip ? "--flip" : "--resume");
     r.common.options.flip = r.flip;
     long part = 0, parts = 0;
     if (r.shard && (status = read_shard(&command, r.shard, &part, &parts)))

@@ -31,9 +31,9 @@ struct stream {
     bool stop;
     struct stream_item *ring;
     size_t window;
-    size_t claimed, admitted, taken, released; /* indices: claimed >= admitted >= taken >= released */
-    size_t pixels;                             /* bytes given out */
-    bool no_room;                              /* the item `admitted` waits for pixels to be given back */
+    size_t claimed, admitted, taken, released;   /* indices: claimed >= admitted >= taken >= released */
+    size_t pixels;                               /* bytes given out */
+    bool no_room;                                /* the item `admitted` waits for pixels to be given back */
     size_t *to_finish, finish_head, finish_tail; /* ring of indices */
 };
 

@@ -28,7 +28,7 @@ struct stream_item {
     limber_error error;
     struct image image;
     struct job job;
-    limber_people people; /* the caller's; freed with the item */
+    limber_people people;        /* the caller's; freed with the item */
     limber_status finish_status; /* what `finish` returned, and its sentence in `error` */
     double seconds_decode, seconds_crop, seconds_finish;
     size_t reserved; /* bytes of pixels accounted for */
@@ -39,7 +39,8 @@ struct stream_item {
 struct stream_calls {
     void *context;
     /* The boxes of an image: *boxes NULL is the whole image. They must live until the stream is closed. */
-    limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count, limber_error *err);
+    limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
+                           limber_error *err);
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
 };
 

@@ -30,7 +30,7 @@ struct json_text {
 void put_open(struct json_text *t, char bracket);  /* '{' or '[' */
 void put_close(struct json_text *t, char bracket); /* '}' or ']' */
 void put_key(struct json_text *t, const char *key);
-void put_string(struct json_text *t, const char *bytes); /* NULL: null */
+void put_string(struct json_text *t, const char *bytes);          /* NULL: null */
 void put_number(struct json_text *t, double value, int decimals); /* 0..9 */
 void put_integer(struct json_text *t, long long value);
 void put_bool(struct json_text *t, bool value);

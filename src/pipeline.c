@@ -268,7 +268,8 @@ static limber_status forward_round(limber_session *s, struct job *jobs[], int co
             return st;
         for (int i = 0; i < n; i++)
             for (int k = 0; k < c->keypoints; k++)
-                turn[i]->joints[k] = crop_to_image(s->joints[(size_t)i * joints + (size_t)k], c->map_h, c->map_w, turn[i]->region);
+                turn[i]->joints[k] =
+                    crop_to_image(s->joints[(size_t)i * joints + (size_t)k], c->map_h, c->map_w, turn[i]->region);
     }
 }
 
@@ -340,7 +341,10 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
         return LIMBER_OK;
     if (!session || !images || !people || (boxes && !counts))
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_run_images: %s is NULL",
-                           !session ? "session" : !images ? "images" : !people ? "people" : "counts (boxes is not)");
+                           !session  ? "session"
+                           : !images ? "images"
+                           : !people ? "people"
+                                     : "counts (boxes is not)");
     struct job *jobs = calloc((size_t)image_count, sizeof *jobs);
     struct job **list = calloc((size_t)image_count, sizeof *list);
     limber_status st = LIMBER_OK;

@@ -10,9 +10,9 @@
 struct limber_session {
     const struct limber_model *model;
     struct vit vit;
-    int batch, threads, refine; /* as decided: no 0 for "choose" */
-    uint8_t *crops;           /* [batch][image_h][image_w][3]: staging of one forward pass */
-    limber_keypoint *joints;  /* [batch][keypoints] */
+    int batch, threads, refine;           /* as decided: no 0 for "choose" */
+    uint8_t *crops;                       /* [batch][image_h][image_w][3]: staging of one forward pass */
+    limber_keypoint *joints;              /* [batch][keypoints] */
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */
 };
 
@@ -23,10 +23,10 @@ struct job {
     struct subject {
         limber_box box;
         struct crop_region region;
-        uint8_t *crop; /* [image_h][image_w][3]; NULL in a crowd's tail, which is sampled when its turn comes */
+        uint8_t *crop;           /* [image_h][image_w][3]; NULL in a crowd's tail, which is sampled when its turn comes */
         limber_keypoint *joints; /* [keypoints]; pixels of the image after jobs_forward */
-    } *subjects; /* subjects[0].crop and .joints own one block each for all */
-    bool refine; /* the box was the whole image */
+    } * subjects;                /* subjects[0].crop and .joints own one block each for all */
+    bool refine;                 /* the box was the whole image */
 };
 
 /* Checks boxes and samples the crops. Needs only the model: may run in any thread, beside forward passes. */

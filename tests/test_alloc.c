@@ -159,8 +159,8 @@ static void every_allocation_fails(const char *directory, const char *backend)
             long leaked = atomic_load(&live) - before;
             cr_assert_eq(leaked, 0, "%s: allocation %ld fails (%s: %s): %ld blocks are left behind", backend, count,
                          limber_status_name(st), text, leaked);
-            cr_assert(st || !memcmp(&joint, &wanted, sizeof joint), "%s: allocation %ld fails, and the result is another", backend,
-                      count);
+            cr_assert(st || !memcmp(&joint, &wanted, sizeof joint), "%s: allocation %ld fails, and the result is another",
+                      backend, count);
             cr_assert(!st || text[0], "%s: allocation %ld fails, and no word of it", backend, count);
             count++;
         } while (left < 0 && count < 100000);
@@ -168,7 +168,16 @@ static void every_allocation_fails(const char *directory, const char *backend)
     }
 }
 
-Test(alloc, ref_simple) { every_allocation_fails(LIMBER_TEST_DIR "/golden/simple-hd32", "ref"); }
-Test(alloc, cpu_simple) { every_allocation_fails(LIMBER_TEST_DIR "/golden/simple-hd32", "cpu"); }
-Test(alloc, cpu_sharded) { every_allocation_fails(LIMBER_TEST_DIR "/golden/sharded-hd80", "cpu"); }
+Test(alloc, ref_simple)
+{
+    every_allocation_fails(LIMBER_TEST_DIR "/golden/simple-hd32", "ref");
+}
+Test(alloc, cpu_simple)
+{
+    every_allocation_fails(LIMBER_TEST_DIR "/golden/simple-hd32", "cpu");
+}
+Test(alloc, cpu_sharded)
+{
+    every_allocation_fails(LIMBER_TEST_DIR "/golden/sharded-hd80", "cpu");
+}
 #endif

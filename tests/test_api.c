@@ -111,7 +111,7 @@ Test(api, options_are_checked)
     struct refusal refusals[12];
     int n = 0;
     limber_options bad;
-#define REFUSE(member, value, message_word, session)                                                                       \
+#define REFUSE(member, value, message_word, session)                                                                             \
     bad = o, bad.member = value, refusals[n++] = (struct refusal){#member, message_word, bad, session}
     REFUSE(backend, "gpu", "gpu", false);
     REFUSE(precision, "fp8", "fp8", false);
@@ -175,7 +175,10 @@ Test(api, images_and_boxes_are_checked)
     limber_session *s = open_session(m, 1, 2, 0, 0);
     uint8_t *rgb = draw(WIDTH, HEIGHT, 0);
     const limber_image bad_images[] = {
-        {NULL, WIDTH, HEIGHT, 3 * WIDTH}, {rgb, 0, HEIGHT, 3 * WIDTH}, {rgb, WIDTH, -1, 3 * WIDTH}, {rgb, WIDTH, HEIGHT, 3 * WIDTH - 1},
+        {NULL, WIDTH, HEIGHT, 3 * WIDTH},
+        {rgb, 0, HEIGHT, 3 * WIDTH},
+        {rgb, WIDTH, -1, 3 * WIDTH},
+        {rgb, WIDTH, HEIGHT, 3 * WIDTH - 1},
     };
     for (size_t i = 0; i < sizeof bad_images / sizeof *bad_images; i++) {
         limber_people people = {.count = 9};
@@ -183,8 +186,21 @@ Test(api, images_and_boxes_are_checked)
         cr_expect(is_zero(&people));
     }
     const limber_box bad_boxes[] = {
-        {NAN, 0, 5, 5}, {0, NAN, 5, 5}, {0, 0, NAN, 5}, {0, 0, 5, NAN}, {INFINITY, 0, 5, 5}, {0, 0, INFINITY, 5}, {-INFINITY, 0, INFINITY, 5},
-        {0, 0, 0, 5}, {0, 0, 5, 0}, {5, 5, -3, 5}, {WIDTH, 0, 5, 5}, {0, HEIGHT, 5, 5}, {-5, 0, 5, 5}, {0, -6, 5, 5}, {1e30f, 0, 5, 5},
+        {NAN, 0, 5, 5},
+        {0, NAN, 5, 5},
+        {0, 0, NAN, 5},
+        {0, 0, 5, NAN},
+        {INFINITY, 0, 5, 5},
+        {0, 0, INFINITY, 5},
+        {-INFINITY, 0, INFINITY, 5},
+        {0, 0, 0, 5},
+        {0, 0, 5, 0},
+        {5, 5, -3, 5},
+        {WIDTH, 0, 5, 5},
+        {0, HEIGHT, 5, 5},
+        {-5, 0, 5, 5},
+        {0, -6, 5, 5},
+        {1e30f, 0, 5, 5},
         {-1e30f, 0, 2e30f, 5},
     };
     limber_image im = picture(rgb);
@@ -252,10 +268,22 @@ static void result_is_the_persons_own(const char *backend, const char *precision
     limber_session_close(&one);
     limber_model_close(&m);
 }
-Test(api, own_result_ref) { result_is_the_persons_own("ref", "fp32", 0); }
-Test(api, own_result_cpu) { result_is_the_persons_own("cpu", "fp32", 0); }
-Test(api, own_result_cpu_flip) { result_is_the_persons_own("cpu", "fp32", 1); }
-Test(api, own_result_auto) { result_is_the_persons_own("auto", "auto", 0); }
+Test(api, own_result_ref)
+{
+    result_is_the_persons_own("ref", "fp32", 0);
+}
+Test(api, own_result_cpu)
+{
+    result_is_the_persons_own("cpu", "fp32", 0);
+}
+Test(api, own_result_cpu_flip)
+{
+    result_is_the_persons_own("cpu", "fp32", 1);
+}
+Test(api, own_result_auto)
+{
+    result_is_the_persons_own("auto", "auto", 0);
+}
 
 /* Without refinement the whole image is the box of its size; stride is only a step between rows. */
 Test(api, whole_image_and_stride)
