@@ -1,4 +1,5 @@
 /* kernels_avx2.c - the fp32 operations with AVX2 and FMA: what any x86-64 of the last ten years has. */
+#if defined(__x86_64__)
 #include "simd_avx2.h"
 
 #include <math.h>
@@ -28,3 +29,5 @@ const struct kernels kernels_avx2 = {
     .layernorm = layernorm,
     .peak = gemm_peak,
 };
+
+#endif

@@ -1,4 +1,5 @@
 /* kernels_avx512.c - the fp32 operations with AVX-512. Two FMAs a cycle and core where the CPU has two units (Zen 5, Xeon). */
+#if defined(__x86_64__)
 #include "simd_avx512.h"
 
 #include <math.h>
@@ -28,3 +29,5 @@ const struct kernels kernels_avx512 = {
     .layernorm = layernorm,
     .peak = gemm_peak,
 };
+
+#endif

@@ -1,5 +1,6 @@
 /* kernels_avx512bf16.c - bf16 operands, fp32 sums: vdpbf16ps of AVX512_BF16. Twice the multiply-adds of fp32 on AMD (Zen 4, Zen 5);
  * half of fp32 on Sapphire Rapids, which has AMX for this: dispatch.c knows. */
+#if defined(__x86_64__)
 #define LIMBER_SIMD_BF16
 #include "simd_avx512.h"
 
@@ -30,3 +31,5 @@ const struct kernels kernels_avx512bf16 = {
     .layernorm = layernorm,
     .peak = gemm_peak,
 };
+
+#endif
