@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "heads.h"
 #include "heads_chance.h"
@@ -1188,6 +1189,49 @@ Test(heads, threads_and_batches_change_nothing)
     }
     for (int i = 0; i < 4; i++)
         limber_heads_result_free(&r[i]);
+}
+
+Test(heads, memory_is_linear_in_tokens)
+{
+    /* 4096 tokens: one map of one head alone would be 64 MiB, in single precision */
+    limber_options o = limber_options_default();
+    limber_error err = {0};
+    limber_model *model = NULL;
+    limber_session *session = NULL;
+    o.input_height = o.input_width = 1024;
+    o.threads = o.batch = 1;
+    cr_assert(!limber_model_open(&model, LIMBER_TEST_DIR "/golden/simple-hd32", &o, &err), "%s", err.text);
+    cr_assert(!limber_session_open(&session, model, &o, &err), "%s", err.text);
+    cr_assert_eq(model->config.tokens, 4096);
+    uint8_t *rgb = malloc(W * H * 3);
+    limber_keypoint k[17];
+    joints_in_pixels(k, 12);
+    paint(rgb, k, 3);
+    limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    limber_people people;
+    limber_box box = {10, 10, 170, 230};
+    cr_assert(!limber_run(session, &image, &box, 1, &people, &err), "%s", err.text);
+    limber_people_free(&people);
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    limber_heads *heads = NULL;
+    limber_heads_result r;
+    limber_heads_options options = limber_heads_options_default();
+    options.bootstrap = 50;
+    cr_assert(!limber_heads_open(&heads, session, &options, &err), "%s", err.text);
+    cr_assert(!limber_heads_add(heads, &image, &box, k, 1, &err), "%s", err.text);
+    cr_assert(!limber_heads_summarise(heads, &r, &err), "%s", err.text);
+    getrusage(RUSAGE_SELF, &after);
+    cr_expect_eq(r.people_used, 1);
+    cr_expect(after.ru_maxrss - before.ru_maxrss < 32 << 10, "statistics took %ld KiB", after.ru_maxrss - before.ru_maxrss);
+    if (getenv("LIMBER_SHOW"))
+        fprintf(stderr, "4096 tokens: statistics took %ld KiB\n", after.ru_maxrss - before.ru_maxrss);
+    result_is_finite(&r);
+    limber_heads_result_free(&r);
+    limber_heads_close(&heads);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    free(rgb);
 }
 
 /* ---- what is refused, and in which words ---- */
