@@ -37,7 +37,7 @@ struct Type {
     int bytes = 4;
 };
 enum Space { GLOBAL, SHARED, PARAM };
-enum Compare { LT, LE, GT, GE, EQ, NE };
+enum Compare { LT, LE, GT, GE, EQ, NE, BOTH_NUMBERS, ANY_NAN };
 enum Special { TID_X, TID_Y, TID_Z, NTID_X, NTID_Y, NTID_Z, CTAID_X, CTAID_Y, CTAID_Z, NCTAID_X, NCTAID_Y, NCTAID_Z, LANEID, SPECIALS };
 struct Operand {
     enum { REGISTER, IMMEDIATE, SPECIAL } kind;
@@ -245,7 +245,8 @@ struct Parser {
             i.type = type_of(m.back(), i.text);
             if (i.op == SETP) {
                 static const std::map<std::string, Compare> compares = {{"lt", LT}, {"le", LE}, {"gt", GT}, {"ge", GE}, {"eq", EQ},
-                                                                        {"ne", NE}, {"lo", LT}, {"ls", LE}, {"hi", GT}, {"hs", GE}};
+                                                                        {"ne", NE}, {"lo", LT}, {"ls", LE}, {"hi", GT}, {"hs", GE},
+                                                                        {"num", BOTH_NUMBERS}, {"nan", ANY_NAN}};
                 std::string name = m[1];
                 if (name.size() == 3 && name.back() == 'u') {
                     i.unordered = true;
@@ -696,7 +697,7 @@ inline void run(const Call &call)
             if (i.type.kind == FLOAT) {
                 double a = lane.number(1, i.type), b = lane.number(2, i.type);
                 bool nan = a != a || b != b;
-                v = nan ? i.unordered : compare(i.mode, a, b);
+                v = i.mode == ANY_NAN ? nan : i.mode == BOTH_NUMBERS ? !nan : nan ? i.unordered : compare(i.mode, a, b);
             } else {
                 v = i.type.kind == SIGNED ? compare(i.mode, lane.whole(1, i.type), lane.whole(2, i.type))
                                           : compare(i.mode, lane.bits(1, i.type), lane.bits(2, i.type));

@@ -32,7 +32,7 @@ cubins() {
     done
 }
 hash_of() { # the hash a test printed; the test must have succeeded
-    "$@" >"$dir/stage-$stage.log" 2>&1 || { cat "$dir/stage-$stage.log"; exit 1; }
+    "$@" >"$dir/stage-$stage.log" 2>&1 || { cat "$dir/stage-$stage.log" >&2; exit 1; }
     sed -n 's/^output hash //p' "$dir/stage-$stage.log"
 }
 
