@@ -265,7 +265,8 @@ static limber_status read_person(struct annotation *a, const json_t *v, const ch
 }
 
 /* Ids of the categories that are people, sorted; *all where no category is called so. */
-static limber_status person_categories(struct reading *r, const json_t *categories, struct id_place **out, size_t *count, bool *all)
+static limber_status person_categories(struct reading *r, const json_t *categories, struct id_place **out, size_t *count,
+                                       bool *all)
 {
     *out = calloc(json_array_size(categories) + 1, sizeof **out);
     *count = 0;
@@ -339,8 +340,8 @@ static limber_status images_by_name(struct reading *r, const json_t *images, str
     qsort(*ids, *count, sizeof **ids, by_id);
     for (size_t i = 1; i < *count; i++)
         if ((*ids)[i].id == (*ids)[i - 1].id)
-            return limber_fail(r->err, LIMBER_E_FORMAT, "images %s and %s have the same id %lld", r->b->list[(*ids)[i - 1].place].name,
-                               r->b->list[(*ids)[i].place].name, (*ids)[i].id);
+            return limber_fail(r->err, LIMBER_E_FORMAT, "images %s and %s have the same id %lld",
+                               r->b->list[(*ids)[i - 1].place].name, r->b->list[(*ids)[i].place].name, (*ids)[i].id);
     return LIMBER_OK;
 }
 
@@ -653,7 +654,8 @@ static struct choice choose(const struct named *entries, size_t count, const cha
 #if defined(__GNUC__)
 __attribute__((format(printf, 2, 3)))
 #endif
-static bool answer_problem(struct boxes_answer *a, const char *format, ...)
+static bool
+answer_problem(struct boxes_answer *a, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
@@ -704,7 +706,8 @@ static limber_status join_names(struct boxes *b, const char *const *paths, size_
             ok = answer_problem(a, "ambiguous: %s in %s fits %s as well", c->entry->path, b->path,
                                 paths[claim->input == i ? claim->rival : claim->input]);
         else if (claim->input != i)
-            ok = answer_problem(a, "no image in %s has this name (%s belongs to %s)", b->path, c->entry->path, paths[claim->input]);
+            ok = answer_problem(a, "no image in %s has this name (%s belongs to %s)", b->path, c->entry->path,
+                                paths[claim->input]);
         else
             a->list = &b->list[c->entry->place];
     }
@@ -754,7 +757,7 @@ static limber_status join_numbers(struct boxes *b, const char *const *paths, siz
     for (size_t i = 0; ok && i < n; i++) {
         const struct id_place *at = find_id(lists, b->count, inputs[i].id);
         struct boxes_answer *a = &b->answers[inputs[i].place];
-        size_t rival = i > 0 && inputs[i - 1].id == inputs[i].id         ? inputs[i - 1].place
+        size_t rival = i > 0 && inputs[i - 1].id == inputs[i].id       ? inputs[i - 1].place
                        : i + 1 < n && inputs[i + 1].id == inputs[i].id ? inputs[i + 1].place
                                                                        : SIZE_MAX;
         if (at && rival != SIZE_MAX)
@@ -788,8 +791,9 @@ limber_status boxes_join(struct boxes *b, const char *const *paths, size_t count
         b->unused += b->list[i].person_count > 0;
     b->unused -= found_with_people;
     if (!found && count && b->count)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "%s: none of its %zu images is among the %zu inputs (%s%s%s%lld, the first input is %s)",
-                           b->path, b->count, count, b->by_number ? "the first has the number " : "the first is ",
+        return limber_fail(err, LIMBER_E_ARGUMENT,
+                           "%s: none of its %zu images is among the %zu inputs (%s%s%s%lld, the first input is %s)", b->path,
+                           b->count, count, b->by_number ? "the first has the number " : "the first is ",
                            b->by_number ? "" : b->list[0].name, b->by_number ? "" : ", number ", b->list[0].image_id, paths[0]);
     return LIMBER_OK;
 }

@@ -13,8 +13,8 @@
 
 #include <stdbool.h>
 
-#define PADDING 1.25f  /* of the box, each side's length */
-#define PIXEL_STD 200  /* the processor multiplies by this constant, whatever normalize_factor it has divided by */
+#define PADDING 1.25f /* of the box, each side's length */
+#define PIXEL_STD 200 /* the processor multiplies by this constant, whatever normalize_factor it has divided by */
 
 struct crop_region crop_region_of_box(limber_box box, int input_h, int input_w, double normalize_factor)
 {

@@ -128,8 +128,10 @@ static limber_status not_an_image(const uint8_t *b, size_t size, limber_error *e
             guess = known[i].guess;
     char start[4 * 16 + 1], *p = start;
     for (size_t i = 0; i < size && i < 16; i++)
-        p += b[i] >= ' ' && b[i] < 127 && b[i] != '"' && b[i] != '\\' ? snprintf(p, 2, "%c", b[i]) : snprintf(p, 5, "\\x%02x", b[i]);
-    return limber_fail(err, LIMBER_E_FORMAT, "not an image: starts with \"%s\"%s%s", start, guess ? ", " : "", guess ? guess : "");
+        p += b[i] >= ' ' && b[i] < 127 && b[i] != '"' && b[i] != '\\' ? snprintf(p, 2, "%c", b[i])
+                                                                      : snprintf(p, 5, "\\x%02x", b[i]);
+    return limber_fail(err, LIMBER_E_FORMAT, "not an image: starts with \"%s\"%s%s", start, guess ? ", " : "",
+                       guess ? guess : "");
 }
 
 /* ---- EXIF: a TIFF header, then a directory of 12-byte entries; all we want is one number ---- */
@@ -168,8 +170,8 @@ static int exif_orientation(struct reader tiff)
 static limber_status jpeg_frame(struct reader r, unsigned marker, struct facts *f, uint64_t *blocks, limber_error *err)
 {
     if (marker != 0xc0 && marker != 0xc1 && marker != 0xc2)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "JPEG: frame type SOF%u (lossless, hierarchical or arithmetic), expected 0, 1 or 2",
-                           marker - 0xc0);
+        return limber_fail(err, LIMBER_E_UNSUPPORTED,
+                           "JPEG: frame type SOF%u (lossless, hierarchical or arithmetic), expected 0, 1 or 2", marker - 0xc0);
     if (f->width)
         return limber_fail(err, LIMBER_E_FORMAT, "JPEG: a second frame header");
     unsigned precision = u8(&r), components;
@@ -258,8 +260,9 @@ static limber_status jpeg_examine(struct facts *f, const uint8_t *bytes, size_t 
         size_t begin = r.at;
         unsigned length = be16(&r);
         if (r.cut || length < 2 || length > size - begin)
-            return limber_fail(err, LIMBER_E_FORMAT, "JPEG: cut short, segment FF%02X at byte %zu claims %u bytes, the file has %zu left",
-                               marker, begin - 2, length, size - begin);
+            return limber_fail(err, LIMBER_E_FORMAT,
+                               "JPEG: cut short, segment FF%02X at byte %zu claims %u bytes, the file has %zu left", marker,
+                               begin - 2, length, size - begin);
         struct reader segment = {.bytes = bytes + r.at, .size = length - 2};
         r.at = begin + length;
         limber_status st = LIMBER_OK;
@@ -299,7 +302,8 @@ static limber_status png_examine(struct facts *f, const uint8_t *bytes, size_t s
         uint32_t length = be32(&r);
         const uint8_t *type = bytes + r.at;
         if (size - r.at < 8 || length > size - r.at - 8)
-            return limber_fail(err, LIMBER_E_FORMAT, "PNG: cut short, the chunk at byte %zu does not fit the file's %zu", begin, size);
+            return limber_fail(err, LIMBER_E_FORMAT, "PNG: cut short, the chunk at byte %zu does not fit the file's %zu", begin,
+                               size);
         struct reader data = {.bytes = type + 4, .size = length};
         r.at += 4 + (size_t)length + 4;
         if (chunk == 0) {
@@ -368,8 +372,8 @@ static limber_status examine(struct facts *f, const uint8_t *bytes, size_t size,
     if (st)
         return st;
     if (f->width < 1 || f->height < 1 || (uint64_t)f->width * (uint64_t)f->height > IMAGE_MAX_PIXELS)
-        return limber_fail(err, LIMBER_E_MEMORY, "%s: %dx%d is %lld pixels, the limit is %u", kind_names[f->kind], f->width, f->height,
-                           (long long)f->width * f->height, IMAGE_MAX_PIXELS);
+        return limber_fail(err, LIMBER_E_MEMORY, "%s: %dx%d is %lld pixels, the limit is %u", kind_names[f->kind], f->width,
+                           f->height, (long long)f->width * f->height, IMAGE_MAX_PIXELS);
     return LIMBER_OK;
 }
 
@@ -395,7 +399,8 @@ static void to_rgb(uint8_t *out, const uint8_t *in, size_t pixels, int channels)
  * 5 left top, 6 right top, 7 right bottom, 8 left bottom. So stored pixel (x, y) goes to: */
 static size_t upright_place(int orientation, int x, int y, int w, int h)
 {
-    int across = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8 ? w - 1 - x : x; /* along a stored row */
+    int across =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8 ? w - 1 - x : x; /* along a stored row */
     int down = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7 ? h - 1 - y : y;
     return orientation < 5 ? (size_t)down * (size_t)w + (size_t)across : (size_t)across * (size_t)h + (size_t)down;
 }
@@ -424,12 +429,13 @@ limber_status image_decode(struct image *out, const uint8_t *bytes, size_t size,
     const char *reason = stb_decode(&p, bytes, size, f.kind == JPEG ? 3 : 0, 16 * (w + 64) * (h + 64) + (1 << 20));
     uint8_t *rgb = p.pixels, *plain = NULL;
     if (reason && !strcmp(reason, "outofmem"))
-        return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels, or more data in the file than those", name, f.width,
-                           f.height);
+        return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels, or more data in the file than those", name,
+                           f.width, f.height);
     if (reason)
         return limber_fail(err, LIMBER_E_FORMAT, "%s: damaged or of an unusual kind (%s)", name, reason);
     if (p.short_read || p.width != f.width || p.height != f.height) {
-        st = p.short_read ? limber_fail(err, LIMBER_E_FORMAT, "%s: cut short, %zu bytes do not hold %dx%d pixels", name, size, f.width, f.height)
+        st = p.short_read ? limber_fail(err, LIMBER_E_FORMAT, "%s: cut short, %zu bytes do not hold %dx%d pixels", name, size,
+                                        f.width, f.height)
                           : limber_fail(err, LIMBER_E_FORMAT, "%s: the header says %dx%d, the pixels are %dx%d", name, f.width,
                                         f.height, p.width, p.height);
         goto fail;

@@ -52,7 +52,8 @@ static void log_blur_around(float L[3][3], const float *map, int map_h, int map_
     float source[SPAN][SPAN], down[3][SPAN], blurred[3][3];
     for (int y = 0; y < rows + 2 * RADIUS; y++)
         for (int x = 0; x < columns + 2 * RADIUS; x++)
-            source[y][x] = map[(size_t)mirrored(top - RADIUS + y, map_h) * (size_t)map_w + (size_t)mirrored(left - RADIUS + x, map_w)];
+            source[y][x] =
+                map[(size_t)mirrored(top - RADIUS + y, map_h) * (size_t)map_w + (size_t)mirrored(left - RADIUS + x, map_w)];
     for (int y = 0; y < rows; y++)
         for (int x = 0; x < columns + 2 * RADIUS; x++)
             down[y][x] = blur_at(&source[y + RADIUS][x], SPAN);

@@ -27,10 +27,10 @@ static const struct colour rim_colour = {16, 16, 24};
 #define LINE_OF_PERSON 0.016 /* line width / the longer side of the joints' bounds */
 #define LINE_LEAST 0.0024    /* ... / the image's longer side */
 #define LINE_MOST 0.009
-#define DOT_OF_LINE 0.95     /* dot radius / line width */
-#define CROWDED 0.3          /* neither line width nor dot radius passes this share of the bone's length: faces stay faces */
-#define CROWDED_LEAST 0.55   /* ... unless it is already less than this share of the usual */
-#define FAR_AWAY 1e7         /* pixels; nothing out there reaches the image at these widths */
+#define DOT_OF_LINE 0.95   /* dot radius / line width */
+#define CROWDED 0.3        /* neither line width nor dot radius passes this share of the bone's length: faces stay faces */
+#define CROWDED_LEAST 0.55 /* ... unless it is already less than this share of the usual */
+#define FAR_AWAY 1e7       /* pixels; nothing out there reaches the image at these widths */
 
 static const int coco_edges[][2] = {{15, 13}, {13, 11}, {16, 14}, {14, 12}, {11, 12}, {5, 11}, {6, 12}, {5, 6}, {5, 7}, {6, 8},
                                     {7, 9},   {8, 10},  {1, 2},   {0, 1},   {0, 2},   {1, 3},  {2, 4},  {3, 5}, {4, 6}};
@@ -63,7 +63,8 @@ static void cut_to_strip(struct point a, struct point b, double reach, double y,
 static void capsule(const limber_image *im, struct point a, struct point b, double radius, struct colour colour, double opacity)
 {
     double reach = radius + 0.5; /* further out nothing is covered */
-    double left = fmin(a.x, b.x) - reach, right = fmax(a.x, b.x) + reach, top = fmin(a.y, b.y) - reach, bottom = fmax(a.y, b.y) + reach;
+    double left = fmin(a.x, b.x) - reach, right = fmax(a.x, b.x) + reach, top = fmin(a.y, b.y) - reach,
+           bottom = fmax(a.y, b.y) + reach;
     if (!(right >= 0 && bottom >= 0 && left <= im->width - 1 && top <= im->height - 1))
         return;
     int x0 = left > 0 ? (int)left : 0, x1 = right < im->width - 1 ? (int)right + 1 : im->width;
@@ -174,7 +175,8 @@ static void draw_bones(const limber_image *im, const limber_person *p, const str
         if (!is_drawn(from, s) || !is_drawn(to, s))
             continue;
         struct colour c = grow > 0 ? rim_colour : colour_of_bone(s, a, b);
-        capsule(im, point_of(from), point_of(to), thinned(width, length_of_bone(p, s->edges[e])) / 2 + grow, c, grow > 0 ? RIM_OPACITY : 1);
+        capsule(im, point_of(from), point_of(to), thinned(width, length_of_bone(p, s->edges[e])) / 2 + grow, c,
+                grow > 0 ? RIM_OPACITY : 1);
     }
 }
 

@@ -226,8 +226,9 @@ struct length_class {
     int first, extra_bits;
 };
 static const struct length_class classes[29] = {
-    {3, 0},  {4, 0},  {5, 0},  {6, 0},  {7, 0},  {8, 0},  {9, 0},  {10, 0}, {11, 1}, {13, 1},  {15, 1},  {17, 1},  {19, 2},  {23, 2},  {27, 2},
-    {31, 2}, {35, 3}, {43, 3}, {51, 3}, {59, 3}, {67, 4}, {83, 4}, {99, 4}, {115, 4}, {131, 5}, {163, 5}, {195, 5}, {227, 5}, {258, 0},
+    {3, 0},  {4, 0},  {5, 0},  {6, 0},   {7, 0},   {8, 0},   {9, 0},   {10, 0},  {11, 1},  {13, 1},
+    {15, 1}, {17, 1}, {19, 2}, {23, 2},  {27, 2},  {31, 2},  {35, 3},  {43, 3},  {51, 3},  {59, 3},
+    {67, 4}, {83, 4}, {99, 4}, {115, 4}, {131, 5}, {163, 5}, {195, 5}, {227, 5}, {258, 0},
 };
 
 static int class_of(int length)
@@ -396,7 +397,8 @@ uint8_t *png_encode(const limber_image *im, size_t *bytes)
         ok = end_chunk(&o, header);
     }
     size_t data = ok ? begin_chunk(&o, "IDAT") : 0;
-    ok = ok && put_zlib(&o, rows, size) && o.n - data < INT32_MAX && end_chunk(&o, data) && end_chunk(&o, begin_chunk(&o, "IEND"));
+    ok =
+        ok && put_zlib(&o, rows, size) && o.n - data < INT32_MAX && end_chunk(&o, data) && end_chunk(&o, begin_chunk(&o, "IEND"));
     free(rows);
     if (!ok) {
         free(o.p);

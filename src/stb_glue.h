@@ -1,4 +1,4 @@
-/* stb_glue.h - the little of stb_image and stb_image_write that image.c and heads_page.c use. */
+/* stb_glue.h - the little of stb_image that image.c uses. */
 #ifndef LIMBER_STB_GLUE_H
 #define LIMBER_STB_GLUE_H
 
@@ -9,7 +9,7 @@
 struct stb_picture {
     uint8_t *pixels; /* [height][width][channels]; released with free */
     int width, height;
-    int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha */
+    int channels;    /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha */
     bool short_read; /* the decoder wanted bytes past the end of the file, and made do with zeros */
 };
 
@@ -18,4 +18,5 @@ struct stb_picture {
 const char *stb_decode(struct stb_picture *out, const uint8_t *bytes, size_t size, int channels, size_t memory);
 /* Width and height from the header. */
 const char *stb_size(int *width, int *height, const uint8_t *bytes, size_t size);
+
 #endif

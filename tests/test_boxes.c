@@ -34,7 +34,8 @@ static const char coco[] =
     " \"annotations\": ["
     "  {\"id\": 100, \"image_id\": 9, \"category_id\": 2, \"bbox\": [1, 2, 30, 40], \"area\": 600.5, \"iscrowd\": 0},"
     "  {\"id\": 101, \"image_id\": 7, \"category_id\": 2, \"bbox\": [9, 9, 0, 9], \"iscrowd\": 1},"
-    "  {\"id\": 102, \"image_id\": 7, \"category_id\": 2, \"bbox\": [4, 5.5, 20, 21], \"keypoints\": [1, 2, 2, 0, 0, 0, 3.5, 4, 1]},"
+    "  {\"id\": 102, \"image_id\": 7, \"category_id\": 2, \"bbox\": [4, 5.5, 20, 21], \"keypoints\": [1, 2, 2, 0, 0, 0, 3.5, 4, "
+    "1]},"
     "  {\"id\": 103, \"image_id\": 7, \"category_id\": 18, \"bbox\": [0, 0, 5, 5]},"
     "  {\"id\": 104, \"image_id\": 7, \"category_id\": 2, \"bbox\": [8, 8, 9, 9], \"num_keypoints\": 5, \"keypoints\": []}]}";
 
@@ -104,14 +105,18 @@ Test(boxes, an_unusable_box_spoils_its_image_and_says_which)
 {
     static const struct {
         const char *box, *wrong;
-    } cases[] = {{"[4, 5.5, 0, 21]", "[4, 5.5, 0, 21]: width and height"}, {"[4, 5.5, 20, -21]", "[4, 5.5, 20, -21]: width"},
-                 {"[4, 5, 1e300, 2]", "1e+300, 2]: every number"},          {"[-2e8, 5, 1, 2]", "below 1e8"},
+    } cases[] = {{"[4, 5.5, 0, 21]", "[4, 5.5, 0, 21]: width and height"},
+                 {"[4, 5.5, 20, -21]", "[4, 5.5, 20, -21]: width"},
+                 {"[4, 5, 1e300, 2]", "1e+300, 2]: every number"},
+                 {"[-2e8, 5, 1, 2]", "below 1e8"},
                  {"[1, 1, 1e-60, 1]", "must be positive"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[512];
         snprintf(text, sizeof text,
-                 "{\"images\":[{\"id\":1,\"file_name\":\"a\"},{\"id\":2,\"file_name\":\"b\"}],\"annotations\":[{\"id\":77,\"image_id\":1,"
-                 "\"bbox\":%s},{\"id\":78,\"image_id\":2,\"bbox\":[1,1,2,2]}]}", cases[i].box);
+                 "{\"images\":[{\"id\":1,\"file_name\":\"a\"},{\"id\":2,\"file_name\":\"b\"}],\"annotations\":[{\"id\":77,"
+                 "\"image_id\":1,"
+                 "\"bbox\":%s},{\"id\":78,\"image_id\":2,\"bbox\":[1,1,2,2]}]}",
+                 cases[i].box);
         struct boxes b = parsed(text);
         const char *paths[] = {"b", "a"};
         cr_assert_eq(boxes_join(&b, paths, 2, NULL), LIMBER_OK);
@@ -148,9 +153,11 @@ Test(boxes, what_is_not_of_the_form_refuses_the_file)
     refused("{\"images\":[{\"id\":1,\"file_name\":\"a\"},{\"id\":1,\"file_name\":\"b\"}],\"annotations\":[]}", "same id 1");
     refused("{\"images\":[{\"id\":1,\"file_name\":\"a\"}],\"annotations\":[{\"id\":5,\"image_id\":2,\"bbox\":[1,2,3,4]}]}",
             "annotation 5: its image_id 2 is not among");
-    refused("{\"images\":[{\"id\":1,\"file_name\":\"a\"}],\"annotations\":[{\"id\":5,\"image_id\":1,\"bbox\":[1,2,3,4],\"keypoints\":[1,2]}]}",
+    refused("{\"images\":[{\"id\":1,\"file_name\":\"a\"}],\"annotations\":[{\"id\":5,\"image_id\":1,\"bbox\":[1,2,3,4],"
+            "\"keypoints\":[1,2]}]}",
             "annotation 5: keypoints");
-    refused("{\"images\":[{\"id\":1,\"file_name\":\"a\"}],\"annotations\":[{\"id\":5,\"image_id\":1,\"bbox\":[1,2,3,4],\"keypoints\":[1,2,null]}]}",
+    refused("{\"images\":[{\"id\":1,\"file_name\":\"a\"}],\"annotations\":[{\"id\":5,\"image_id\":1,\"bbox\":[1,2,3,4],"
+            "\"keypoints\":[1,2,null]}]}",
             "number 3 of keypoints");
     refused("{\"image\": \"a\"}", "line 1: \"boxes\" is missing");
     refused("{\"boxes\": []}", "line 1: \"image\" is missing");
@@ -287,11 +294,21 @@ Test(join, numbers_in_names)
     static const struct {
         const char *path;
         long long number;
-    } cases[] = {{"000000000139.jpg", 139}, {"a/b_12_07.tar.gz", 7}, {"img3_final.jpg", 3}, {"12/x.jpg", -1}, {"0.png", 0},
-                 {"x.jp2", -1},              {"x999999999999999999999.jpg", -1}, {"42", 42}, {".7", 7}, {"", -1}, {"a/7/", 7}};
+    } cases[] = {{"000000000139.jpg", 139},
+                 {"a/b_12_07.tar.gz", 7},
+                 {"img3_final.jpg", 3},
+                 {"12/x.jpg", -1},
+                 {"0.png", 0},
+                 {"x.jp2", -1},
+                 {"x999999999999999999999.jpg", -1},
+                 {"42", 42},
+                 {".7", 7},
+                 {"", -1},
+                 {"a/7/", 7}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         long long n = -1;
         bool found = boxes_number_in_name(cases[i].path, &n);
-        cr_expect(found == (cases[i].number >= 0) && n == cases[i].number, "%s: %lld, expected %lld", cases[i].path, n, cases[i].number);
+        cr_expect(found == (cases[i].number >= 0) && n == cases[i].number, "%s: %lld, expected %lld", cases[i].path, n,
+                  cases[i].number);
     }
 }

@@ -34,9 +34,9 @@ Test(crop, region_and_warp_are_transformers_to_the_last_bit)
 {
     for (size_t i = 0; i < sizeof worked / sizeof *worked; i++) {
         struct crop_region r = crop_region_of_box(worked[i].box, 256, 192, 200), want = worked[i].region;
-        cr_expect(!memcmp(&r, &want, sizeof r), "box %zu: region %.9g %.9g %.9g %.9g, expected %.9g %.9g %.9g %.9g", i, (double)r.cx,
-                  (double)r.cy, (double)r.width, (double)r.height, (double)want.cx, (double)want.cy, (double)want.width,
-                  (double)want.height);
+        cr_expect(!memcmp(&r, &want, sizeof r), "box %zu: region %.9g %.9g %.9g %.9g, expected %.9g %.9g %.9g %.9g", i,
+                  (double)r.cx, (double)r.cy, (double)r.width, (double)r.height, (double)want.cx, (double)want.cy,
+                  (double)want.width, (double)want.height);
         struct crop_warp w = crop_warp_of_region(want, 256, 192), expected = worked[i].warp;
         cr_expect(!memcmp(&w, &expected, sizeof w), "box %zu: warp %.9g %.9g %.9g %.9g, expected %.9g %.9g %.9g %.9g", i,
                   (double)w.scale_x, (double)w.offset_x, (double)w.scale_y, (double)w.offset_y, (double)expected.scale_x,
@@ -47,8 +47,9 @@ Test(crop, region_and_warp_are_transformers_to_the_last_bit)
 /* The regions that the same two boxes have as doubles, and the matrices transformers' own example leads to. */
 Test(crop, published_warp_matrices)
 {
-    static const struct crop_region regions[] = {{439.32501220703125f, 226.61500549316406f, 129.38436889648438f, 172.51251220703125f},
-                                                 {391.989990234375f, 190.0800018310547f, 33.506248474121094f, 44.67499923706055f}};
+    static const struct crop_region regions[] = {
+        {439.32501220703125f, 226.61500549316406f, 129.38436889648438f, 172.51251220703125f},
+        {391.989990234375f, 190.0800018310547f, 33.506248474121094f, 44.67499923706055f}};
     static const struct crop_warp warps[] = {{1.4762215614318848f, -553.0410766601562f, 1.4781537055969238f, -207.4718017578125f},
                                              {5.700429439544678f, -2139.01123046875f, 5.707890510559082f, -957.4558715820312f}};
     for (int i = 0; i < 2; i++) {
@@ -189,8 +190,8 @@ Test(crop, numbers_that_are_none_give_black)
 {
     struct picture p = noise(9, 9, 27, 3);
     static const struct crop_region bad[] = {
-        {NAN, NAN, NAN, NAN},           {0, 0, 0, 0},       {INFINITY, 4, 10, 10}, {4, 4, INFINITY, INFINITY},
-        {-3e38f, 3e38f, 3e38f, 3e38f}, {4, 4, -10, -10},   {4, 4, 1e-40f, 1e-40f},
+        {NAN, NAN, NAN, NAN},          {0, 0, 0, 0},     {INFINITY, 4, 10, 10},  {4, 4, INFINITY, INFINITY},
+        {-3e38f, 3e38f, 3e38f, 3e38f}, {4, 4, -10, -10}, {4, 4, 1e-40f, 1e-40f},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t crop[8 * 6 * 3];
@@ -223,7 +224,8 @@ Test(crop, a_joint_returns_to_where_the_warp_took_it_from)
 Test(crop, the_maps_corners_are_the_regions_corners)
 {
     struct crop_region r = {100, 50, 60, 80};
-    limber_keypoint a = crop_to_image((limber_keypoint){0, 0, 1}, 64, 48, r), b = crop_to_image((limber_keypoint){47, 63, 1}, 64, 48, r);
+    limber_keypoint a = crop_to_image((limber_keypoint){0, 0, 1}, 64, 48, r),
+                    b = crop_to_image((limber_keypoint){47, 63, 1}, 64, 48, r);
     cr_expect_float_eq(a.x, 70, 1e-4);
     cr_expect_float_eq(a.y, 10, 1e-4);
     cr_expect_float_eq(b.x, 130, 1e-4);

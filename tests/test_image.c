@@ -57,17 +57,17 @@ static void compare(const char *name, const char *expected, int largest, double 
             worst = d > worst ? d : worst;
             sum += d;
         }
-    cr_expect(worst <= largest && sum / (3 * w * h) <= mean, "%s: differs by up to %d (allowed %d), mean %.3f (allowed %.3f)", name, worst,
-              largest, sum / (3 * w * h), mean);
+    cr_expect(worst <= largest && sum / (3 * w * h) <= mean, "%s: differs by up to %d (allowed %d), mean %.3f (allowed %.3f)",
+              name, worst, largest, sum / (3 * w * h), mean);
     free(e.p);
     image_close(&im);
 }
 
 Test(image, lossless_files_give_pillows_pixels)
 {
-    static const char *const names[] = {"rgb8.png", "rgba8.png", "grey-alpha.png", "palette.png", "palette-transparent.png",
-                                        "one-bit.png", "rgb16.png", "grey16.png", "palette.gif", "rgb24.bmp", "palette8.bmp",
-                                        "rgb24.tga", "rgb24-rle.tga", "rgb.ppm.pnm", "grey.pgm"};
+    static const char *const names[] = {"rgb8.png",     "rgba8.png", "grey-alpha.png", "palette.png", "palette-transparent.png",
+                                        "one-bit.png",  "rgb16.png", "grey16.png",     "palette.gif", "rgb24.bmp",
+                                        "palette8.bmp", "rgb24.tga", "rgb24-rle.tga",  "rgb.ppm.pnm", "grey.pgm"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char expected[128];
         snprintf(expected, sizeof expected, "%s.ppm", names[i]);
@@ -78,7 +78,8 @@ Test(image, lossless_files_give_pillows_pixels)
 /* Two decoders round their transforms and smooth their chroma differently; both stay this close. */
 Test(image, jpeg_files_give_pillows_pixels_within_rounding)
 {
-    static const char *const names[] = {"baseline.jpg", "full-chroma.jpg", "progressive.jpg", "grey.jpg", "restarts.jpg", "cmyk.jpg"};
+    static const char *const names[] = {"baseline.jpg", "full-chroma.jpg", "progressive.jpg",
+                                        "grey.jpg",     "restarts.jpg",    "cmyk.jpg"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char expected[128];
         snprintf(expected, sizeof expected, "%s.ppm", names[i]);
@@ -119,9 +120,14 @@ Test(image, every_file_cut_anywhere_is_an_error, .timeout = 120)
     static const struct {
         const char *name;
         size_t spare;
-    } cases[] = {{"baseline.jpg", 0}, {"progressive.jpg", 0}, {"grey.jpg", 0}, {"cmyk.jpg", 0}, {"restarts.jpg", 0}, {"turned6.jpg", 0},
-                 {"rgb8.png", 0}, {"palette.png", 0}, {"rgb16.png", 0}, {"palette.gif", 2}, {"rgb24.bmp", 0}, {"palette8.bmp", 0},
-                 {"rgb24.tga", 26}, /* its footer */ {"rgb24-rle.tga", 26}, {"rgb.ppm.pnm", 0}, {"grey.pgm", 0}};
+    } cases[] = {{"baseline.jpg", 0}, {"progressive.jpg", 0},
+                 {"grey.jpg", 0},     {"cmyk.jpg", 0},
+                 {"restarts.jpg", 0}, {"turned6.jpg", 0},
+                 {"rgb8.png", 0},     {"palette.png", 0},
+                 {"rgb16.png", 0},    {"palette.gif", 2},
+                 {"rgb24.bmp", 0},    {"palette8.bmp", 0},
+                 {"rgb24.tga", 26},   /* its footer */ {"rgb24-rle.tga", 26},
+                 {"rgb.ppm.pnm", 0},  {"grey.pgm", 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes b = file(path_of(IMAGES, cases[i].name, ""));
         for (size_t n = 0; n < b.n - cases[i].spare; n++) {
@@ -154,11 +160,13 @@ Test(image, bytes_after_the_end_do_not_matter)
     }
 }
 
-/* Damage anywhere: an error or some picture, but no read or write out of bounds. Deterministic; ci runs it under the sanitizers. */
+/* Damage anywhere: an error or some picture, but no read or write out of bounds. Deterministic; ci runs it under the sanitizers.
+ */
 Test(image, damaged_files_do_no_harm, .timeout = 120)
 {
-    static const char *const names[] = {"baseline.jpg", "progressive.jpg", "cmyk.jpg", "turned6.png", "rgb16.png", "palette.gif",
-                                        "palette8.bmp", "rgb24-rle.tga", "rgb.ppm.pnm", "palette-transparent.png"};
+    static const char *const names[] = {
+        "baseline.jpg", "progressive.jpg", "cmyk.jpg",      "turned6.png", "rgb16.png",
+        "palette.gif",  "palette8.bmp",    "rgb24-rle.tga", "rgb.ppm.pnm", "palette-transparent.png"};
     uint32_t seed = 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct bytes b = file(path_of(IMAGES, names[i], ""));
@@ -190,8 +198,8 @@ static void refused(const char *what, const void *bytes, size_t n, limber_status
     struct image im;
     limber_error err = {0};
     limber_status st = image_decode(&im, bytes, n, &err);
-    cr_expect(st == status && strstr(err.text, because), "%s: %s, \"%s\", expected %s, \"%s\"", what, limber_status_name(st), err.text,
-              limber_status_name(status), because);
+    cr_expect(st == status && strstr(err.text, because), "%s: %s, \"%s\", expected %s, \"%s\"", what, limber_status_name(st),
+              err.text, limber_status_name(status), because);
     cr_expect(im.view.rgb == NULL);
 }
 
@@ -235,8 +243,10 @@ Test(image, absurd_sizes_are_refused_before_anything_is_allocated)
     n = png_header(png, 0xffffffff, 1);
     refused("PNG", png, n, LIMBER_E_FORMAT, "4294967295x1");
     refused("PNM", "P6 99999 99999 255\nabc", 22, LIMBER_E_MEMORY, "99999x99999");
-    refused("BMP", "BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x60\xea\0\0\x60\xea\0\0\1\0\x18\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 58,
-            LIMBER_E_MEMORY, "60000x60000");
+    refused("BMP",
+            "BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x60\xea\0\0\x60\xea\0\0\1\0\x18\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+            "\0\0\0\0",
+            58, LIMBER_E_MEMORY, "60000x60000");
 }
 
 Test(image, jpegs_that_promise_more_than_they_hold)
@@ -302,12 +312,13 @@ Test(image, files_from_strangers, .timeout = 60)
             cr_expect(st && strstr(err.text, e->d_name), "%s was accepted", e->d_name);
         if (!strncmp(e->d_name, "ok_", 3))
             cr_expect_eq(st, LIMBER_OK, "%s", err.text);
-        bool plain = !st && im.view.width == 48 && im.view.height == 32 && !strstr(e->d_name, "grey") && !strstr(e->d_name, "alpha") &&
-                     !strstr(e->d_name, "transparent") && !strncmp(e->d_name, "ok_", 3);
+        bool plain = !st && im.view.width == 48 && im.view.height == 32 && !strstr(e->d_name, "grey") &&
+                     !strstr(e->d_name, "alpha") && !strstr(e->d_name, "transparent") && !strncmp(e->d_name, "ok_", 3);
         for (int f = 0; plain && f < 4; f++)
             for (int c = 0; c < 3; c++) {
                 int got = im.view.rgb[(size_t)(f < 2 ? 8 : 24) * im.view.stride + (f % 2 ? 36 : 12) * 3 + (size_t)c];
-                cr_expect(abs(got - colours[f][c]) <= 12, "%s: field %d channel %d is %d, expected %d", e->d_name, f, c, got, colours[f][c]);
+                cr_expect(abs(got - colours[f][c]) <= 12, "%s: field %d channel %d is %d, expected %d", e->d_name, f, c, got,
+                          colours[f][c]);
             }
         seen++;
         image_close(&im);
@@ -433,8 +444,8 @@ Test(png, flat_pictures_shrink_and_random_ones_hardly_grow)
     }
 }
 
-/* Differences as frequent as Fibonacci's numbers: Huffman's codes for them are 19 bits long, deflate's at most 15. A single row, so
- * that its bytes are one block and the end mark is the first of the ones. */
+/* Differences as frequent as Fibonacci's numbers: Huffman's codes for them are 19 bits long, deflate's at most 15. A single row,
+ * so that its bytes are one block and the end mark is the first of the ones. */
 Test(png, codes_are_kept_to_fifteen_bits)
 {
     enum { W = 9551, SIZE = 3 * W };
@@ -447,7 +458,8 @@ Test(png, codes_are_kept_to_fifteen_bits)
         count = next - count;
     }
     for (size_t i = 0; i < SIZE; i++)
-        bytes[i] = (uint8_t)((i < 3 ? 0 : bytes[i - 3]) + difference[i * 10007 % SIZE]); /* the stride keeps equals apart: no runs */
+        bytes[i] =
+            (uint8_t)((i < 3 ? 0 : bytes[i - 3]) + difference[i * 10007 % SIZE]); /* the stride keeps equals apart: no runs */
     struct bytes b = written_and_read_back(&(limber_image){bytes, W, 1, SIZE});
     free(b.p);
 }

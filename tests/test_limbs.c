@@ -37,7 +37,8 @@ Test(limbs, angles_turn_counter_clockwise_with_y_up)
 {
     static const struct {
         float x, y, angle;
-    } cases[] = {{10, 0, 0}, {10, -10, 45}, {0, -10, 90}, {-10, 0, 180}, {0, 10, -90}, {-10, 10, -135}, {-1e8f, 1e-3f, 180}, {0, 0, 0}};
+    } cases[] = {{10, 0, 0},   {10, -10, 45},   {0, -10, 90},        {-10, 0, 180},
+                 {0, 10, -90}, {-10, 10, -135}, {-1e8f, 1e-3f, 180}, {0, 0, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         limber_limb l = measured((limber_keypoint){5, 7, 1}, (limber_keypoint){5 + cases[i].x, 7 + cases[i].y, 1});
         cr_expect_float_eq(l.angle, cases[i].angle, 1e-4, "to (%g, %g): %g, expected %g", (double)cases[i].x, (double)cases[i].y,

@@ -30,7 +30,7 @@ static bool is(const uint8_t *p, int r, int g, int b)
 /* A person who stands facing us, `size` pixels high, top left at (x, y). */
 static void stand(limber_keypoint joints[17], float x, float y, float size)
 {
-    static const float at[17][2] = {{50, 10}, {55, 5}, {45, 5}, {60, 8}, {40, 8}, {70, 30}, {30, 30}, {80, 60}, {20, 60},
+    static const float at[17][2] = {{50, 10}, {55, 5},  {45, 5},   {60, 8},   {40, 8},   {70, 30},  {30, 30},  {80, 60}, {20, 60},
                                     {90, 90}, {10, 90}, {65, 100}, {35, 100}, {66, 150}, {34, 150}, {67, 200}, {33, 200}};
     for (int k = 0; k < 17; k++)
         joints[k] = (limber_keypoint){x + at[k][0] * size / 200, y + at[k][1] * size / 200, 0.9f};
@@ -180,7 +180,8 @@ Test(overlay, other_label_sets)
 {
     static const int edges[][2] = {{0, 1}, {1, 2}}, pairs[] = {0, 2, 1};
     static const char *const labels[] = {"tip", "R_base", "L_base"};
-    struct overlay_style s = {.keypoint_count = 3, .edges = edges, .edge_count = 2, .flip_pairs = pairs, .labels = labels, .min_score = 0};
+    struct overlay_style s = {
+        .keypoint_count = 3, .edges = edges, .edge_count = 2, .flip_pairs = pairs, .labels = labels, .min_score = 0};
     limber_keypoint joints[3] = {{50, 50, 1}, {50, 150, 1}, {150, 150, 1}};
     limber_person p = {.keypoints = joints};
     struct image im = grey(200, 200);
