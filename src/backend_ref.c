@@ -21,7 +21,7 @@ struct ref_exec {
     limber_error error;   /* of the running forward pass */
     const uint8_t *crops; /* borrowed between upload and finish */
     size_t crop_bytes;
-    float *scratch;       /* decoding; grows at buf_open */
+    float *scratch;       /* decoding: an averaged map; grows at buf_open */
     size_t scratch_cap;
 };
 
@@ -232,8 +232,8 @@ static limber_status ref_buf_open(struct exec *base, struct buf **out, enum buf_
         b->base = (struct buf){.kind = kind, .people = people, .tokens = tokens, .cols = cols};
         b->v = calloc(n, sizeof *b->v);
     }
-    /* for decoding an averaged map, and two with a margin: (h + 2)(w + 2) <= 9 h w */
-    if (!b || !b->v || !grow((void **)&ex->scratch, &ex->scratch_cap, 19 * (size_t)tokens * sizeof *ex->scratch)) {
+    /* for decoding: an averaged map */
+    if (!b || !b->v || !grow((void **)&ex->scratch, &ex->scratch_cap, (size_t)tokens * sizeof *ex->scratch)) {
         ref_buf_close(base, b ? &b->base : NULL);
         return limber_fail(err, LIMBER_E_MEMORY, "ref: no memory for %d x %d x %d activations", people, tokens, cols);
     }
@@ -593,7 +593,7 @@ static void ref_head(struct exec *base, struct span span, struct buf *heat, cons
 static void ref_decode(struct exec *base, struct span span, const struct buf *heat, const struct buf *mirrored,
                        const struct decode_args *a)
 {
-    float *average = ((struct ref_exec *)base)->scratch, *scratch = average + heat->tokens;
+    float *average = ((struct ref_exec *)base)->scratch;
     size_t map = (size_t)heat->tokens;
     for (int p = span.first; p < span.first + span.count; p++)
         for (int k = 0; k < heat->cols; k++) {
@@ -602,7 +602,7 @@ static void ref_decode(struct exec *base, struct span span, const struct buf *he
                 joint_average_mirrored(average, m, buf_at(mirrored, p) + (size_t)a->flip_pairs[k] * map, a->map_h, a->map_w);
                 m = average;
             }
-            a->joints[(size_t)p * (size_t)heat->cols + (size_t)k] = joint_decode(m, a->map_h, a->map_w, scratch);
+            a->joints[(size_t)p * (size_t)heat->cols + (size_t)k] = joint_decode(m, a->map_h, a->map_w);
         }
 }
 

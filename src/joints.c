@@ -97,9 +97,8 @@ static size_t arg_max(const float *map, size_t n)
     return 0;
 }
 
-limber_keypoint joint_decode(const float *map, int map_h, int map_w, float *scratch)
+limber_keypoint joint_decode(const float *map, int map_h, int map_w)
 {
-    (void)scratch;
     size_t best = arg_max(map, (size_t)map_h * (size_t)map_w);
     limber_keypoint joint = {-1, -1, map[best]};
     /* transformers takes its step from (-1, -1) over what lies beside this map in memory; there is nothing to step over here */

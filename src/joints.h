@@ -5,8 +5,9 @@
 
 #include "limber.h"
 
-/* One map [map_h][map_w] -> x, y in heatmap pixels and the raw maximum. A map whose maximum is not positive starts from (-1, -1). scratch: 2 * (map_h + 2) * (map_w + 2) floats at least. */
-limber_keypoint joint_decode(const float *map, int map_h, int map_w, float *scratch);
+/* One map [map_h][map_w] -> x, y in heatmap pixels and the raw maximum. A map whose maximum is not positive has its joint at
+ * (-1, -1); one that holds a NaN has a NaN for its score. */
+limber_keypoint joint_decode(const float *map, int map_h, int map_w);
 /* out = (map + mirror image of other) / 2, both [map_h][map_w]. */
 void joint_average_mirrored(float *out, const float *map, const float *other, int map_h, int map_w);
 

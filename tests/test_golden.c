@@ -570,18 +570,17 @@ Test(golden, joints_of_made_maps)
     int keypoints = (int)t->shape[1], h = (int)t->shape[2], w = (int)t->shape[3];
     float *maps = floats(t), *xy = floats(golden_need(&g, "%s", "joints.keypoints")),
           *score = floats(golden_need(&g, "%s", "joints.scores"));
-    float *scratch = malloc(sizeof *scratch * 2 * (size_t)(h + 2) * (size_t)(w + 2));
     limber_box *boxes = boxes_of(&g, "joints.", &people);
     cr_assert_eq(people, t->shape[0]);
     for (int i = 0; i < people * keypoints; i++) {
         struct crop_region r = crop_region_of_box(boxes[i / keypoints], 64, 48, 200);
-        limber_keypoint j = crop_to_image(joint_decode(maps + (size_t)i * (size_t)(h * w), h, w, scratch), h, w, r);
+        limber_keypoint j = crop_to_image(joint_decode(maps + (size_t)i * (size_t)(h * w), h, w), h, w, r);
         double off = hypot((double)j.x - (double)xy[2 * i], (double)j.y - (double)xy[2 * i + 1]);
         cr_expect(off <= JOINT_TOLERANCE && j.score == score[i],
                   "map %d of person %d: (%.5f, %.5f) %.6f, transformers has (%.5f, %.5f) %.6f", i % keypoints, i / keypoints,
                   (double)j.x, (double)j.y, (double)j.score, (double)xy[2 * i], (double)xy[2 * i + 1], (double)score[i]);
     }
-    free(maps), free(xy), free(score), free(scratch), free(boxes);
+    free(maps), free(xy), free(score), free(boxes);
     golden_close(&g);
 }
 
@@ -593,13 +592,12 @@ Test(golden, joints_of_negative_maps)
     const struct tensor *t = golden_need(&g, "%s", "negative.heatmaps");
     int h = (int)t->shape[2], w = (int)t->shape[3];
     float *maps = floats(t), *score = floats(golden_need(&g, "%s", "negative.scores"));
-    float *scratch = malloc(sizeof *scratch * 2 * (size_t)(h + 2) * (size_t)(w + 2));
     for (int i = 0; i < t->shape[0] * t->shape[1]; i++) {
-        limber_keypoint j = joint_decode(maps + (size_t)i * (size_t)(h * w), h, w, scratch);
+        limber_keypoint j = joint_decode(maps + (size_t)i * (size_t)(h * w), h, w);
         cr_expect(j.x == -1 && j.y == -1 && j.score == score[i], "map %d: (%g, %g) %g, expected (-1, -1) %g", i, (double)j.x,
                   (double)j.y, (double)j.score, (double)score[i]);
     }
-    free(maps), free(score), free(scratch);
+    free(maps), free(score);
     golden_close(&g);
 }
 

@@ -11,14 +11,6 @@
 #define H 64
 #define W 48
 
-static limber_keypoint decode(const float *map, int h, int w)
-{
-    float *scratch = malloc(2 * (size_t)(h + 2) * (size_t)(w + 2) * sizeof *scratch);
-    limber_keypoint j = joint_decode(map, h, w, scratch);
-    free(scratch);
-    return j;
-}
-
 static void gaussian_map(float *map, int h, int w, double cx, double cy, double sigma, double height)
 {
     for (int y = 0; y < h; y++)
@@ -94,7 +86,7 @@ Test(joints, thirteen_pixels_around_the_maximum_say_what_the_whole_map_says)
             }
             double x, y;
             decode_whole_map(map, h, w, &x, &y);
-            limber_keypoint j = decode(map, h, w);
+            limber_keypoint j = joint_decode(map, h, w);
             double near = 1e-5 * (1 + fabs(x) + fabs(y));
             cr_expect(fabs((double)j.x - x) <= near && fabs((double)j.y - y) <= near,
                       "%dx%d turn %d: (%.7f, %.7f), expected (%.7f, %.7f)", h, w, turn, (double)j.x, (double)j.y, x, y);
@@ -110,7 +102,7 @@ Test(joints, the_centre_of_a_gaussian_is_found)
     for (int i = 0; i < 9; i++) {
         double cx = 20.05 + 0.11 * i, cy = 30.45 - 0.1 * i;
         gaussian_map(map, H, W, cx, cy, 2, 0.85);
-        limber_keypoint j = decode(map, H, W);
+        limber_keypoint j = joint_decode(map, H, W);
         cr_expect(fabs((double)j.x - cx) < 1e-4 && fabs((double)j.y - cy) < 1e-4, "(%.6f, %.6f), expected (%.6f, %.6f)",
                   (double)j.x, (double)j.y, cx, cy);
     }
@@ -120,7 +112,7 @@ Test(joints, the_score_is_the_raw_maximum)
 {
     float map[H * W];
     gaussian_map(map, H, W, 10, 20, 2, 1.25);
-    cr_expect_eq(decode(map, H, W).score, 1.25f);
+    cr_expect_eq(joint_decode(map, H, W).score, 1.25f);
 }
 
 /* Beyond the border stands the border pixel again, so gradient and curvature there make a step of one half outwards. */
@@ -128,11 +120,11 @@ Test(joints, a_maximum_on_the_border_steps_half_a_pixel_out)
 {
     float map[H * W];
     gaussian_map(map, H, W, 25, 70, 3, 0.9);
-    limber_keypoint j = decode(map, H, W);
+    limber_keypoint j = joint_decode(map, H, W);
     cr_expect_float_eq(j.x, 25, 1e-4);
     cr_expect_float_eq(j.y, 63.5, 1e-4, "%.6f", (double)j.y);
     gaussian_map(map, H, W, -4, 30, 3, 0.9);
-    j = decode(map, H, W);
+    j = joint_decode(map, H, W);
     cr_expect_float_eq(j.x, -0.5, 1e-4, "%.6f", (double)j.x);
 }
 
@@ -141,7 +133,7 @@ Test(joints, the_first_of_equal_maxima_is_taken)
     float map[H * W] = {0};
     map[40 * W + 30] = 0.7f;
     map[20 * W + 11] = 0.7f;
-    limber_keypoint j = decode(map, H, W);
+    limber_keypoint j = joint_decode(map, H, W);
     cr_expect(fabsf(j.x - 11) < 1e-3f && fabsf(j.y - 20) < 1e-3f, "(%f, %f)", (double)j.x, (double)j.y);
 }
 
@@ -150,10 +142,10 @@ Test(joints, without_a_positive_value_there_is_no_place)
     float map[H * W];
     for (int i = 0; i < H * W; i++)
         map[i] = -0.5f + 0.0001f * (float)(i % 7);
-    limber_keypoint j = decode(map, H, W);
+    limber_keypoint j = joint_decode(map, H, W);
     cr_expect(j.x == -1 && j.y == -1 && j.score == map[6], "(%f, %f) %f", (double)j.x, (double)j.y, (double)j.score);
     memset(map, 0, sizeof map);
-    j = decode(map, H, W);
+    j = joint_decode(map, H, W);
     cr_expect(j.x == -1 && j.y == -1 && j.score == 0);
 }
 
@@ -162,18 +154,18 @@ Test(joints, a_faint_or_flat_map_takes_no_step)
     float map[H * W];
     for (int i = 0; i < H * W; i++)
         map[i] = i == 5 * W + 7 ? 0.0009f : 0.0004f; /* below 0.001, where the logarithm is clipped */
-    limber_keypoint j = decode(map, H, W);
+    limber_keypoint j = joint_decode(map, H, W);
     cr_expect(j.x == 7 && j.y == 5, "(%f, %f)", (double)j.x, (double)j.y);
     for (int i = 0; i < H * W; i++)
         map[i] = 0.3f;
-    j = decode(map, H, W);
+    j = joint_decode(map, H, W);
     cr_expect(j.x == 0 && j.y == 0, "(%f, %f)", (double)j.x, (double)j.y);
 }
 
 Test(joints, a_map_of_one_pixel)
 {
     float one = 0.4f;
-    limber_keypoint j = decode(&one, 1, 1);
+    limber_keypoint j = joint_decode(&one, 1, 1);
     cr_expect(j.x == 0 && j.y == 0 && j.score == 0.4f);
 }
 
@@ -184,7 +176,7 @@ Test(joints, nan_is_passed_on)
     for (int i = 0; i < 3; i++) {
         gaussian_map(map, H, W, 20, 30, 2, 0.9);
         map[(size_t[]){0, 30 * W + 20, H * W - 1}[i]] = NAN;
-        cr_expect(isnan(decode(map, H, W).score), "place %d", i);
+        cr_expect(isnan(joint_decode(map, H, W).score), "place %d", i);
     }
 }
 

@@ -231,7 +231,7 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
     b->base = (struct buf){.kind = kind, .people = people, .tokens = tokens, .cols = cols};
     if (kind == BUF_HEATMAP) {
         b->stride = (size_t)tokens * (size_t)cols;
-        scratch = 19 * (size_t)tokens * sizeof(float); /* an averaged map, and two with a margin: (h + 2)(w + 2) <= 9 h w */
+        scratch = (size_t)tokens * sizeof(float); /* an averaged map */
         head = (size_t)people * ex->be->head_person_bytes;
     } else {
         b->panels = panels_of(tokens);
@@ -560,14 +560,14 @@ static void decode_chunk(void *context, int worker, int chunk)
     const struct decode_args *a = j->args;
     const int person = j->first + chunk / j->heat->cols, k = chunk % j->heat->cols;
     const size_t map = (size_t)j->heat->tokens;
-    float *average = j->ex->scratch[worker], *scratch = average + map;
+    float *average = j->ex->scratch[worker];
     const float *m = (const float *)(const void *)buf_person(j->heat, person) + (size_t)k * map;
     if (j->mirrored) {
         const float *other = (const float *)(const void *)buf_person(j->mirrored, person) + (size_t)a->flip_pairs[k] * map;
         joint_average_mirrored(average, m, other, a->map_h, a->map_w);
         m = average;
     }
-    a->joints[(size_t)person * (size_t)j->heat->cols + (size_t)k] = joint_decode(m, a->map_h, a->map_w, scratch);
+    a->joints[(size_t)person * (size_t)j->heat->cols + (size_t)k] = joint_decode(m, a->map_h, a->map_w);
 }
 
 static void cpu_decode(struct exec *base, struct span span, const struct buf *heat, const struct buf *mirrored,
