@@ -23,9 +23,17 @@
  * attention_rows (any type, any head_dim up to 256): fp32 throughout. A block owns 32 queries, a quad of lanes one query, each
  *     lane a quarter of the head dimension, so that a score is a partial dot product and two shuffles, and nothing is exchanged.
  *
- * The floor is computed by tools/roofline.py from the data sheets' peaks: bounds, not measurements; no GPU has run this kernel.
- * The read of qkv and the write of the output bound it at 192 tokens, from 768 on the tensor cores and the issue slots do. One
- * person of 192 tokens is 36 blocks, fewer than there are SMs: launch and latency bound it, not the numbers above.
+ * The floor, in microseconds, from the data sheets' peaks and the instructions of budgets.txt (tools/roofline.py computes it and says
+ * how; 12 heads of 64, f16; in brackets with statistics). Bounds, not measurements: no GPU has run this kernel.
+ *     people x tokens    A100: HBM     tensor   issue          floor        H100: HBM     tensor   issue          floor
+ *      1 x  192           0.6 (0.6)       1.1     0.6 (  1.4)     1.1         0.4 (0.4)      0.4     0.5 (  1.1)     0.5
+ *      1 x  768           2.3 (2.5)       8.7     5.1 ( 11.5)     8.7         1.4 (1.5)      3.4     4.0 (  8.8)     4.0
+ *      1 x 3072           9.3 ( 10)       105      62 (  138)     105         5.6 (6.1)       34      40 (   88)      40
+ *     32 x  192            19 ( 20)        12     7.1 (   16)      19          11 ( 12)      3.8     4.5 (  9.9)      11
+ *     32 x  768            74 ( 80)       187     111 (  246)     187          45 ( 49)       59      69 (  155)      69
+ *     32 x 3072           296 (319)      2981    1758 ( 3918)    2981         180 (194)      940    1109 ( 2471)    1109
+ * Reading qkv and writing the output bound it at 192 tokens, from 768 on the tensor cores and the issue slots do; statistics hide behind
+ * memory at 192 tokens. One person of 192 tokens is 36 blocks, fewer than there are SMs: latency bounds it, not these numbers.
  *
  * Counted and not built: keeping all of K and V of a head in shared memory at 192 tokens. It saves the second and third read of K
  * and V, which come out of L2 (66 MB at 32 people, 13 us at 5 TB/s, behind the 19 us of HBM), and costs occupancy: 384 threads and

@@ -137,7 +137,7 @@ struct Parser {
         for (size_t i = 1; i + 1 < words.size(); i++) {
             if (words[i] == ".align" && !bytes)
                 align = strtoull(words[i + 1].c_str(), nullptr, 10);
-            else if (strchr("fsub", words[i][1]) && isdigit((unsigned char)words[i][2]) && !bytes)
+            else if (!bytes && words[i].size() > 2 && words[i][0] == '.' && strchr("fsub", words[i][1]) && isdigit((unsigned char)words[i][2]))
                 bytes = (size_t)atoi(words[i].c_str() + 2) / 8;
         }
         if (bracket != std::string::npos) {
