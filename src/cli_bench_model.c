@@ -5,7 +5,8 @@
  * measured in the same run by the register loop of the same kernels on random data (cpu/peak.c). On a machine that does other
  * work too, "cpu ms" (processor time of all threads) says more than the wall clock.
  *
- * --interactive answers "N" on stdin with the seconds of N passes, one line: bench/peers/run_peers.py takes turns with it. */
+ * --interactive answers "N" on stdin with N pairs of seconds, wall and processor, on one line: bench/peers/run_peers.py takes turns
+ * with it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -314,9 +315,9 @@ static int interactive(struct subject *s, int batch, const char *heat_file)
     char line[64];
     while (fgets(line, sizeof line, stdin)) {
         for (int i = 0, n = atoi(line); i < n; i++) {
-            double t = bench_now();
+            double t = bench_now(), cpu = bench_process_cpu();
             forward(s);
-            printf("%.9f%c", bench_now() - t, i + 1 < n ? ' ' : '\n');
+            printf("%.9f %.9f%c", bench_now() - t, bench_process_cpu() - cpu, i + 1 < n ? ' ' : '\n');
         }
         fflush(stdout);
     }
@@ -395,7 +396,7 @@ int bench_model(int argc, char **argv)
         CLI_NUMBER("--seconds", "S", &plan.seconds, 0.01, 600, "time for each row [1]"),
         CLI_FLAG("--parts", &plan.parts, "after each row, time by operation"),
         CLI_OPTION("--csv", "FILE", &csv, "the rows, once more"),
-        CLI_FLAG("--interactive", &talk, "answer N on stdin with the seconds of N passes of the first batch"),
+        CLI_FLAG("--interactive", &talk, "answer N on stdin with wall and processor seconds of N passes of the first batch"),
         CLI_OPTION("--crops", "FILE", &w.crops_file, "8-bit RGB crops [people][height][width][3] instead of random ones"),
         CLI_OPTION("--heatmaps", "FILE", &heat_file, "with --interactive: the heatmaps, fp32"),
         CLI_COMMON_OPTIONS(common),

@@ -14,6 +14,8 @@ Cases: ViTPose-S and -B (classic head) with random weights, and the default mode
 Every contestant's heatmaps are compared with PyTorch's in fp32 before anything is timed; who differs is not timed. Then rounds:
 in each, everybody computes the batch a few times, one after the other, in an order that turns; the first call of a turn is not
 counted (pools wake up, caches change hands). Ratios are taken within a round, so a machine that slows down slows both sides.
+Processor time (of all threads; a pool that spins pays for it) is printed beside the wall's: on a machine that does other work,
+`--threads 1` and processor time compare the kernels.
 --hold waits for a line on stdin before timing, for whoever wants to quiet the machine first.
 """
 
@@ -81,7 +83,8 @@ class Limber:
     def times(self, n):
         self.process.stdin.write(f"{n}\n")
         self.process.stdin.flush()
-        return [float(v) for v in self.process.stdout.readline().split()]
+        v = [float(v) for v in self.process.stdout.readline().split()]
+        return list(zip(v[::2], v[1::2]))
 
     def close(self):
         self.process.stdin.close()
@@ -100,9 +103,9 @@ class Called:
     def times(self, n):
         out = []
         for _ in range(n):
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), time.process_time()
             self.call()
-            out.append(time.perf_counter() - start)
+            out.append((time.perf_counter() - start, time.process_time() - cpu))
         return out
 
     def close(self):
@@ -231,24 +234,29 @@ def rounds(everybody, count, calls):
     for r in range(count):
         k = r % len(everybody)
         for c in everybody[k:] + everybody[:k]:
-            turns[id(c)].append(statistics.median(c.times(calls + 1)[1:]))
+            wall, cpu = zip(*c.times(calls + 1)[1:])
+            turns[id(c)].append((statistics.median(wall), statistics.median(cpu)))
     for c in everybody:
-        c.turns = turns[id(c)]
+        c.turns, c.cpu = zip(*turns[id(c)])
 
 
 def report(case, batch, everybody, rows):
     ours = {c.precision: c for c in everybody if c.name == "limber"}
-    print(f"\n{case}, batch {batch}: ms per person, median over rounds (10th to 90th percentile); ratio = that contestant / limber, "
-          "median over rounds\n")
-    print(f"  {'':<22} {'':<5} {'median':>9} {'p10':>9} {'p90':>9} {'off':>8} {'/ limber fp32':>14} {'/ limber bf16':>14}")
+    print(f"\n{case}, batch {batch}: ms per person, median over rounds (10th to 90th percentile); ratios: that contestant / limber, "
+          "medians over rounds\n")
+    print(f"  {'':<28} {'wall clock':>27} {'':>8} {'/ limber':^13}   {'processor':>9} {'/ limber':^13}")
+    print(f"  {'':<22} {'':<5} {'median':>9} {'p10':>9} {'p90':>9} {'off':>8} {'fp32':>6} {'bf16':>6}   {'median':>9} {'fp32':>6} {'bf16':>6}")
     for c in sorted(everybody, key=lambda c: statistics.median(c.turns)):
         ms = sorted(1e3 * t / batch for t in c.turns)
         p10, p90 = ms[(len(ms) - 1) // 10], ms[len(ms) - 1 - (len(ms) - 1) // 10]
         ratio = {p: statistics.median(t / o for t, o in zip(c.turns, ours[p].turns)) for p in ours}
+        cpu = {p: statistics.median(t / o for t, o in zip(c.cpu, ours[p].cpu)) for p in ours}
+        cpu_ms, nan = 1e3 * statistics.median(c.cpu) / batch, float("nan")
         print(f"  {c.name:<22} {c.precision:<5} {statistics.median(ms):>9.2f} {p10:>9.2f} {p90:>9.2f} {c.off:>8.1e} "
-              f"{ratio.get('fp32', float('nan')):>14.2f} {ratio.get('bf16', float('nan')):>14.2f}")
+              f"{ratio.get('fp32', nan):>6.2f} {ratio.get('bf16', nan):>6.2f}   {cpu_ms:>9.2f} {cpu.get('fp32', nan):>6.2f} {cpu.get('bf16', nan):>6.2f}")
         rows.append(dict(case=case, batch=batch, name=c.name, precision=c.precision, median_ms=statistics.median(ms), p10_ms=p10,
-                         p90_ms=p90, off=c.off, ratio_fp32=ratio.get("fp32"), ratio_bf16=ratio.get("bf16")))
+                         p90_ms=p90, off=c.off, ratio_fp32=ratio.get("fp32"), ratio_bf16=ratio.get("bf16"), cpu_ms=cpu_ms,
+                         cpu_ratio_fp32=cpu.get("fp32"), cpu_ratio_bf16=cpu.get("bf16")))
     sys.stdout.flush()
 
 
