@@ -420,33 +420,35 @@ struct embed_job {
     bool mirrored;
 };
 
-/* Lines of patches: column (channel, ky, kx) of 16 tokens. */
+/* Lines of patches: column (channel, ky, kx) of 16 tokens, into zeroed memory. One row of one patch at a time: its pixels lie side
+ * by side in the crop and LANES apart in the lines. (Column by column, asking every pixel where it lies: 8 % of a forward pass of
+ * the default model in bf16.) */
 static void patch_lines(uint32_t *lines, const struct embed_job *j, const uint8_t *crop, int panel)
 {
     const struct weight *w = j->w;
     const bool paired = j->ex->be->base.precision == PRECISION_BF16;
-    const int tokens = w->grid_h * w->grid_w;
-    int column = 0;
-    for (int ch = 0; ch < 3; ch++)
-        for (int ky = 0; ky < w->patch_h; ky++)
-            for (int kx = 0; kx < w->patch_w; kx++, column++) {
-                uint32_t *line = lines + (size_t)(paired ? column / 2 : column) * LANES;
-                for (int lane = 0; lane < LANES; lane++) {
-                    const int t = panel * LANES + lane;
-                    const int y = t / w->grid_w * w->patch_h - w->pad + ky, x = t % w->grid_w * w->patch_w - w->pad + kx;
-                    uint32_t bits = 0;
-                    if (t < tokens && y >= 0 && y < w->image_h && x >= 0 && x < w->image_w) {
-                        const int from = j->mirrored ? w->image_w - 1 - x : x;
-                        bits = w->lut[ch][crop[((size_t)y * (size_t)w->image_w + (size_t)from) * 3 + (size_t)ch]];
-                    }
-                    if (!paired)
-                        line[lane] = bits;
-                    else if (column % 2)
-                        line[lane] |= bits << 16;
-                    else
-                        line[lane] = bits;
+    const int tokens = w->grid_h * w->grid_w, step = j->mirrored ? -3 : 3;
+    for (int lane = 0; lane < LANES && panel * LANES + lane < tokens; lane++) {
+        const int t = panel * LANES + lane, y0 = t / w->grid_w * w->patch_h - w->pad, x0 = t % w->grid_w * w->patch_w - w->pad;
+        const int from = x0 < 0 ? -x0 : 0, to = w->image_w - x0 < w->patch_w ? w->image_w - x0 : w->patch_w; /* kx inside the crop */
+        const int first = j->mirrored ? w->image_w - 1 - (x0 + from) : x0 + from;
+        for (int ch = 0; ch < 3; ch++)
+            for (int ky = 0; ky < w->patch_h; ky++) {
+                const int y = y0 + ky, column = (ch * w->patch_h + ky) * w->patch_w + from;
+                if (y < 0 || y >= w->image_h || from >= to)
+                    continue;
+                const uint8_t *pixel = crop + ((size_t)y * (size_t)w->image_w + (size_t)first) * 3 + (size_t)ch;
+                if (paired) {
+                    uint16_t *half = (uint16_t *)(void *)lines + 2 * lane;
+                    for (int c = column, kx = from; kx < to; c++, kx++, pixel += step)
+                        half[(size_t)(c / 2) * (2 * LANES) + (size_t)(c % 2)] = (uint16_t)w->lut[ch][*pixel];
+                } else {
+                    uint32_t *number = lines + (size_t)column * LANES + (size_t)lane;
+                    for (int kx = from; kx < to; kx++, number += LANES, pixel += step)
+                        *number = w->lut[ch][*pixel];
                 }
             }
+    }
 }
 
 static void embed_chunk(void *context, int worker, int chunk)
@@ -459,7 +461,7 @@ static void embed_chunk(void *context, int worker, int chunk)
     const int panels = x->panels - panel < EMBED_PANELS ? x->panels - panel : EMBED_PANELS;
     const size_t stride = (size_t)p->units * LANES, even = ((size_t)p->n + 1) & ~(size_t)1;
     uint32_t *lines = (uint32_t *)(void *)((char *)ex->scratch[worker] + ex->kernels->gemm_scratch());
-    memset(lines, 0, (size_t)panels * stride * sizeof *lines); /* the units that only round up */
+    memset(lines, 0, (size_t)panels * stride * sizeof *lines); /* what lies outside of the crop, and units that only round up */
     for (int i = 0; i < panels; i++)
         patch_lines(lines + (size_t)i * stride, j, ex->crops + (size_t)person * ex->crop_bytes, panel + i);
     const struct gemm g = {
