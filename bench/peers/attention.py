@@ -28,16 +28,17 @@ def naive(q, k, v):
     return scores.softmax(-1) @ v
 
 
-def torch_seconds(f, q, k, v, budget):
+def torch_seconds(f, q, k, v, budget, clock):
     """Median of repeated calls after one that does not count."""
+    now = time.perf_counter if clock == "wall" else time.process_time
     with torch.inference_mode():
         f(q, k, v)
         times = []
         end = time.perf_counter() + budget
         while time.perf_counter() < end or len(times) < 3:
-            t = time.perf_counter()
+            t = now()
             f(q, k, v)
-            times.append(time.perf_counter() - t)
+            times.append(now() - t)
     return statistics.median(times)
 
 
@@ -54,7 +55,7 @@ def limber_times(a, tokens, precision):
     """(attention seconds, naive seconds or None, machine) of one `limber bench attention`."""
     with tempfile.TemporaryDirectory() as out:
         command = [a.limber, "bench", "attention", "--quick", "--tokens", str(tokens), "--dim", str(a.dim), "--heads", str(a.heads),
-                   "--threads", str(a.threads), "--precision", precision, "--backend", "cpu", "--variants", "", "--quiet", "--out", out]
+                   "--threads", str(a.threads), "--precision", precision, "--backend", "cpu", "--variants", "", "--quiet", "--clock", a.clock, "--out", out]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             return None, None, done.stderr.strip()
@@ -74,8 +75,12 @@ def main():
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=0.3, help="of each torch measurement")
+    p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                   help="cpu: processor time, for a machine shared with others; with --threads 1, since threads that spin count too")
     p.add_argument("--csv")
     a = p.parse_args()
+    if a.clock == "cpu" and a.threads != 1:
+        p.error("--clock cpu wants --threads 1")
     torch.set_num_threads(a.threads)
     rows, machine = [], ""
     for tokens in (int(t) for t in a.tokens.split(",")):
@@ -93,10 +98,11 @@ def main():
                 if ours is None:
                     print(f"{tokens} {precision}: limber cannot ({machine})", file=sys.stderr)
                     break
-                rounds.append((ours, ours_naive, torch_seconds(naive, q, k, v, a.seconds), torch_seconds(sdpa, q, k, v, a.seconds)))
+                rounds.append((ours, ours_naive, torch_seconds(naive, q, k, v, a.seconds, a.clock),
+                               torch_seconds(sdpa, q, k, v, a.seconds, a.clock)))
             if rounds:
                 rows.append((tokens, precision, rounds))
-    print(f"{machine}, {a.threads} threads, torch {torch.__version__}; {a.heads} heads of {a.dim // a.heads}, {a.rounds} rounds in turns")
+    print(f"{machine}, {a.threads} threads, {a.clock} clock, torch {torch.__version__}; {a.heads} heads of {a.dim // a.heads}, {a.rounds} rounds in turns")
     print(f"{'tokens':>6} {'':4} | {'limber':>9} {'GF/s':>6} | {'torch sdpa':>10} {'ratio (low..high)':>20} | {'torch naive':>11} {'ratio':>7}")
     table = []
     for tokens, precision, rounds in rows:
