@@ -523,6 +523,7 @@ struct config_costs config_costs(const struct config *c)
     const uint64_t layer = 4 * d /* two layernorms */ + 3 * d * d + (c->qkv_bias ? 3 * d : 0) + d * d + d + (d + 1) * m +
                            (m + 1) * (d - part) + experts;
     const uint64_t head = c->simple_head ? 9 * d * k + k : d * mid * 16 + mid * mid * 16 + 4 * mid + mid * k + k;
-    costs.parameters = (t + 1) * d + patch * d + d + n * layer + 2 * d + head;
+    const uint64_t positions = (uint64_t)c->trained_grid_h * (uint64_t)c->trained_grid_w + 1; /* as the file has them */
+    costs.parameters = positions * d + patch * d + d + n * layer + 2 * d + head;
     return costs;
 }

@@ -249,7 +249,11 @@ Test(config, another_input_size)
 {
     struct config c = must_parse(NOTHING_SAID, NULL);
     limber_error err = {0};
+    const struct config_costs before = config_costs(&c);
     cr_assert(config_resize(&c, 384, 288, &err) == LIMBER_OK, "%s", err.text);
+    cr_expect(config_costs(&c).parameters == before.parameters, "the weights are the same");
+    cr_expect(config_costs(&c).mlp * 192 == before.mlp * 432 &&
+              config_costs(&c).attention * 192 * 192 == before.attention * 432 * 432);
     cr_expect(c.grid_h == 24 && c.grid_w == 18 && c.tokens == 432 && c.map_h == 96 && c.map_w == 72);
     cr_expect(c.trained_grid_h == 16 && c.trained_grid_w == 12);
     cr_expect(config_resize(&c, 384, 280, &err) == LIMBER_E_ARGUMENT && strstr(err.text, "384x280"), "%s", err.text);
