@@ -278,18 +278,25 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
     return LIMBER_OK;
 }
 
-/* dst [panels][words] <- the lines of src that the table names for these panels. */
+/* dst [panels][words] <- the lines of src that the table names for these panels. A lane at a time, but only GATHER_LINES lines
+ * (4 KB) before the next lane: over whole panels every lane would bring every line from L2 anew. */
+#define GATHER_LINES 64
+
 static void gather_lines(uint32_t *dst, const uint32_t *src, const int32_t *table, int panels, size_t words)
 {
     for (int p = 0; p < panels; p++, table += LANES, dst += words)
-        for (int lane = 0; lane < LANES; lane++) {
-            const uint32_t *from = src + table[lane];
-            if (table[lane] < 0)
-                for (size_t u = 0; u < words; u += LANES)
-                    dst[u + (size_t)lane] = 0;
-            else
-                for (size_t u = 0; u < words; u += LANES)
-                    dst[u + (size_t)lane] = from[u];
+        for (size_t begin = 0, end; begin < words; begin = end) {
+            end = words - begin < GATHER_LINES * LANES ? words : begin + GATHER_LINES * LANES;
+            for (size_t lane = 0; lane < LANES; lane++) {
+                if (table[lane] < 0) {
+                    for (size_t u = begin; u < end; u += LANES)
+                        dst[u + lane] = 0;
+                    continue;
+                }
+                const uint32_t *from = src + table[lane];
+                for (size_t u = begin; u < end; u += LANES)
+                    dst[u + lane] = from[u];
+            }
         }
 }
 
