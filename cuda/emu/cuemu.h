@@ -4,7 +4,7 @@
  *   cuemu.h     (this file) the dialect, threads, barriers, warp collectives, the launch
  *   tensor.h    what tile_ops.cuh stands on: mma, ldmatrix, cp.async, 16-bit numbers
  *   runtime.h   the host side: memory, streams that really are asynchronous, graphs, devices
- *   ptx.h       the same launch, but of the PTX that nvcc emitted (runtime.h chooses)
+ *   ptx.h       the same launch, but of the PTX that nvcc emitted; ptx_call.h is what a launch needs to know of it
  *
  * How a kernel runs:
  *   - blocks run one after another on the calling thread; the threads of a block are fibers;

@@ -3,7 +3,7 @@
  * The source emulation shares its inline-assembly twins with nobody: a wrong operand order inside an asm string would pass it. Here
  * the instructions themselves run, after NVIDIA's front end has optimised, unrolled and rearranged them; only ptxas is left out.
  * Memory accesses are real ones, so the sanitizers see them. An instruction or form that is not in the table stops the process with
- * its line: nothing is skipped.
+ * its line: nothing is skipped. A program that includes this header once runs its kernels from the PTX files that CUEMU_PTX names.
  *
  * A kernel is found by its mangled name, which nvcc and g++ share; the emulated program must export its kernels (-rdynamic, or a
  * shared library) for that. */
@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "cuemu.h"
+#include "ptx_call.h"
 #include "tensor.h"
 
 namespace cuemu
@@ -53,22 +53,10 @@ struct Instruction {
     std::vector<Operand> o;
     std::string text;
 };
-struct Parameter {
-    size_t offset, bytes;
-};
-struct Program {
-    std::string name;
+struct Program : Signature {
     std::vector<Instruction> code;
-    std::vector<Parameter> parameters;
     int registers = 0;
-    size_t parameter_bytes = 0;
 };
-
-[[noreturn]] inline void unknown(const char *what, const std::string &text)
-{
-    fprintf(stderr, "cuemu: PTX %s not in the interpreter: %s\n", what, text.c_str());
-    abort();
-}
 
 /* ---- reading ---- */
 
@@ -345,7 +333,7 @@ inline void load(const char *file, std::map<std::string, Program> &out)
 }
 
 /* The PTX of a kernel, where CUEMU_PTX names files; NULL where it does not. A kernel that is not in the files is an error. */
-inline const Program *program_of(const void *kernel)
+inline const Signature *program_of(const void *kernel)
 {
     static const char *const files = getenv("CUEMU_PTX");
     static std::map<std::string, Program> programs;
@@ -368,31 +356,8 @@ inline const Program *program_of(const void *kernel)
     return program;
 }
 
-template <class Tuple, size_t... I> inline void pack_each(const Program &p, unsigned char *to, const Tuple &t, std::index_sequence<I...>)
-{
-    auto put = [&](size_t i, const void *value, size_t bytes) {
-        if (p.parameters[i].bytes != bytes)
-            unknown("parameter size", p.name);
-        memcpy(to + p.parameters[i].offset, value, bytes);
-    };
-    (put(I, &std::get<I>(t), sizeof(std::get<I>(t))), ...);
-}
-template <class... P> inline std::vector<unsigned char> pack(const Program &p, const std::tuple<P...> &t)
-{
-    std::vector<unsigned char> bytes(p.parameter_bytes + 16);
-    if (p.parameters.size() != sizeof...(P))
-        unknown("parameter count", p.name);
-    pack_each(p, bytes.data(), t, std::index_sequence_for<P...>());
-    return bytes;
-}
-
 /* ---- running ---- */
 
-struct Call {
-    const Program *program;
-    const unsigned char *parameters;
-    size_t shared;
-};
 inline uint64_t &instructions() /* interpreted so far */
 {
     static uint64_t n;
@@ -671,7 +636,7 @@ inline void Lane::store()
 
 inline void run(const Call &call)
 {
-    const Program &program = *call.program;
+    const Program &program = *static_cast<const Program *>(call.program);
     uint64_t *r = (uint64_t *)alloca(sizeof *r * (size_t)(program.registers + 1)), executed = 0;
     for (int k = 0; k < program.registers; k++)
         r[k] = ~0ull;
@@ -768,6 +733,9 @@ inline void run(const Call &call)
     }
     __atomic_fetch_add(&instructions(), executed, __ATOMIC_RELAXED);
 }
+
+/* Including this file is what makes CUEMU_PTX heard. */
+static const bool hooked = (find = program_of, execute = run, true);
 } // namespace ptx
 } // namespace cuemu
 #endif

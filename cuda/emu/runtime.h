@@ -9,7 +9,7 @@
  *   - waiting for a stream that is being captured, launching a graph that is not whole, ending a capture that never began are
  *     errors, with CUDA's own numbers and names.
  *
- * If CUEMU_PTX names PTX files (separated by ':'), kernels run from them (ptx.h), not from their C++ source. */
+ * Where a program includes ptx.h and CUEMU_PTX names PTX files (separated by ':'), kernels run from them, not from their C++ source. */
 #ifndef LIMBER_CUEMU_RUNTIME_H
 #define LIMBER_CUEMU_RUNTIME_H
 
@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "cuemu.h"
-#include "ptx.h"
+#include "ptx_call.h"
 
 enum cudaError_t {
     cudaSuccess = 0,
@@ -107,10 +107,10 @@ inline void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block
     std::tuple<P...> values(args...);
     enqueue(stream, [=]() mutable {
         Guard running(device().lock);
-        if (const ptx::Program *program = ptx::program_of((const void *)kernel)) {
+        if (const ptx::Signature *program = ptx::find ? ptx::find((const void *)kernel) : nullptr) {
             std::vector<unsigned char> packed = ptx::pack(*program, values);
             ptx::Call call{program, packed.data(), shared};
-            run_grid(name, grid, block, shared, [](void *c) { ptx::run(*(ptx::Call *)c); }, &call);
+            run_grid(name, grid, block, shared, [](void *c) { ptx::execute(*(ptx::Call *)c); }, &call);
         } else {
             auto body = [&] { std::apply(kernel, values); };
             run_grid(name, grid, block, shared, [](void *b) { (*(decltype(body) *)b)(); }, &body);

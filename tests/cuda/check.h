@@ -15,6 +15,10 @@
 
 #include "../../cuda/kernels.h"
 
+#ifndef __CUDACC__
+#include "../../cuda/emu/ptx.h"
+#endif
+
 static int failures;
 static uint64_t output_hash = 1469598103934665603ull; /* of everything a kernel wrote: equal for every schedule */
 
