@@ -3,7 +3,7 @@
 
     cubin_budget.py *.cubin                       prints the table
     cubin_budget.py --check budgets.txt *.cubin   compares; exit status 1 where a kernel grew
-    cubin_budget.py --write budgets.txt *.cubin   keeps the table
+    cubin_budget.py --write budgets.txt --compiler "nvcc 13.0.88" *.cubin    keeps the table, and who compiled
 
 A cubin is an ELF file: section .nv.info holds registers and stack, .text.KERNEL the code. No cuobjdump is
 needed: from sm_75 on an instruction is 16 bytes and its opcode the low 12 bits of the first word (calibrated against nvdisasm for
@@ -143,7 +143,8 @@ def table_of(paths):
     return rows
 
 
-def lines_of(rows):
+def lines_of(rows, compiler):
+    yield "# compiled by " + compiler
     yield "# instructions a warp, from the cubins (tools/cubin_budget.py); registers a thread; loop: the one that matters, by kind"
     yield "# " + " ".join(["kernel", "sm"] + COLUMNS)
     for (kernel, sm), row in sorted(rows.items(), key=lambda item: (item[0][0], int(item[0][1][3:]))):
@@ -185,12 +186,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", metavar="FILE")
     parser.add_argument("--write", metavar="FILE")
+    parser.add_argument("--compiler", default="an unnamed compiler")
     parser.add_argument("cubins", nargs="+")
     args = parser.parse_args()
     rows = table_of(args.cubins)
     if args.write:
         with open(args.write, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines_of(rows)) + "\n")
+            file.write("\n".join(lines_of(rows, args.compiler)) + "\n")
     elif args.check:
         wrong = compare(read_table(args.check), rows)
         for line in wrong:
@@ -198,7 +200,7 @@ def main():
         print("%d kernels x architectures compared with %s, %d wrong" % (len(rows), args.check, len(wrong)))
         sys.exit(1 if wrong else 0)
     else:
-        print("\n".join(lines_of(rows)))
+        print("\n".join(lines_of(rows, args.compiler)))
 
 
 if __name__ == "__main__":

@@ -95,6 +95,9 @@ ptx) # what the front end made of the kernels, interpreted: one old and one new 
     ;;
 budgets) # registers, shared memory, spills, instruction mix: as they were counted
     need_nvcc
+    version="nvcc $("$NVCC" --version | sed -n 's/.*, V\([0-9.]*\).*/\1/p')"
+    counted=$(sed -n 's/^# compiled by //p' "$SOURCE_DIR/cuda/budgets.txt")
+    [ "$version" = "$counted" ] || { echo "skipped: the budgets were counted with $counted, this is $version"; exit 77; }
     cubins
     python3 "$SOURCE_DIR/tools/cubin_budget.py" --check "$SOURCE_DIR/cuda/budgets.txt" "$WORK_DIR"/*.cubin
     ;;
