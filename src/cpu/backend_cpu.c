@@ -40,18 +40,18 @@ static limber_status out_of_memory(struct weight **out, const char *what, limber
     return limber_fail(err, LIMBER_E_MEMORY, "cpu: out of memory packing %s", what);
 }
 
-static float matrix_weight(const void *context, int n, int slab, int k)
+static void matrix_row(const void *context, int n, int slab, float *row)
 {
     const struct linear_desc *d = context;
     (void)slab;
-    return d->weight[(size_t)n * (size_t)d->in + (size_t)k];
+    memcpy(row, d->weight + (size_t)n * (size_t)d->in, (size_t)d->in * sizeof *row);
 }
 
 static limber_status cpu_linear_pack(struct backend *base, struct weight **out, const struct linear_desc *d, limber_error *err)
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_LINEAR);
-    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, d->out, 1, d->in, matrix_weight, d, d->bias))
+    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, d->out, 1, d->in, matrix_row, d, d->bias))
         return out_of_memory(out, "a linear layer", err);
     *out = w;
     return LIMBER_OK;
@@ -81,7 +81,7 @@ static limber_status cpu_embed_pack(struct backend *base, struct weight **out, c
     const int tokens = d->grid_h * d->grid_w, columns = 3 * d->patch_h * d->patch_w, even = (d->dim + 1) & ~1;
     const struct linear_desc linear = {.in = columns, .out = d->dim, .weight = d->weight, .bias = d->bias};
     struct weight *w = cpu_weight_new(be, WEIGHT_EMBED);
-    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, d->dim, 1, columns, matrix_weight, &linear, d->bias) ||
+    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, d->dim, 1, columns, matrix_row, &linear, d->bias) ||
         !(w->lut = arena_alloc(&be->arena, 3 * sizeof *w->lut)) ||
         !(w->pos = arena_alloc(&be->arena, (size_t)panels_of(tokens) * (size_t)even * LANES * sizeof *w->pos)))
         return out_of_memory(out, "the patch embedding", err);

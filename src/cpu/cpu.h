@@ -160,9 +160,9 @@ struct packed {
     float *bias; /* [tiles * nr] */
     int n, slabs, units, tiles;
 };
-/* value(context, n, slab, k) is the weight of result column n for column k of slab s, 0 <= k < columns. */
-typedef float (*weight_fn)(const void *context, int n, int slab, int k);
-bool pack_weights(struct packed *out, struct arena *a, const struct kernels *kr, int n, int slabs, int columns, weight_fn value,
+/* Writes the weights of result column n for slab `slab`: `columns` of them, to row[0..]. */
+typedef void (*weight_row_fn)(const void *context, int n, int slab, float *row);
+bool pack_weights(struct packed *out, struct arena *a, const struct kernels *kr, int n, int slabs, int columns, weight_row_fn row,
                   const void *context, const float *bias);
 
 /* ---- backend ---- */

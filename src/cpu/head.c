@@ -69,11 +69,12 @@ static void all_tiles(const struct cpu_exec *ex, struct gemm *g, const struct pa
 
 #define SIMPLE_PANELS 3
 
-static float simple_weight(const void *context, int n, int slab, int k)
+static void simple_row(const void *context, int n, int slab, float *row)
 {
     const struct simple_head_desc *d = context; /* columns of the result: tap * keypoints + keypoint */
     (void)slab;
-    return d->weight[((size_t)(n % d->keypoints) * (size_t)d->dim + (size_t)k) * 9 + (size_t)(n / d->keypoints)];
+    for (int k = 0; k < d->dim; k++)
+        row[k] = d->weight[((size_t)(n % d->keypoints) * (size_t)d->dim + (size_t)k) * 9 + (size_t)(n / d->keypoints)];
 }
 
 limber_status cpu_simple_head_pack(struct backend *base, struct weight **out, const struct simple_head_desc *d, limber_error *err)
@@ -82,7 +83,7 @@ limber_status cpu_simple_head_pack(struct backend *base, struct weight **out, co
     struct weight *w = cpu_weight_new(be, WEIGHT_SIMPLE_HEAD);
     const size_t tokens = (size_t)d->grid_h * (size_t)d->grid_w, map_w = (size_t)d->grid_w * (size_t)d->scale;
     *out = NULL;
-    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, 9 * d->keypoints, 1, d->dim, simple_weight, d, NULL) ||
+    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, 9 * d->keypoints, 1, d->dim, simple_row, d, NULL) ||
         !(w->head_bias = arena_alloc(&be->arena, (size_t)d->keypoints * sizeof *w->head_bias)))
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: out of memory packing the simple head");
     memcpy(w->head_bias, d->bias, (size_t)d->keypoints * sizeof *w->head_bias);
@@ -201,13 +202,15 @@ static int tap_shift(int q, int tap)
 
 struct parity_weight {
     const float *weight; /* [in][out][4][4] */
-    int out, qy, qx;
+    int in, out, qy, qx;
 };
 
-static float deconv_weight(const void *context, int n, int slab, int k)
+static void deconv_row(const void *context, int n, int slab, float *row)
 {
     const struct parity_weight *p = context;
-    return p->weight[((size_t)k * (size_t)p->out + (size_t)n) * 16 + (size_t)(tap_kernel(p->qy, slab / 2) * 4 + tap_kernel(p->qx, slab % 2))];
+    const int tap = tap_kernel(p->qy, slab / 2) * 4 + tap_kernel(p->qx, slab % 2);
+    for (int k = 0; k < p->in; k++)
+        row[k] = p->weight[((size_t)k * (size_t)p->out + (size_t)n) * 16 + (size_t)tap];
 }
 
 /* Where the input of tap `tap` of parity (qy, qx) lies for input pixel (y, x): planes of the patch grid, then panels, then lanes.
@@ -253,9 +256,10 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: a head over %d x %d patches of %d columns is too large", d->grid_h, d->grid_w,
                            d->dim);
     for (int parity = 0; ok && parity < 4; parity++) {
-        const struct parity_weight first = {d->deconv1, d->mid, parity / 2, parity % 2}, second = {d->deconv2, d->mid, parity / 2, parity % 2};
-        ok = pack_weights(&w->p[parity], &be->arena, be->kernels, d->mid, 4, d->dim, deconv_weight, &first, d->bias1) &&
-             pack_weights(&w->p[4 + parity], &be->arena, be->kernels, d->mid, 4, d->mid, deconv_weight, &second, d->bias2);
+        const struct parity_weight first = {d->deconv1, d->dim, d->mid, parity / 2, parity % 2};
+        const struct parity_weight second = {d->deconv2, d->mid, d->mid, parity / 2, parity % 2};
+        ok = pack_weights(&w->p[parity], &be->arena, be->kernels, d->mid, 4, d->dim, deconv_row, &first, d->bias1) &&
+             pack_weights(&w->p[4 + parity], &be->arena, be->kernels, d->mid, 4, d->mid, deconv_row, &second, d->bias2);
     }
     ok = ok && gather_table(&be->arena, &w->gather[0], d, 1, in) && gather_table(&be->arena, &w->gather[1], d, 4, mid);
     if (ok) {

@@ -4,6 +4,9 @@
  * multiplication as it lies. */
 #include "cpu.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static size_t word_index(const struct kernels *kr, size_t units, int tile, size_t unit, int column)
 {
     if (kr->amx)
@@ -11,29 +14,48 @@ static size_t word_index(const struct kernels *kr, size_t units, int tile, size_
     return ((size_t)tile * units + unit) * (size_t)kr->nr + (size_t)column;
 }
 
-bool pack_weights(struct packed *out, struct arena *a, const struct kernels *kr, int n, int slabs, int columns, weight_fn value,
+/* Rows of one tile and slab, [nr][stride], to their words. */
+static void pack_tile(uint32_t *w, const struct kernels *kr, const float *rows, size_t stride, size_t all_units, int tile, size_t first_unit,
+                      size_t units)
+{
+    for (size_t u = 0; u < units; u++)
+        for (int c = 0; c < kr->nr; c++) {
+            const float *row = rows + (size_t)c * stride;
+            uint32_t word;
+            if (kr->precision == PRECISION_BF16)
+                word = bf16_bits(row[2 * u]) | bf16_bits(row[2 * u + 1]) << 16;
+            else
+                memcpy(&word, &row[u], sizeof word);
+            w[word_index(kr, all_units, tile, first_unit + u, c)] = word;
+        }
+}
+
+bool pack_weights(struct packed *out, struct arena *a, const struct kernels *kr, int n, int slabs, int columns, weight_row_fn row,
                   const void *context, const float *bias)
 {
     const int unit = kr->precision == PRECISION_BF16 ? 2 : 1, align = kr->unit_align;
     const int units = ((columns + unit - 1) / unit + align - 1) / align * align, tiles = (n + kr->nr - 1) / kr->nr;
-    const size_t all = (size_t)slabs * (size_t)units;
+    const size_t all = (size_t)slabs * (size_t)units, stride = (size_t)units * (size_t)unit;
     *out = (struct packed){.n = n, .slabs = slabs, .units = units, .tiles = tiles};
     out->w = arena_alloc(a, (size_t)tiles * all * (size_t)kr->nr * sizeof *out->w);
     out->bias = arena_alloc(a, (size_t)tiles * (size_t)kr->nr * sizeof *out->bias);
-    if (!out->w || !out->bias)
+    float *rows = calloc((size_t)kr->nr * stride, sizeof *rows);
+    if (!out->w || !out->bias || !rows) {
+        free(rows);
         return false;
-    for (int o = 0; o < n; o++) {
-        out->bias[o] = bias ? bias[o] : 0;
-        for (int s = 0; s < slabs; s++)
-            for (int k = 0; k < columns; k += unit) {
-                union {
-                    float f;
-                    uint32_t u;
-                } word = {value(context, o, s, k)};
-                if (unit == 2)
-                    word.u = bf16_bits(word.f) | (k + 1 < columns ? bf16_bits(value(context, o, s, k + 1)) << 16 : 0);
-                out->w[word_index(kr, all, o / kr->nr, (size_t)s * (size_t)units + (size_t)(k / unit), o % kr->nr)] = word.u;
-            }
     }
+    for (int o = 0; bias && o < n; o++)
+        out->bias[o] = bias[o];
+    for (int tile = 0; tile < tiles; tile++)
+        for (int s = 0; s < slabs; s++) {
+            for (int c = 0; c < kr->nr; c++) {
+                if (tile * kr->nr + c < n)
+                    row(context, tile * kr->nr + c, s, rows + (size_t)c * stride);
+                else
+                    memset(rows + (size_t)c * stride, 0, stride * sizeof *rows);
+            }
+            pack_tile(out->w, kr, rows, stride, all, tile, (size_t)s * (size_t)units, (size_t)units);
+        }
+    free(rows);
     return true;
 }
