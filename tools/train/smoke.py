@@ -40,8 +40,8 @@ def figure(rng):
     return k @ np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]])
 
 
-def draw(folder, count, seed, grey=False):
-    """`count` pictures with one figure each and persons.json; `grey` draws all limbs alike (a second, different task)."""
+def draw(folder, count, seed, swapped=False):
+    """`count` pictures with one figure each and persons.json; `swapped` labels left as right: a task that contradicts the first."""
     rng = np.random.default_rng(seed)
     os.makedirs(folder)
     photos, people = [], []
@@ -52,13 +52,15 @@ def draw(folder, count, seed, grey=False):
         image = Image.fromarray(rng.integers(0, 80, (12, 16, 3), np.uint8)).resize((320, 240), Image.BICUBIC)
         d = ImageDraw.Draw(image)
         for a, b in LIMBS:
-            colour = BODY if grey or a % 2 != b % 2 else WARM if a % 2 else COLD
+            colour = BODY if a % 2 != b % 2 else WARM if a % 2 else COLD
             d.line([tuple(k[a]), tuple(k[b])], colour, int(tall / 16))
         r = tall / 14
         d.ellipse([*(k[0] - r), *(k[0] + r)], (230, 200, 170))
         for j, c in ((1, WARM), (2, COLD), (3, WARM), (4, COLD)):
-            d.ellipse([*(k[j] - r / 4), *(k[j] + r / 4)], BODY if grey else c)
+            d.ellipse([*(k[j] - r / 4), *(k[j] + r / 4)], c)
         image.save(os.path.join(folder, f"{i}.png"))
+        if swapped:
+            k = k[[0] + [j + 1 if j % 2 else j - 1 for j in range(1, 17)]]
         lo, hi = k.min(0) - tall * 0.05, k.max(0) + tall * 0.05
         photos.append({"id": i, "file_name": f"{i}.png", "width": 320, "height": 240, "source": "drawn"})
         people.append({"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "bbox": [*lo.tolist(), *(hi - lo).tolist()],
@@ -87,6 +89,16 @@ def ap(text):
     return float(re.search(r"AP (\S+)", line)[1]), float(re.search(r"PCK (\S+)", line)[1])
 
 
+def number(tree, name):
+    """The first number of that name in limber's JSON, at any depth."""
+    if isinstance(tree, dict):
+        if isinstance(tree.get(name), (int, float)):
+            return tree[name]
+        tree = list(tree.values())
+    found = (number(v, name) for v in tree) if isinstance(tree, list) else ()
+    return next((v for v in found if v is not None), None)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--limber", metavar="BINARY", help="also measure with this program's eval command")
@@ -97,8 +109,8 @@ def main():
     at = lambda *x: os.path.join(home, *x)
     draw(at("train"), 400, 1)
     draw(at("test"), 60, 2)
-    draw(at("grey"), 200, 3, grey=True)
-    for name in ("train", "grey"):
+    draw(at("swapped"), 200, 3, swapped=True)
+    for name in ("train", "swapped"):
         python("data.py", at(name, "persons.json"), at(name), at("cache-" + name))
 
     test = ["--eval", at("test", "persons.json"), at("test")]
@@ -111,27 +123,28 @@ def main():
     python("train.py", "--run", at("run"), "--export", at("after"))
     losses = [[float(v) for v in m[1].split()] for m in re.finditer(r"loss ((?:[\d.]+ )+)norm", end)]
     (ap0, pck0), (ap1, pck1) = ap(start), ap(end)
-    checks = {"cross-entropy fell": losses[-1][0] < 0.5 * losses[0][0], "squared error fell": losses[-1][1] < 0.7 * losses[0][1],
+    checks = {"cross-entropy fell (1: nothing learned)": losses[-1][0] < 0.6, "squared error fell": losses[-1][1] < 0.6,
               "PCK rose past 0.6": pck1 > max(0.6, pck0 + 0.3), "AP rose by 0.1": ap1 > ap0 + 0.1}
 
-    mae = python("train.py", "--run", at("mae"), "--data", at("cache-train"), *small, "--mae", "--minutes", "0.3", "--warm", "20",
+    mae = python("train.py", "--run", at("mae"), "--data", at("cache-train"), *small, "--mae", "--minutes", "0.4", "--warm", "20",
                  "--stages", "0:256x192:16")
     painted = [float(m) for m in re.findall(r"loss ([\d.]+)", mae)]
-    checks["masked autoencoder learned"] = painted[-1] < 0.9 * painted[0] if len(painted) > 1 else painted[-1] < 0.9
+    checks["masked autoencoder beats the mean of a patch (1)"] = painted[-1] < 0.97
 
-    tune = ["--init", at("after"), "--data", at("cache-grey"), *test, "--share", "drawn=1", "--minutes", "0.25", "--warm", "5",
+    tune = ["--init", at("after"), "--data", at("cache-swapped"), *test, "--share", "drawn=1", "--minutes", "0.25", "--warm", "5",
             "--stages", "0:256x192:16", "--augment", "half_body=0", "occlude=0", "--ce", "0.5", "0.5", "1", "--ema", "0.9"]
     kept = ap(python("train.py", "--run", at("kept"), *tune, "--keep", at("cache-train")))[1]
     free = ap(python("train.py", "--run", at("free"), *tune))[1]
-    print(f"fine-tuned on grey figures, PCK on the coloured ones: {pck1:.3f} before, {kept:.3f} with --keep, {free:.3f} without")
-    checks["--keep forgets less"] = kept >= free
+    print(f"fine-tuned on exchanged sides, PCK on the old task: {pck1:.3f} before, {kept:.3f} with --keep, {free:.3f} without")
+    checks["--keep forgets less"] = kept > free + 0.1
 
     if a.limber:
         seen = []
         for model in ("before", "after"):
-            out = call(a.limber, "eval", "--model", at(model), "--annotations", at("test", "persons.json"), "--images", at("test"),
-                       "--flip", "--json")
-            seen.append(float(re.search(r'"AP"\s*:\s*([-\d.e]+)', out)[1]))
+            call(a.limber, "eval", "--model", at(model), "--annotations", at("test", "persons.json"), "--images", at("test"), "--flip",
+                 "--quiet", "--json", at(model, "eval.json"))
+            with open(at(model, "eval.json")) as f:
+                seen.append(number(json.load(f), "AP"))
         print(f"limber eval: AP {seen[0]:.3f} before, {seen[1]:.3f} after; the trainer says {ap0:.3f}, {ap1:.3f}")
         checks["limber eval rose"] = seen[1] > seen[0] + 0.1
         checks["limber eval agrees"] = abs(seen[1] - ap1) < 0.02

@@ -392,7 +392,7 @@ def main():
     everything = [q for q in net.parameters() if q.requires_grad]
     begun, base = time.time(), clock["seconds"]
     saved = judged = shown = begun
-    mean, shown_seen = None, clock["seen"]
+    mean, told, shown_seen = None, 0, clock["seen"]
     net.train()
     asked, stop = [], False                           # SIGTERM: finish the step, save, leave
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
@@ -426,7 +426,8 @@ def main():
         clock["step"] += 1
         clock["stage_step"] += 1
         clock["seen"] += count * ranks
-        mean = [v.item() if m is None else 0.98 * m + 0.02 * v.item() for v, m in zip(parts, mean or [None] * len(parts))]
+        told += 1
+        mean = [m + (v.item() - m) * max(0.02, 1 / told) for v, m in zip(parts, mean or [0] * len(parts))]
         if rank > 0:
             continue
         rate = min(a.ema, (1 + clock["step"]) / (10 + clock["step"]))
@@ -435,7 +436,7 @@ def main():
             for e, b in zip(ema.buffers(), net.buffers()):
                 e.copy_(b)
         now = time.time()
-        if clock["step"] % 50 == 0:
+        if clock["step"] % 50 == 0 or told == 1 or clock["seconds"] >= a.minutes * 60:
             say(f"step {clock['step']} loss {' '.join(f'{m:.4f}' for m in mean)} norm {norm:.2f} lr {lr:.2e} ce {ce:.2f} seen {clock['seen']} "
                 f"{(clock['seen'] - shown_seen) / (now - shown):.1f} crops/s {clock['seconds'] / 60:.1f} min")
             shown, shown_seen = now, clock["seen"]
