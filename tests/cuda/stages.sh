@@ -63,7 +63,7 @@ address) # memory errors and undefined behaviour, in kernels and launchers
     ;;
 races) # happens-before, within a block and between blocks
     for test in attention kernels; do
-        TSAN_OPTIONS=halt_on_error=1 hash_of "$dir/cuda_test_${test}_tsan" small
+        TSAN_OPTIONS=halt_on_error=1 hash_of "$dir/cuda_test_${test}_tsan" races
     done
     ;;
 strict) # every warning and every spill is an error, on every architecture
