@@ -13,6 +13,10 @@
 #include "backend.h"
 #include "limber.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || SIZE_MAX < UINT64_MAX
+#error "limber needs a little-endian 64-bit machine: tensors are used in the byte order of their file, and sizes are 64-bit"
+#endif
+
 #define COCO_KEYPOINTS 17
 #define PATCH_PAD 2              /* of the patch convolution, whatever the patch */
 #define CLASSIC_HEAD_CHANNELS 256 /* between its two deconvolutions and after them */

@@ -27,8 +27,27 @@
 enum level { SCALAR, AVX2, AVX512, AVX512BF16, AMX, LEVELS };
 static const char *const level_names[LEVELS] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
 
+/* What this build holds: CMakeLists.txt leaves a file out, and says so here, where the compiler does not know its flags. */
+static const struct kernels *const tables[LEVELS] = {
+    [SCALAR] = &kernels_scalar,
+#if defined(__x86_64__)
+#if !defined(LIMBER_NO_AVX2)
+    [AVX2] = &kernels_avx2,
+#endif
+#if !defined(LIMBER_NO_AVX512)
+    [AVX512] = &kernels_avx512,
+#endif
+#if !defined(LIMBER_NO_AVX512BF16)
+    [AVX512BF16] = &kernels_avx512bf16,
+#endif
+#if !defined(LIMBER_NO_AMX)
+    [AMX] = &kernels_amx,
+#endif
+#endif
+};
+
 struct cpu_features {
-    bool has[LEVELS];
+    bool has[LEVELS]; /* on this CPU, under this kernel, and in this build */
     bool amd;
 };
 
@@ -66,6 +85,8 @@ static struct cpu_features cpu_features(void)
     f.has[AVX512] = f.has[AVX2] && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
     f.has[AVX512BF16] = f.has[AVX512] && (a71 & 1u << 5);
     f.has[AMX] = f.has[AVX512BF16] && (saved & 0x60000) == 0x60000 && (d7 & 1u << 24) && (d7 & 1u << 22) && tiles_granted();
+    for (int l = 0; l < LEVELS; l++)
+        f.has[l] = f.has[l] && tables[l];
 #endif
     return f;
 }
@@ -80,7 +101,8 @@ static int level_cap(const struct cpu_features *f, limber_error *err)
         if (!strcmp(name, level_names[l])) {
             if (f->has[l])
                 return l;
-            limber_fail(err, LIMBER_E_UNSUPPORTED, "LIMBER_CPU=%s: this CPU or its kernel does not have it", name);
+            limber_fail(err, LIMBER_E_UNSUPPORTED, "LIMBER_CPU=%s: %s", name,
+                        tables[l] ? "this CPU or its kernel does not have it" : "this build has no kernels for it");
             return -1;
         }
     limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512bf16 or amx", name);
@@ -111,13 +133,7 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
                     cap < LEVELS ? "LIMBER_CPU rules them out" : "this CPU or its kernel has neither");
         return NULL;
     }
-#if defined(__x86_64__)
-    static const struct kernels *const tables[LEVELS] = {&kernels_scalar, &kernels_avx2, &kernels_avx512, &kernels_avx512bf16,
-                                                         &kernels_amx};
     return tables[level];
-#else
-    return &kernels_scalar;
-#endif
 }
 
 bool backend_cpu_has(enum precision precision)
@@ -149,8 +165,9 @@ void backend_cpu_report(struct backend_report *out)
         snprintf(out->detail, sizeof out->detail, "%.200s", err.text);
         return;
     }
+    const char *why = fp32 != &kernels_scalar ? "" : f.has[AVX2] ? " (LIMBER_CPU asks for it)" : " (no AVX2 with FMA and F16C here)";
     snprintf(out->precisions, sizeof out->precisions, "fp32%s", bf16 ? " bf16" : "");
-    snprintf(out->detail, sizeof out->detail, "fp32 by %s, bf16 %s%s%s, %d threads%s", fp32->name, bf16 ? "by " : "not here",
+    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, %d threads%s", fp32->name, why, bf16 ? "by " : "not here",
              bf16 ? bf16->name : "", bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "", cpu_count(),
              f.has[AMX] ? "" : "; amx: not on this CPU or kernel");
 }
