@@ -6,12 +6,14 @@
 #
 # Stages, cheapest first, until one objects: plain (first in first out), random, run-ahead, address (ASan + UBSan), races (TSan); with NVCC
 # set also ptx (the interpreted PTX of compute_80) and wrap (cuBLASLt's descriptors). Mutants of plugin.cu run test_emulated.c through
-# PROOF_BUILD, a build directory that has cuda_proof. Exit status: 0 every mutant was caught and the unchanged source was not; 1 otherwise.
+# PROOF_BUILD, a build directory that has cuda_proof. MUTANT_OBJECTS names a folder that keeps the unchanged objects from run to run (empty it
+# when a source has changed). Exit status: 0 every mutant was caught and the unchanged source was not; 1 otherwise.
 set -u
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 only=${1-.}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+kept=${MUTANT_OBJECTS-$work}
 number=0
 escaped=0
 base="-std=c++20 -g -Wno-unknown-pragmas -I$root/include"
@@ -33,15 +35,15 @@ kind_of() {
 
 # objects KIND: every unchanged kernel and test under these flags, once
 objects() {
-    [ -d "$work/$1" ] && return
-    mkdir "$work/$1"
+    [ -d "$kept/$1" ] && return
+    mkdir -p "$kept/$1"
     for file in $kernels; do
         # shellcheck disable=SC2086,SC2046 # lists of words
-        ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/cuda/$file.cu" -o "$work/$1/$file.o" || exit 2
+        ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/cuda/$file.cu" -o "$kept/$1/$file.o" || exit 2
     done
     for file in attention kernels; do
         # shellcheck disable=SC2086,SC2046
-        ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/tests/cuda/test_$file.cu" -o "$work/$1/test_$file.o" || exit 2
+        ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/tests/cuda/test_$file.cu" -o "$kept/$1/test_$file.o" || exit 2
     done
 }
 
@@ -53,9 +55,9 @@ attempt() {
     if ! [ -e "$binary" ]; then
         # shellcheck disable=SC2086,SC2046
         ${CXX-g++} $base $(flags_of "$kind") -x c++ -c "$work/mutant/cuda/$3.cu" -o "$work/mutant/$3.$kind.o" 2>"$work/out" || return 1
-        list=$work/$kind/test_$2.o
+        list=$kept/$kind/test_$2.o
         for file in $kernels; do
-            [ "$file" = "$3" ] && list="$list $work/mutant/$3.$kind.o" || list="$list $work/$kind/$file.o"
+            [ "$file" = "$3" ] && list="$list $work/mutant/$3.$kind.o" || list="$list $kept/$kind/$file.o"
         done
         # shellcheck disable=SC2086,SC2046
         ${CXX-g++} $(flags_of "$kind") -rdynamic $list -o "$binary" -ldl || exit 2
@@ -66,6 +68,8 @@ attempt() {
     run-ahead) schedule=3 ;;
     *) schedule=0 ;;
     esac
+    size=small
+    [ "$1" = races ] && size=races
     files=''
     if [ "$1" = ptx ]; then
         for file in $kernels; do
@@ -74,9 +78,9 @@ attempt() {
         done
     fi
     if [ -n "$files" ]; then
-        CUEMU_PTX=$files timeout 120 "$binary" small >"$work/out" 2>&1
+        CUEMU_PTX=$files timeout 120 "$binary" $size >"$work/out" 2>&1
     else
-        CUEMU_SCHED=$schedule CUEMU_SEED=3 ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 timeout 120 "$binary" small >"$work/out" 2>&1
+        CUEMU_SCHED=$schedule CUEMU_SEED=3 ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=halt_on_error=1 timeout 120 "$binary" $size >"$work/out" 2>&1
     fi
 }
 
