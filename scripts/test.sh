@@ -66,6 +66,7 @@ fi
 build ci-clang || true
 # Allocations that the sanitizer cannot serve are to fail, not to abort. The CUDA kernels had their sanitizers above.
 export ASAN_OPTIONS="allocator_may_return_null=1:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
 if build sanitize; then tests sanitize -E '^cuda\.'; fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
