@@ -378,7 +378,8 @@ int main(int argc, char **argv)
         gelu(2, 37, type, true, true);
         relu_and_convert(2, 13, type);
         embed(type, type == ELEMENT_F16);
-        classic_head(type, races ? 1 : small ? 2 : 4, races ? 2 : 3, small ? 6 : 40, small ? 5 : 23);
+        /* always more than one slice of 32 channels and one round of 20 keypoints */
+        classic_head(type, races ? 1 : small ? 2 : 4, races ? 2 : 3, small ? 30 : 40, small ? 21 : 23);
         if (races)
             continue;
         gelu(3, 96, type, false, true);
