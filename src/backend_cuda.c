@@ -2,8 +2,9 @@
  *
  * The order of the questions, cheapest first, so that a machine without a GPU pays 0.1 ms and nothing else:
  *   1. is there a driver?      dlopen("libcuda.so.1")
- *   2. is there a plugin?      liblimber_cuda.so beside this library or command, in cuda/ below it, in ../lib beside it, or on
- *                              the loader's path. It links cuBLAS: where that is missing, dlopen's own sentence says so.
+ *   2. is there a plugin?      liblimber_cuda.so beside this library or command, in cuda/ below it, in ../lib beside it or where
+ *                              CMake installed libraries to (../lib/aarch64-linux-gnu), or on the loader's path. It links
+ *                              cuBLAS: where that is missing, dlopen's own sentence says so.
  *   3. is there a device?      the plugin asks the CUDA runtime, and refuses what the device cannot do (bf16 before sm_80)
  * LIMBER_CUDA_PLUGIN names the plugin to use instead, and then question 1 is left to the plugin: that is how the tests run the
  * whole backend on a machine without a GPU. It is ignored in a process with raised privileges.
@@ -51,7 +52,7 @@ static void *open_below(const char *dir, const char *below, char *why, size_t wh
 
 static limber_status find_plugin(void **out, limber_error *err)
 {
-    static const char *const below[] = {"", "cuda/", "../cuda/", "../lib/", "../lib64/", "../lib/x86_64-linux-gnu/"};
+    static const char *const below[] = {"", "cuda/", "../cuda/", "../lib/", "../lib64/", LIMBER_LIBDIR_FROM_BINDIR};
     char dir[4096] = ".", why[512] = "";
     Dl_info self;
     if (dladdr((void *)(uintptr_t)&backend_cuda_open, &self) && self.dli_fname)
