@@ -370,7 +370,7 @@ static int time_precision(const struct wanted *w, const char *precision, const s
             printf("\n");
             fflush(stdout);
             if (plan->csv)
-                fprintf(plan->csv, "%s,%s,%s,%d,%d,%.3g,%.6f,%.6f,%.6f,%.6f,%.1f,%.1f\n", c->model_name, s.model->be->ops->name,
+                fprintf(plan->csv, "\"%s\",%s,%s,%d,%d,%.3g,%.6f,%.6f,%.6f,%.6f,%.1f,%.1f\n", c->model_name, s.model->be->ops->name,
                         precision_name(s.model->be->precision), threads, s.batch, off, ms, 1e3 * times.min / s.batch, 1e3 * times.p90 / s.batch,
                         1e3 * cpu / s.batch, gflop / (1e-3 * ms), peak);
             if (plan->parts)
@@ -443,11 +443,8 @@ int bench_model(int argc, char **argv)
     if (plan.csv)
         fprintf(plan.csv, "model,backend,precision,threads,batch,off,median_ms,min_ms,p90_ms,cpu_ms,gflops,peak_gflops\n");
     char machine[512];
-    double load[3] = {0};
     bench_machine(machine, sizeof machine);
-    if (getloadavg(load, 3) < 1)
-        load[0] = -1;
-    printf("%s, load %.1f\n%s%s, %s head; ms per person, GFLOP/s of useful multiply-adds; off: from the plain kernels\n\n", machine, load[0],
+    printf("%s, load %.1f\n%s%s, %s head; ms per person, GFLOP/s of useful multiply-adds; off: from the plain kernels\n\n", machine, bench_load(),
            w.model ? w.model : "ViTPose-", w.model ? "" : w.arch, w.model ? "its own" : w.head);
     printf("  %-5s %7s %6s %8s %10s %9s %9s %9s %8s %7s %6s\n", "", "threads", "batch", "off", "median ms", "min", "p90", "cpu ms", "GFLOP/s", "peak",
            "share");

@@ -133,6 +133,12 @@ double bench_clock_mhz(void)
     return proc_value("/proc/cpuinfo", "cpu MHz", v, sizeof v) ? strtod(v, NULL) : 0;
 }
 
+double bench_load(void)
+{
+    double load[1];
+    return getloadavg(load, 1) < 1 ? -1 : load[0];
+}
+
 static size_t status_bytes(const char *key)
 {
     char v[64];

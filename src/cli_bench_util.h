@@ -30,6 +30,7 @@ void bench_random(float *v, size_t n, uint64_t seed, float scale);
 int bench_cpus(void); /* that this process may run on */
 void bench_machine(char *text, size_t size);
 double bench_clock_mhz(void);
+double bench_load(void); /* average of the last minute; -1 where it is not known */
 
 /* Resident memory of this process, bytes; the high-water mark can be started anew where the kernel allows it. */
 size_t bench_resident(void);

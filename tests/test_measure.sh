@@ -119,6 +119,56 @@ test_bench_attention_usage() {
     status 2 bench_tiny --out /dev/null/x
 }
 
+# pipeline_row WHAT FIELD: from the table that bench pipeline wrote
+pipeline_row() { awk -F, -v what="$1" -v field="$2" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $1 == what { print $at[field] }' rows.csv; }
+bench_photos() { "$LIMBER" bench pipeline --model "$tiny" --precision fp32 --rounds 2 --csv rows.csv "$@"; }
+
+test_bench_pipeline() {
+    album 0
+    status 0 bench_photos photos --boxes boxes.json --threads 2
+    has out "2 images, 2 people, 0 could not be used; 2 rounds"
+    has out "2 threads, 1 workers"
+    lines 7 rows.csv
+    awk -F, 'NR > 1 && !(0 < $9 && 0 < $10 && $10 <= $9 && $9 <= $11) { exit 1 }' rows.csv || fail "no time, or not in order"
+    awk -F, 'NR > 1 && NR < 6 { sum += $12 } END { exit !(0.999 < sum && sum < 1.001) }' rows.csv || fail "the shares of the stages are not all"
+    # the same people as `limber run`: one image with three, one with nobody
+    echo '{"image":"1.jpg","boxes":[[5,5,40,30],[2,2,9,9],[1,1,30,30]]}' >three.jsonl
+    echo '{"image":"2.png","boxes":[]}' >>three.jsonl
+    status 0 bench_photos photos --boxes three.jsonl --batch 2
+    has out "2 images, 3 people, 0 could not be used"
+}
+test_bench_pipeline_stages_add_up() {
+    album 0
+    status 0 bench_photos --rounds 1 photos/1.jpg
+    awk -F, 'NR > 1 && NR < 6 { sum += $9 } $1 == "one by one" { exit !(sum <= $9 + 1e-4 && sum > 0.5 * $9) }' rows.csv ||
+        fail "the stages of the only image are not its time"
+}
+test_bench_pipeline_leaves_out_what_cannot_be_used() {
+    album 0
+    head -c 300 photos/1.jpg >photos/cut.jpg
+    echo words >photos/text.png
+    mkfifo photos/pipe.jpg
+    status 1 bench_photos photos
+    for name in cut.jpg text.png pipe.jpg; do says "photos/$name"; done
+    has out "2 images, 2 people, 3 could not be used"
+    [ "$(pipeline_row overlapped images)" = 2 ] || fail "images a second count images that were none"
+}
+test_bench_pipeline_usage() {
+    status 2 bench_photos
+    says "wants files or folders"
+    mkdir empty
+    status 2 bench_photos empty
+    says "no pictures in empty"
+    echo words >words.jpg
+    status 2 bench_photos words.jpg
+    says "none of 1 inputs could be used"
+    album 0
+    status 2 bench_photos photos --boxes nowhere.json
+    says "nowhere.json"
+    status 2 bench_photos photos --csv nowhere/at/all.csv
+    says "nowhere/at/all.csv"
+}
+
 case ${1:-} in
 '') echo "usage: $0 CASE" >&2; exit 2 ;;
 *) "test_$1" ;;
