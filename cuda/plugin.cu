@@ -959,6 +959,8 @@ static const struct backend_ops *table()
 static limber_status device_check(enum precision precision, char *about, size_t about_size, limber_error *err)
 {
     int devices = 0, device = 0, major = 0, minor = 0;
+    if (precision != PRECISION_FP32 && precision != PRECISION_FP16 && precision != PRECISION_BF16)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda computes in fp16, bf16 or fp32");
     cudaDeviceProp properties;
     cudaError_t e = cudaGetDeviceCount(&devices);
     if (e != cudaSuccess)

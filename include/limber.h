@@ -66,7 +66,7 @@ typedef struct {
 /* Start from limber_options_default() and change what you need: fields are added at the place of `reserved`. */
 typedef struct {
     const char *backend;   /* "auto" (fastest this machine has), "ref", "cpu", "cuda" */
-    const char *precision; /* "auto", "fp32", "bf16", "fp16" */
+    const char *precision; /* "auto", "fp32", "bf16", "fp16", "int8" (cpu) */
     const char *attention; /* "exact"; "window:W", "merge:R", "pool:P" are approximations */
     int threads;           /* of a session; 0: as many as the process may use */
     int batch;             /* people in one forward pass, 1..1024; 0: chosen by the backend. Results do not depend on it */

@@ -9,7 +9,7 @@
 #include "backend.h"
 #include "error.h"
 
-static const char *const precision_names[] = {[PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16"};
+static const char *const precision_names[] = {[PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16", [PRECISION_INT8] = "int8"};
 #define PRECISIONS (sizeof precision_names / sizeof *precision_names)
 
 const char *precision_name(enum precision p)
@@ -47,7 +47,7 @@ static limber_status open_named(struct backend **out, const char *name, const ch
         for (size_t p = 0; p < PRECISIONS; p++)
             if (strcmp(precision, precision_names[p]) == 0)
                 return known[i].open(out, (enum precision)p, err);
-        return limber_fail(err, LIMBER_E_ARGUMENT, "precision \"%.40s\": expected auto, fp32, bf16 or fp16", precision);
+        return limber_fail(err, LIMBER_E_ARGUMENT, "precision \"%.40s\": expected auto, fp32, bf16, fp16 or int8", precision);
     }
     return limber_fail(err, LIMBER_E_ARGUMENT, "backend \"%.40s\": expected auto, ref, cpu or cuda", name);
 }

@@ -20,7 +20,9 @@
 
 #include "limber.h"
 
-enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16 };
+/* INT8: the linear layers of the blocks multiply 8-bit integers (weights by output column, activations by token), all else is BF16 or
+ * FP32, whichever the backend is faster in. Never chosen by "auto". */
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_FP16, PRECISION_INT8 };
 
 struct backend; /* each backend embeds `struct backend base` as its first member */
 struct exec;    /* likewise `struct exec base` */

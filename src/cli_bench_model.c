@@ -448,14 +448,12 @@ int bench_model(int argc, char **argv)
            w.model ? w.model : "ViTPose-", w.model ? "" : w.arch, w.model ? "its own" : w.head);
     printf("  %-5s %7s %6s %8s %10s %9s %9s %9s %8s %7s %6s\n", "", "threads", "batch", "off", "median ms", "min", "p90", "cpu ms", "GFLOP/s", "peak",
            "share");
-    const bool both = !strcmp(common.options.precision, "auto") && backend_cpu_has(PRECISION_BF16);
-    status = CLI_DONE;
-    if (both) {
-        status = time_precision(&w, "fp32", &plan, expected);
-        status = status ? status : time_precision(&w, "bf16", &plan, expected);
-    } else {
-        status = time_precision(&w, common.options.precision, &plan, expected);
-    }
+    const enum precision all[] = {PRECISION_FP32, PRECISION_BF16, PRECISION_INT8};
+    const bool every = !strcmp(common.options.precision, "auto") && backend_cpu_has(PRECISION_BF16);
+    status = every ? CLI_DONE : time_precision(&w, common.options.precision, &plan, expected);
+    for (size_t i = 0; every && !status && i < sizeof all / sizeof *all; i++)
+        if (backend_cpu_has(all[i]))
+            status = time_precision(&w, precision_name(all[i]), &plan, expected);
     free(expected);
     if (plan.csv && (ferror(plan.csv) | fclose(plan.csv)))
         return cli_fail("%s: cannot write", csv);

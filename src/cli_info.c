@@ -108,10 +108,10 @@ static void print_costs(const struct info *i)
 
 static void print_backends(const struct info *i)
 {
-    printf("\nbackend  here  precisions  about\n");
+    printf("\nbackend  here  precisions     about\n");
     for (int b = 0; b < i->backend_count; b++) {
         const struct backend_report *r = &i->backends[b];
-        printf("  %-6s %-5s %-11s %s\n", r->name, r->available ? "yes" : "no", r->precisions[0] ? r->precisions : "-", r->detail);
+        printf("  %-6s %-5s %-14s %s\n", r->name, r->available ? "yes" : "no", r->precisions[0] ? r->precisions : "-", r->detail);
     }
     if (i->backend)
         printf("\ncomputes in %s on %s with these options\n", i->precision, i->backend);

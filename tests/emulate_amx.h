@@ -1,8 +1,8 @@
-/* emulate_amx.h - the AMX tile instructions in C, so that src/cpu/kernels_amx.c runs on machines without tiles. Include it after
+/* emulate_amx.h - the AMX tile instructions in C, so that src/cpu/kernels_amx.c and kernels_amxint8.c run on machines without tiles. Include it after
  * <immintrin.h> and before the kernels; it takes the names of the intrinsics.
  *
  * As the manual has it (Intel SDM, TDPBF16PS): C[m][n] += A[m][2k] B[k][2n] and then A[m][2k+1] B[k][2n+1], k upwards, in fp32.
- * A use before _tile_loadconfig, or a tile number past 7, aborts. */
+ * TDPBSUD: C[m][n] += A[m][4k + i] B[k][4n + i], signed bytes times unsigned ones, in 32 bits. A use before _tile_loadconfig, or a tile number past 7, aborts. */
 #ifndef EMULATE_AMX_H
 #define EMULATE_AMX_H
 
@@ -75,17 +75,28 @@ static inline void emulated_dpbf16ps(int c, int a, int b)
         }
 }
 
+static inline void emulated_dpbsud(int c, int a, int b)
+{
+    for (int m = 0; m < 16; m++)
+        for (int n = 0; n < 16; n++)
+            for (int k = 0; k < 16; k++)
+                for (int i = 0; i < 32; i += 8)
+                    emulated_tile(c)[m][n] += (uint32_t)((int8_t)(emulated_tile(a)[m][k] >> i) * (int)(uint8_t)(emulated_tile(b)[k][n] >> i));
+}
+
 #undef _tile_loadconfig
 #undef _tile_release
 #undef _tile_zero
 #undef _tile_loadd
 #undef _tile_stored
 #undef _tile_dpbf16ps
+#undef _tile_dpbsud
 #define _tile_loadconfig emulated_loadconfig
 #define _tile_release emulated_release
 #define _tile_zero emulated_zero
 #define _tile_loadd emulated_loadd
 #define _tile_stored emulated_stored
 #define _tile_dpbf16ps emulated_dpbf16ps
+#define _tile_dpbsud emulated_dpbsud
 
 #endif

@@ -18,7 +18,7 @@
 #ifndef TEST_OPS_VARIANTS
 #define TEST_OPS_VARIANTS                                                                                                        \
     {"cpu", "scalar", "fp32"}, {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"}, {"cpu", "avx512bf16", "bf16"},                \
-        {"cpu", "amx", "bf16"}, {"cuda", NULL, "fp32"}
+        {"cpu", "amx", "bf16"}, {"cpu", "avx512vnni", "int8"}, {"cpu", "avx512bf16", "int8"}, {"cpu", "amxint8", "int8"}, {"cuda", NULL, "fp32"}
 #define TEST_OPS_PREPARE(t) (void)t
 #endif
 
@@ -31,7 +31,8 @@ struct under_test {
     struct backend *be;
     struct exec *ex;
     char name[64];
-    bool low; /* bf16 */
+    bool low;       /* bf16 */
+    bool quantised; /* linear layers of 8-bit operands: linear_int8; the other operations are those of fp32 or bf16 */
 };
 
 /* False where this machine has no such backend. */
@@ -45,7 +46,8 @@ static bool open_variant(struct under_test *t, const struct variant *v, int thre
     if (st != LIMBER_OK)
         return false;
     snprintf(t->name, sizeof t->name, "%s %s %s", v->backend, v->level ? v->level : "", v->precision);
-    t->low = t->be->precision == PRECISION_BF16;
+    t->quantised = t->be->precision == PRECISION_INT8;
+    t->low = t->be->precision == PRECISION_BF16 || (t->quantised && strcmp(v->level, "avx512vnni")); /* bf16 where the level has it */
     if (strcmp(v->backend, "ref"))
         TEST_OPS_PREPARE(t);
     cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, &err), LIMBER_OK, "%s", err.text);
@@ -169,7 +171,7 @@ static void op_agrees(const struct op *op)
     for (size_t i = 0; i < VARIANTS; i++) {
         if (!open_variant(&t, &variants[i], 2, op->people))
             continue;
-        if (!op->skip || !op->skip(&t, op->context)) {
+        if (!t.quantised && (!op->skip || !op->skip(&t, op->context))) {
             char what[256];
             float *plain = zeros(n), *got = op_result(&t, op, op->out_kind);
             op->plain(plain, t.low, op->context);
@@ -247,6 +249,140 @@ Test(ops, linear)
             snprintf(name, sizeof name, "linear %d x %d tokens, %d to %d, kind %d", c.people, c.tokens, c.in, c.out, kind);
             op_agrees(&(struct op){name, c.people, c.tokens, c.out, c.to, run_linear, linear_plain, NULL, &c});
             free(x), free(w), free(b), free(r);
+        }
+}
+
+/* ---- linear layers of 8-bit operands ---- */
+
+/* What quantise.h and pack.c say, in plain loops: integers summed exactly, in double what they stand for. `off` is how far from the
+ * exact product the grids may put a result: half a step of each number times the other. */
+static void linear_int8_plain(double *out, double *off, bool low, const struct linear_case *c)
+{
+    const size_t in = (size_t)c->in;
+    int *q = malloc(in * sizeof *q);
+    for (int o = 0; o < c->out; o++) {
+        const float *w = c->w + (size_t)o * in;
+        float largest = 0;
+        for (size_t k = 0; k < in; k++)
+            largest = fmaxf(largest, fabsf(w[k]));
+        const float w_step = largest > 0 ? largest / 127 : 1;
+        for (int i = 0; i < c->people * c->tokens; i++) {
+            const float *x = c->x + (size_t)i * in;
+            float min = 0, max = 0;
+            double sum = 0, moved = 0;
+            for (size_t k = 0; k < in; k++) {
+                min = fminf(min, rounded(x[k], low));
+                max = fmaxf(max, rounded(x[k], low));
+            }
+            const float range = fmaxf(max - min, 1e-30f), per_step = 255 / range, step = range * (1.f / 255);
+            const int zero = (int)nearbyintf(-min * per_step);
+            for (size_t k = 0; k < in; k++) {
+                int a = (int)nearbyintf(rounded(x[k], low) * per_step) + zero;
+                a = a < 0 ? 0 : a > 255 ? 255 : a;
+                q[k] = (int)nearbyintf(w[k] / w_step);
+                sum += (double)(a - zero) * q[k];
+                moved += 0.5 * step * fabs((double)w[k]) + 0.5 * w_step * fabs((double)x[k]) + step * w_step + (low ? 0x1p-8 * fabs((double)x[k] * w[k]) : 0);
+            }
+            out[(size_t)i * (size_t)c->out + (size_t)o] = sum * step * w_step;
+            off[(size_t)i * (size_t)c->out + (size_t)o] = moved;
+        }
+    }
+    free(q);
+}
+
+static double linear_finish(const struct linear_case *c, double sum, size_t at)
+{
+    sum += c->bias ? (double)c->b[at % (size_t)c->out] : 0;
+    if (c->act == ACT_GELU_ERF)
+        sum = 0.5 * sum * erfc(-sum * 0.70710678118654752440);
+    return sum + (c->residual ? (double)c->r[at] : 0);
+}
+
+/* Two questions: are the sums those of the integers (to fp32's rounding, GELU's stated error and bf16's), and is a result where the
+ * exact product and the grids allow it? */
+static void linear_int8_agrees(struct under_test *t, const struct linear_case *c, const char *name)
+{
+    const size_t n = (size_t)c->people * (size_t)c->tokens * (size_t)c->out;
+    double *plain = malloc(n * sizeof *plain), *off = malloc(n * sizeof *off);
+    const struct op op = {name, c->people, c->tokens, c->out, c->to, run_linear, NULL, NULL, c};
+    float *got = op_result(t, &op, c->to);
+    int sums = 0, grids = 0;
+    linear_int8_plain(plain, off, t->low, c);
+    for (size_t i = 0; i < n; i++) {
+        double exact = 0, size = 0;
+        for (size_t k = 0; k < (size_t)c->in; k++) {
+            const double product = (double)c->x[i / (size_t)c->out * (size_t)c->in + k] * c->w[i % (size_t)c->out * (size_t)c->in + k];
+            exact += product;
+            size += fabs(product);
+        }
+        const double want = linear_finish(c, plain[i], i), last = (t->low && c->to != BUF_STREAM ? 0x1p-8 : 0) * fabs(want);
+        const double arithmetic = 0x1p-20 * (size + 4) /* bias and residual */ + (c->act == ACT_GELU_ERF ? 7e-5 + 2e-6 * fabs(want) : 0) + last;
+        sums += !(fabs(got[i] - want) <= arithmetic);
+        grids += !(fabs(got[i] - linear_finish(c, exact, i)) <= 1.2 * off[i] + arithmetic); /* GELU's slope is at most 1.13 */
+    }
+    cr_expect(!sums, "%s %s: %d of %zu results are not the sums of the integers", t->name, name, sums, n);
+    cr_expect(!grids, "%s %s: %d of %zu results are further from the exact product than the grids explain", t->name, name, grids, n);
+    free(plain), free(off), free(got);
+}
+
+Test(ops, linear_int8)
+{
+    static const int shapes[][4] = {/* people, tokens, in, out: columns that fill no word, no AMX step, no tile */
+                                    {1, 1, 32, 8}, {2, 17, 61, 51}, {1, 50, 66, 96}, {1, 193, 96, 35}, {2, 20, 3100, 30}, {1, 3, 1, 3}};
+    for (size_t v = 0; v < VARIANTS; v++)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+            for (int kind = 0; kind < 4; kind++) {
+                struct under_test t;
+                struct linear_case c = {.people = shapes[s][0], .tokens = shapes[s][1], .in = shapes[s][2], .out = shapes[s][3]};
+                const size_t rows = (size_t)c.people * (size_t)c.tokens;
+                char name[96];
+                if (strcmp(variants[v].precision, "int8") || !open_variant(&t, &variants[v], 2, c.people))
+                    continue;
+                seed(300 * s + (unsigned)kind);
+                c.act = kind == 1 ? ACT_GELU_ERF : ACT_NONE;
+                c.residual = kind == 2;
+                c.bias = kind != 3;
+                c.to = kind == 1 ? BUF_OPERAND : kind == 3 ? BUF_QKV : BUF_STREAM;
+                c.out = kind == 3 ? 6 * ((c.out + 5) / 6) : c.out;
+                float *x = random_floats(rows * (size_t)c.in, 1), *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
+                float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
+                for (size_t i = 0; i < rows; i++) /* tokens far larger and far smaller, all of one sign, zeros */
+                    for (int k = 0; k < c.in; k++) {
+                        float *n = &x[i * (size_t)c.in + (size_t)k];
+                        *n = i % 5 == 1 ? *n * 300 : i % 5 == 2 ? fabsf(*n) + 2 : i % 5 == 3 ? *n * 1e-4f - 1e-3f : i == 4 ? 0 : *n;
+                    }
+                memset(w, 0, (size_t)c.in * sizeof *w); /* and a column of zeros */
+                c.x = x, c.w = w, c.b = b, c.r = r;
+                snprintf(name, sizeof name, "linear %d x %d tokens, %d to %d, kind %d", c.people, c.tokens, c.in, c.out, kind);
+                linear_int8_agrees(&t, &c, name);
+                close_variant(&t);
+                free(x), free(w), free(b), free(r);
+            }
+}
+
+/* What is not a number makes its own token NaN (an input) or its own column (a weight), and nothing else. */
+Test(ops, linear_int8_keeps_nan)
+{
+    enum { TOKENS = 20, IN = 40, OUT = 18 };
+    for (size_t v = 0; v < VARIANTS; v++)
+        for (int in_weights = 0; in_weights < 2; in_weights++) {
+            struct under_test t;
+            if (strcmp(variants[v].precision, "int8") || !open_variant(&t, &variants[v], 1, 1))
+                continue;
+            float *x = random_floats(TOKENS * IN, 1), *w = random_floats(IN * OUT, 1);
+            const struct linear_case c = {.people = 1, .tokens = TOKENS, .in = IN, .out = OUT, .to = BUF_STREAM, .x = x, .w = w};
+            const struct op op = {"linear with NaN", 1, TOKENS, OUT, BUF_STREAM, run_linear, NULL, NULL, &c};
+            if (in_weights)
+                w[7 * IN + 3] = NAN;
+            else
+                x[7 * IN + 3] = NAN, x[17 * IN + 5] = INFINITY;
+            float *got = op_result(&t, &op, BUF_STREAM);
+            for (int i = 0; i < TOKENS * OUT; i++) {
+                const bool lost = in_weights ? i % OUT == 7 : i / OUT == 7 || i / OUT == 17;
+                cr_expect_eq(lost, isnan(got[i]) != 0, "%s: token %d column %d is %g", t.name, i / OUT, i % OUT, got[i]);
+            }
+            close_variant(&t);
+            free(x), free(w), free(got);
         }
 }
 
@@ -814,6 +950,8 @@ Test(ops, refuses_what_the_cpu_lacks)
     cr_expect(strstr(err.text, "pentium"), "%s", err.text);
     setenv("LIMBER_CPU", "scalar", 1);
     cr_expect_eq(backend_open(&be, "cpu", "bf16", &err), LIMBER_E_UNSUPPORTED);
+    cr_expect_eq(backend_open(&be, "cpu", "int8", &err), LIMBER_E_UNSUPPORTED);
+    cr_expect(strstr(err.text, "int8 needs AMX or AVX512_VNNI"), "%s", err.text);
     cr_expect_eq(backend_open(&be, "cpu", "auto", &err), LIMBER_OK);
     cr_expect_eq(be->precision, PRECISION_FP32);
     backend_close(&be);

@@ -1,6 +1,6 @@
 /* test_ops_amx.c - test_ops.c's questions put to the AMX kernels with emulated tiles: the same source file, on any machine that
  * has AVX512_BF16 (the vector half of those kernels), by any compiler that knows it: tiles it need not know. What the emulation
- * cannot say is how fast they are. */
+ * cannot say is how fast they are. test_ops_amxint8.c includes this file for the tiles of bytes. */
 #if defined(__x86_64__) && !defined(LIMBER_NO_AVX512BF16)
 #define AMX_VECTOR_ISA "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
 #if defined(__clang__)
@@ -13,9 +13,15 @@
 #endif
 
 #include "emulate_amx.h"
-#define kernels_amx kernels_emulated /* beside the library's own */
+#ifdef TEST_OPS_AMXINT8
+#define kernels_amxint8 kernels_emulated /* beside the library's own */
+#include "../src/cpu/kernels_amxint8.c"
+#undef kernels_amxint8
+#else
+#define kernels_amx kernels_emulated
 #include "../src/cpu/kernels_amx.c"
 #undef kernels_amx
+#endif
 
 #if defined(__clang__)
 #pragma clang attribute pop
@@ -23,10 +29,16 @@
 #pragma GCC pop_options
 #endif
 
+#ifdef TEST_OPS_AMXINT8
+#define TEST_OPS_VARIANTS {"cpu", "avx512bf16", "int8"}
+#define TEST_OPS_KERNELS(be) (be)->linear
+#else
 #define TEST_OPS_VARIANTS {"cpu", "avx512bf16", "bf16"}
+#define TEST_OPS_KERNELS(be) (be)->kernels = (be)->linear
+#endif
 #define TEST_OPS_PREPARE(t)                                                                                                      \
     do {                                                                                                                         \
-        ((struct cpu_backend *)(t)->be)->kernels = &kernels_emulated;                                                            \
+        TEST_OPS_KERNELS((struct cpu_backend *)(t)->be) = &kernels_emulated;                                                     \
         snprintf((t)->name, sizeof(t)->name, "cpu emulated amx");                                                                \
     } while (0)
 #include "test_ops.c"

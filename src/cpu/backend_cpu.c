@@ -51,7 +51,11 @@ static limber_status cpu_linear_pack(struct backend *base, struct weight **out, 
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_LINEAR);
-    if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, d->out, 1, d->in, matrix_row, d, d->bias))
+    if (be->linear->quantise && d->in > INT32_MAX / (255 * 127)) {
+        *out = NULL;
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: int8 sums in 32 bits, which %d inputs of a linear layer could leave", d->in);
+    }
+    if (!w || !pack_weights(&w->p[0], &be->arena, be->linear, d->out, 1, d->in, matrix_row, d, d->bias))
         return out_of_memory(out, "a linear layer", err);
     *out = w;
     return LIMBER_OK;
@@ -77,7 +81,7 @@ static limber_status cpu_layernorm_pack(struct backend *base, struct weight **ou
 static limber_status cpu_embed_pack(struct backend *base, struct weight **out, const struct embed_desc *d, limber_error *err)
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
-    const bool paired = be->base.precision == PRECISION_BF16;
+    const bool paired = be->kernels->precision == PRECISION_BF16;
     const int tokens = d->grid_h * d->grid_w, columns = 3 * d->patch_h * d->patch_w, even = (d->dim + 1) & ~1;
     const struct linear_desc linear = {.in = columns, .out = d->dim, .weight = d->weight, .bias = d->bias};
     struct weight *w = cpu_weight_new(be, WEIGHT_EMBED);
@@ -113,7 +117,7 @@ static limber_status cpu_attention_check(struct backend *base, const struct atte
 {
     if (a->stats && a->kind != ATTENTION_EXACT)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: attention statistics are defined for exact attention only");
-    if (base->precision == PRECISION_BF16 && a->head_dim % 2)
+    if (((struct cpu_backend *)base)->kernels->precision == PRECISION_BF16 && a->head_dim % 2)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: bf16 needs an even head dimension, this model has %d; fp32 takes any",
                            a->head_dim);
     return LIMBER_OK;
@@ -148,6 +152,7 @@ static void cpu_exec_close(struct exec *base)
         pages_free(ex->temps[i].p, ex->temps[i].bytes);
     pool_close(ex->pool);
     pages_free(ex->head, ex->head_bytes);
+    pages_free(ex->quantised, ex->quantised_bytes);
     free(ex->scratch);
     free(ex->lanes);
     free(ex->temps);
@@ -181,6 +186,22 @@ static bool exec_reserve(struct cpu_exec *ex, size_t scratch, size_t head)
     return !head || ex->head;
 }
 
+/* int8: room for the largest operand. Persons stay apart, whatever layer each of their lanes is at. */
+static bool quantised_reserve(struct cpu_exec *ex, int people, int panels, int cols)
+{
+    const size_t lines = ((size_t)cols + 63) / 64 * 16 + 2, person = (size_t)panels * lines * LANES; /* units to the step of an AMX tile */
+    size_t bytes;
+    if (!ex->be->linear->quantise || person <= ex->quantised_person)
+        return true;
+    if (__builtin_mul_overflow((size_t)people * sizeof *ex->quantised, person, &bytes))
+        return false;
+    pages_free(ex->quantised, ex->quantised_bytes);
+    ex->quantised_person = person;
+    ex->quantised_bytes = bytes;
+    ex->quantised = pages_alloc(bytes);
+    return ex->quantised != NULL;
+}
+
 static limber_status cpu_exec_open(struct backend *base, struct exec **out, int threads, int max_people, limber_error *err)
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
@@ -198,7 +219,7 @@ static limber_status cpu_exec_open(struct backend *base, struct exec **out, int 
         ex->temps = calloc((size_t)threads + 1, sizeof *ex->temps);
         ex->pool = pool_open(threads);
     }
-    if (!ex || !ex->scratch || !ex->lanes || !ex->temps || !ex->pool || !exec_reserve(ex, be->kernels->gemm_scratch(), 0)) {
+    if (!ex || !ex->scratch || !ex->lanes || !ex->temps || !ex->pool || !exec_reserve(ex, max_size(be->kernels->gemm_scratch(), be->linear->gemm_scratch()), 0)) {
         cpu_exec_close(ex ? &ex->base : NULL);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory or no threads for a session of %d threads", threads);
     }
@@ -235,7 +256,7 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
         head = (size_t)people * ex->be->head_person_bytes;
     } else {
         b->panels = panels_of(tokens);
-        b->paired = ex->be->base.precision == PRECISION_BF16 && kind != BUF_STREAM;
+        b->paired = ex->kernels->precision == PRECISION_BF16 && kind != BUF_STREAM;
         b->stride = columns * LANES / (b->paired ? 2 : 1);
         panels = (size_t)b->panels;
         if (kind == BUF_QKV)
@@ -244,7 +265,7 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
     size_t persons = (size_t)people * (panels ? panels : 1), words;
     if (!__builtin_mul_overflow(persons, b->stride, &words) && !__builtin_mul_overflow(words, sizeof *b->v, &b->bytes))
         b->v = pages_alloc(b->bytes);
-    if (!b->v || !exec_reserve(ex, scratch, head)) {
+    if (!b->v || !exec_reserve(ex, scratch, head) || (kind == BUF_OPERAND && !quantised_reserve(ex, ex->max_people, b->panels, cols))) {
         cpu_buf_close(base, &b->base);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory for %d x %d x %d activations", people, tokens, cols);
     }
@@ -367,6 +388,7 @@ void cpu_chunks(struct exec *base, struct span span, int n, chunk_fn fn, void *c
 struct linear_job {
     const struct cpu_exec *ex;
     struct gemm g;
+    struct quantise q;
     int panels, tiles, row_chunks, tiles_each;
 };
 
@@ -376,7 +398,33 @@ static void linear_chunk(void *context, int worker, int chunk)
     const int panel = chunk % j->row_chunks * GEMM_MAX_PANELS, tile = chunk / j->row_chunks * j->tiles_each;
     const int panel_end = panel + GEMM_MAX_PANELS < j->panels ? panel + GEMM_MAX_PANELS : j->panels;
     const int tile_end = tile + j->tiles_each < j->tiles ? tile + j->tiles_each : j->tiles;
-    j->ex->kernels->gemm(&j->g, panel, panel_end, tile, tile_end, j->ex->scratch[worker]);
+    j->ex->be->linear->gemm(&j->g, panel, panel_end, tile, tile_end, j->ex->scratch[worker]);
+}
+
+#define QUANTISE_PANELS 2
+
+static void quantise_chunk(void *context, int worker, int chunk)
+{
+    const struct linear_job *j = context;
+    const int panel = chunk * QUANTISE_PANELS, end = panel + QUANTISE_PANELS;
+    (void)worker;
+    j->ex->be->linear->quantise(&j->q, panel, end < j->panels ? end : j->panels);
+}
+
+/* int8: x goes to 8 bits first. The panels of a span follow one another from its first person's room on. */
+static void linear_quantise(struct linear_job *j, struct span span, const struct buf *x, const struct packed *p)
+{
+    const struct cpu_buf *in = (const struct cpu_buf *)x;
+    const size_t stride = ((size_t)p->units + 2) * LANES;
+    uint32_t *y = j->ex->quantised + (size_t)span.first * j->ex->quantised_person;
+    j->q = (struct quantise){.x = j->g.a[0], .x_stride = in->stride, .paired = in->paired, .units = (x->cols + 3) / 4,
+                             .all_units = p->units, .y = y, .y_stride = stride};
+    cpu_chunks((struct exec *)&j->ex->base, span, (j->panels + QUANTISE_PANELS - 1) / QUANTISE_PANELS, quantise_chunk, j);
+    j->g.a[0] = y;
+    j->g.a_stride = stride;
+    j->g.steps = y + (size_t)p->units * LANES;
+    j->g.w_step = p->step;
+    j->g.w_sum = p->sum;
 }
 
 static void cpu_linear(struct exec *base, struct span span, struct buf *y, const struct buf *x, const struct weight *w,
@@ -398,6 +446,8 @@ static void cpu_linear(struct exec *base, struct span span, struct buf *y, const
         j.g.residual = (const float *)(const void *)buf_person(residual, span.first);
         j.g.residual_stride = ((const struct cpu_buf *)residual)->stride;
     }
+    if (ex->be->linear->quantise)
+        linear_quantise(&j, span, x, p);
     /* Enough chunks that nobody waits long for the last, few enough that a chunk's tiles share their rows in L2. */
     j.row_chunks = (j.panels + GEMM_MAX_PANELS - 1) / GEMM_MAX_PANELS;
     j.tiles_each = GEMM_MAX_TILES;
@@ -426,7 +476,7 @@ struct embed_job {
 static void patch_lines(uint32_t *lines, const struct embed_job *j, const uint8_t *crop, int panel)
 {
     const struct weight *w = j->w;
-    const bool paired = j->ex->be->base.precision == PRECISION_BF16;
+    const bool paired = j->ex->kernels->precision == PRECISION_BF16;
     const int tokens = w->grid_h * w->grid_w, step = j->mirrored ? -3 : 3;
     for (int lane = 0; lane < LANES && panel * LANES + lane < tokens; lane++) {
         const int t = panel * LANES + lane, y0 = t / w->grid_w * w->patch_h - w->pad, x0 = t % w->grid_w * w->patch_w - w->pad;
@@ -614,7 +664,8 @@ static const struct backend_ops cpu_ops = {
 limber_status backend_cpu_open(struct backend **out, enum precision precision, limber_error *err)
 {
     *out = NULL;
-    const struct kernels *kernels = cpu_kernels(precision, err);
+    const enum precision other = precision != PRECISION_INT8 ? precision : backend_cpu_has(PRECISION_BF16) ? PRECISION_BF16 : PRECISION_FP32;
+    const struct kernels *linear = cpu_kernels(precision, err), *kernels = linear ? cpu_kernels(other, err) : NULL;
     if (!kernels)
         return err ? err->status : LIMBER_E_UNSUPPORTED;
     struct cpu_backend *be = calloc(1, sizeof *be);
@@ -623,6 +674,7 @@ limber_status backend_cpu_open(struct backend **out, enum precision precision, l
     be->base.ops = &cpu_ops;
     be->base.precision = precision;
     be->kernels = kernels;
+    be->linear = linear;
     *out = &be->base;
     return LIMBER_OK;
 }

@@ -66,7 +66,7 @@ enum out_kind {
 };
 
 /* out[n][token] = act(bias[n] + sum over slabs and units of w * a) + residual[n][token].
- * A unit is one line: one column in fp32, two in bf16. Slabs are several operands summed into one result (the four taps of a
+ * A unit is one line: one column in fp32, two in bf16, four in int8. Slabs are several operands summed into one result (the four taps of a
  * parity of a transposed convolution); a plain layer has one. */
 #define GEMM_MAX_SLABS 4
 struct gemm {
@@ -74,6 +74,9 @@ struct gemm {
     size_t a_stride;                   /* 32-bit words from panel to panel */
     int slabs, units;                  /* units of each slab */
     const uint32_t *w;                 /* as pack.c wrote it: [tile][slabs * units][nr] */
+    const uint32_t *steps;             /* int8: panel p's steps and zero points at steps + p * a_stride (quantise.h) */
+    const float *w_step;               /* int8: [n rounded up to nr] */
+    const int32_t *w_sum;              /* int8: likewise */
     int n;                             /* columns of the result */
     const float *bias;                 /* [n rounded up to nr]; never NULL */
     enum cpu_activation act;
@@ -110,6 +113,16 @@ struct layernorm {
     const float *gain, *bias;
 };
 
+/* Panels of an operand to 8 bits: quantise.h. */
+struct quantise {
+    const uint32_t *x;
+    size_t x_stride;
+    bool paired;          /* bf16 lines */
+    int units, all_units; /* of four columns: that hold some; that the weights have */
+    uint32_t *y;          /* [all_units + 2] lines a panel */
+    size_t y_stride;
+};
+
 /* One instruction set's answers. Scratch is the worker's own, at least the bytes its function states. */
 struct kernels {
     const char *name;
@@ -125,6 +138,8 @@ struct kernels {
     void (*attention)(const struct attention *a, int head, int panel0, int panels, void *scratch);
     size_t (*attention_scratch)(int tokens, int head_dim);
     void (*layernorm)(const struct layernorm *l, int panel0, int panel1);
+    /* int8 tables have this and gemm, and no other operation */
+    void (*quantise)(const struct quantise *q, int panel0, int panel1);
     /* The register loop of gemm alone, `rounds` times over operands that stay in L1; returns the multiply-adds done. `memory` is
      * PEAK_WORDS operand words and as many floats' room. */
     double (*peak)(uint32_t *memory, int rounds);
@@ -136,7 +151,7 @@ struct kernels {
 
 extern const struct kernels kernels_scalar;
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512bf16, kernels_amx;
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16, kernels_amx, kernels_amxint8;
 #endif
 
 /* ---- dispatch.c ---- */
@@ -157,7 +172,9 @@ double cpu_peak(enum precision precision, int threads, double seconds);
 
 struct packed {
     uint32_t *w;
-    float *bias; /* [tiles * nr] */
+    float *bias;    /* [tiles * nr] */
+    float *step;    /* int8: [tiles * nr], what one step of a column's weights is worth */
+    int32_t *sum;   /* int8: [tiles * nr], the sum of a column's integers */
     int n, slabs, units, tiles;
 };
 /* Writes the weights of result column n for slab `slab`: `columns` of them, to row[0..]. */
@@ -187,7 +204,8 @@ struct weight {
 
 struct cpu_backend {
     struct backend base;
-    const struct kernels *kernels;
+    const struct kernels *kernels; /* of every operation */
+    const struct kernels *linear;  /* but of the layers of BUF_OPERAND to anything: an int8 table, or `kernels` again */
     struct arena arena;       /* weights */
     size_t scratch;           /* bytes a worker needs for the operations packed so far */
     size_t head_person_bytes; /* of the session's head buffer, for each person */
@@ -214,6 +232,8 @@ struct cpu_exec {
     void **scratch;         /* [threads] */
     struct cpu_temp *temps; /* [threads + 1]: a lane's own, and the last for operations that share the threads */
     size_t scratch_bytes;
+    uint32_t *quantised;     /* int8: [max_people][quantised_person] words, the operand of the layer being computed */
+    size_t quantised_person, quantised_bytes;
     uint8_t *head; /* [max_people][head_person_bytes] */
     size_t head_bytes;
     int max_people;

@@ -8,7 +8,10 @@
  * GFLOP/s a core); no on Intel, where it takes two issues (Sapphire Rapids: 120 against 239). It is the vendor that decides and
  * not a stopwatch, because the same machine must compute the same bytes tomorrow.
  *
- * LIMBER_CPU=scalar|avx2|avx512|avx512bf16|amx caps the choice, and fails where the CPU lacks what it names. */
+ * int8: amxint8 > avx512vnni for the linear layers, beside the faster of the others (backend_cpu_has). Never "auto": what it loses is
+ * measured (bench/README.md), but a user should ask for it.
+ *
+ * LIMBER_CPU=scalar|avx2|avx512|avx512vnni|avx512bf16|amx|amxint8 caps the choice, and fails where the CPU lacks what it names. */
 #define _GNU_SOURCE
 #include "cpu.h"
 
@@ -24,8 +27,8 @@
 #include <cpuid.h>
 #endif
 
-enum level { SCALAR, AVX2, AVX512, AVX512BF16, AMX, LEVELS };
-static const char *const level_names[LEVELS] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
+enum level { SCALAR, AVX2, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
+static const char *const level_names[LEVELS] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "amxint8"};
 
 /* What this build holds: CMakeLists.txt leaves a file out, and says so here, where the compiler does not know its flags. */
 static const struct kernels *const tables[LEVELS] = {
@@ -37,11 +40,17 @@ static const struct kernels *const tables[LEVELS] = {
 #if !defined(LIMBER_NO_AVX512)
     [AVX512] = &kernels_avx512,
 #endif
+#if !defined(LIMBER_NO_AVX512VNNI)
+    [AVX512VNNI] = &kernels_avx512vnni,
+#endif
 #if !defined(LIMBER_NO_AVX512BF16)
     [AVX512BF16] = &kernels_avx512bf16,
 #endif
 #if !defined(LIMBER_NO_AMX)
     [AMX] = &kernels_amx,
+#endif
+#if !defined(LIMBER_NO_AMXINT8)
+    [AMXINT8] = &kernels_amxint8,
 #endif
 #endif
 };
@@ -70,7 +79,7 @@ static struct cpu_features cpu_features(void)
 {
     struct cpu_features f = {.has[SCALAR] = true};
 #if defined(__x86_64__)
-    unsigned a, b, c, d, b7 = 0, d7 = 0, a71 = 0;
+    unsigned a, b, c, d, b7 = 0, c7 = 0, d7 = 0, a71 = 0;
     if (!__get_cpuid(0, &a, &b, &c, &d))
         return f;
     f.amd = b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
@@ -78,13 +87,15 @@ static struct cpu_features cpu_features(void)
         return f;
     const bool fma = (c & bit_FMA) && (c & bit_F16C);
     const uint64_t saved = saved_registers();
-    if (__get_cpuid_count(7, 0, &a, &b7, &c, &d7) && a >= 1)
+    if (__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) && a >= 1)
         __get_cpuid_count(7, 1, &a71, &b, &c, &d);
     const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     f.has[AVX2] = (saved & 6) == 6 && fma && (b7 & bit_AVX2);
     f.has[AVX512] = f.has[AVX2] && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
+    f.has[AVX512VNNI] = f.has[AVX512] && (c7 & bit_AVX512VNNI);
     f.has[AVX512BF16] = f.has[AVX512] && (a71 & 1u << 5);
     f.has[AMX] = f.has[AVX512BF16] && (saved & 0x60000) == 0x60000 && (d7 & 1u << 24) && (d7 & 1u << 22) && tiles_granted();
+    f.has[AMXINT8] = f.has[AMX] && (d7 & 1u << 25);
     for (int l = 0; l < LEVELS; l++)
         f.has[l] = f.has[l] && tables[l];
 #endif
@@ -105,10 +116,11 @@ static int level_cap(const struct cpu_features *f, limber_error *err)
                         tables[l] ? "this CPU or its kernel does not have it" : "this build has no kernels for it");
             return -1;
         }
-    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512bf16 or amx", name);
+    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512vnni, avx512bf16, amx or amxint8", name);
     return -1;
 }
 
+/* The highest of the levels from..to that is there and not capped; -1: none. */
 static int best_level(const struct cpu_features *f, int cap, int from, int to)
 {
     for (int l = to < cap ? to : cap; l >= from; l--)
@@ -127,9 +139,16 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
         limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu computes in fp32 or bf16, not in fp16");
         return NULL;
     }
-    const int level = precision == PRECISION_FP32 ? best_level(&f, cap, SCALAR, AVX512) : best_level(&f, cap, AVX512BF16, AMX);
+    int level;
+    if (precision == PRECISION_FP32)
+        level = best_level(&f, cap, SCALAR, AVX512);
+    else if (precision == PRECISION_BF16)
+        level = best_level(&f, cap, AVX512BF16, AMX);
+    else
+        level = (level = best_level(&f, cap, AMXINT8, AMXINT8)) >= 0 ? level : best_level(&f, cap, AVX512VNNI, AVX512VNNI);
     if (level < 0) {
-        limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: bf16 needs AMX or AVX512_BF16, and %s; fp32 works everywhere",
+        limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: %s, and %s; fp32 works everywhere",
+                    precision == PRECISION_BF16 ? "bf16 needs AMX or AVX512_BF16" : "int8 needs AMX or AVX512_VNNI",
                     cap < LEVELS ? "LIMBER_CPU rules them out" : "this CPU or its kernel has neither");
         return NULL;
     }
@@ -142,6 +161,8 @@ bool backend_cpu_has(enum precision precision)
     const int cap = level_cap(&f, NULL);
     if (precision == PRECISION_FP32)
         return cap >= 0;
+    if (precision == PRECISION_INT8)
+        return cpu_kernels(precision, NULL) != NULL;
     if (precision != PRECISION_BF16 || cap < 0)
         return false;
     const int level = best_level(&f, cap, AVX512BF16, AMX);
@@ -159,6 +180,7 @@ void backend_cpu_report(struct backend_report *out)
 {
     limber_error err = {0};
     const struct kernels *fp32 = cpu_kernels(PRECISION_FP32, &err), *bf16 = cpu_kernels(PRECISION_BF16, NULL);
+    const struct kernels *int8 = cpu_kernels(PRECISION_INT8, NULL);
     const struct cpu_features f = cpu_features();
     *out = (struct backend_report){.name = "cpu", .available = fp32 != NULL};
     if (!fp32) {
@@ -166,8 +188,9 @@ void backend_cpu_report(struct backend_report *out)
         return;
     }
     const char *why = fp32 != &kernels_scalar ? "" : f.has[AVX2] ? " (LIMBER_CPU asks for it)" : " (no AVX2 with FMA and F16C here)";
-    snprintf(out->precisions, sizeof out->precisions, "fp32%s", bf16 ? " bf16" : "");
-    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, %d threads%s", fp32->name, why, bf16 ? "by " : "not here",
-             bf16 ? bf16->name : "", bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "", cpu_count(),
+    snprintf(out->precisions, sizeof out->precisions, "fp32%s%s", bf16 ? " bf16" : "", int8 ? " int8" : "");
+    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, int8 %s%s, %d threads%s", fp32->name, why, bf16 ? "by " : "not here",
+             bf16 ? bf16->name : "", bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "",
+             int8 ? "by " : "not here", int8 ? int8->name : "", cpu_count(),
              f.has[AMX] ? "" : "; amx: not on this CPU or kernel");
 }

@@ -4,6 +4,7 @@
 #ifndef LIMBER_EPILOGUE_H
 #define LIMBER_EPILOGUE_H
 
+#include "sums.h"
 #include "vmath.h"
 
 ALWAYS_INLINE vf v_activate(vf x, const enum cpu_activation act)
@@ -22,8 +23,8 @@ ALWAYS_INLINE void epilogue_pair(const struct gemm *g, const float *c, int colum
     vf x[VPL], y[VPL];
     UNROLL
     for (int v = 0; v < VPL; v++) {
-        x[v] = v_activate(vf_add(vf_load(c + v * VW), vf_set1(g->bias[column])), act);
-        y[v] = v_activate(vf_add(vf_load(c + LANES + v * VW), vf_set1(g->bias[column + 1])), act);
+        x[v] = v_activate(vf_add(sum_value(g, c, v, column, panel), vf_set1(g->bias[column])), act);
+        y[v] = v_activate(vf_add(sum_value(g, c + LANES, v, column + 1, panel), vf_set1(g->bias[column + 1])), act);
         if (residual) {
             x[v] = vf_add(x[v], vf_load(residual + v * VW));
             y[v] = vf_add(y[v], vf_load(residual + LANES + v * VW));

@@ -19,12 +19,12 @@
 ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int units, bool add,
                              const char *ahead, size_t ahead_step, const int panels)
 {
-    vf acc[GEMM_NR][GEMM_PANELS * VPL];
+    va acc[GEMM_NR][GEMM_PANELS * VPL];
     UNROLL
     for (int n = 0; n < GEMM_NR; n++)
         UNROLL
         for (int v = 0; v < panels * VPL; v++)
-            acc[n][v] = add ? vf_load(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW) : vf_set1(0);
+            acc[n][v] = add ? va_load(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW) : va_zero();
     for (int u = 0; u < units; u++) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += ahead_step;
@@ -46,7 +46,7 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
     for (int n = 0; n < GEMM_NR; n++)
         UNROLL
         for (int v = 0; v < panels * VPL; v++)
-            vf_store(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW, acc[n][v]);
+            va_store(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW, acc[n][v]);
 }
 
 /* One function for each number of panels, never inlined: with the constants of the epilogue around it, gcc 12 runs out of

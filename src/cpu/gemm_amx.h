@@ -1,4 +1,4 @@
-/* gemm_amx.h - linear layers with AMX bf16 tiles; what is computed, and struct gemm, as in gemm.h.
+/* gemm_amx.h - linear layers with AMX tiles of bf16 or of bytes; what is computed, and struct gemm, as in gemm.h.
  *
  * A tile register is 16 rows of 64 bytes; tdpbf16ps adds to C [16][16] fp32 the product of A [16 rows][32 numbers] and
  * B [16 pairs][16 columns][2]. Weights are A, as pack.c has laid them out ([16 columns][16 units], 1 KB in a row), and 16 lines
@@ -16,9 +16,15 @@
  * loads and stores have no memory clobber. Both are what TILE_FENCE is for. */
 #include "epilogue.h"
 
+/* c += w a: bf16 pairs into fp32, or signed bytes of weights and unsigned ones of tokens into 32-bit integers, 16 x 16 x 64 at once */
+#ifdef LIMBER_SIMD_INT8
+#define TILE_MAC _tile_dpbsud
+#else
+#define TILE_MAC _tile_dpbf16ps
+#endif
 #define AMX_NR 32
 #define AMX_PANELS 2
-#define AMX_KC 128 /* units: 256 columns, 16 KB of weights, 8 steps */
+#define AMX_KC 128 /* units: 256 columns (512 of bytes), 16 KB of weights, 8 steps */
 #define AMX_STEP 16
 #define AMX_BLOCK (AMX_PANELS * AMX_NR * LANES) /* floats of C */
 #define TILE_FENCE() __asm__ volatile("" ::: "memory")
@@ -80,12 +86,12 @@ ALWAYS_INLINE void amx_block(const struct gemm *g, float *c, const uint32_t *a, 
         _tile_loadd(4, w + s * 512, 64);
         _tile_loadd(6, a + (size_t)s * 256, 64);
         _tile_loadd(5, w + s * 512 + 256, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 5, 6);
+        TILE_MAC(0, 4, 6);
+        TILE_MAC(1, 5, 6);
         if (panels == 2) {
             _tile_loadd(7, a + a_stride + (size_t)s * 256, 64);
-            _tile_dpbf16ps(2, 4, 7);
-            _tile_dpbf16ps(3, 5, 7);
+            TILE_MAC(2, 4, 7);
+            TILE_MAC(3, 5, 7);
         }
         for (size_t b = 0; b < ahead_step; b += 64)
             __builtin_prefetch(ahead + b, 0, 2);

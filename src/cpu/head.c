@@ -33,7 +33,7 @@ static int smaller(int a, int b)
 /* Words of a panel of `columns` operand columns, padded as buffers are. */
 static size_t operand_words(const struct cpu_backend *be, int columns)
 {
-    return (size_t)rounded(columns, 32) * LANES / (be->base.precision == PRECISION_BF16 ? 2 : 1);
+    return (size_t)rounded(columns, 32) * LANES / (be->kernels->precision == PRECISION_BF16 ? 2 : 1);
 }
 
 static void reserve(struct cpu_backend *be, size_t scratch, size_t person)
@@ -213,6 +213,13 @@ static void deconv_row(const void *context, int n, int slab, float *row)
         row[k] = p->weight[((size_t)k * (size_t)p->out + (size_t)n) * 16 + (size_t)tap];
 }
 
+static void conv_row(const void *context, int n, int slab, float *row)
+{
+    const struct classic_head_desc *d = context;
+    (void)slab;
+    memcpy(row, d->conv + (size_t)n * (size_t)d->mid, (size_t)d->mid * sizeof *row);
+}
+
 /* Where the input of tap `tap` of parity (qy, qx) lies for input pixel (y, x): planes of the patch grid, then panels, then lanes.
  * `planes` 1: the pixels are the grid's; 4: they are twice as fine and kept apart by parity. */
 static int32_t tap_source(int y, int x, int parity, int tap, int grid_h, int grid_w, int planes, size_t stride)
@@ -247,7 +254,6 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_CLASSIC_HEAD);
-    const struct linear_desc conv = {.in = d->mid, .out = d->keypoints, .weight = d->conv};
     const size_t in = operand_words(be, d->dim), mid = operand_words(be, d->mid);
     const size_t panels = (size_t)panels_of(d->grid_h * d->grid_w);
     bool ok = w != NULL;
@@ -262,13 +268,7 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
              pack_weights(&w->p[4 + parity], &be->arena, be->kernels, d->mid, 4, d->mid, deconv_row, &second, d->bias2);
     }
     ok = ok && gather_table(&be->arena, &w->gather[0], d, 1, in) && gather_table(&be->arena, &w->gather[1], d, 4, mid);
-    if (ok) {
-        struct weight *matrix = NULL; /* the 1x1 convolution is a linear layer */
-        ok = base->ops->linear_pack(base, &matrix, &(struct linear_desc){.in = conv.in, .out = conv.out, .weight = conv.weight, .bias = d->bias},
-                                    NULL) == LIMBER_OK;
-        if (ok)
-            w->p[8] = matrix->p[0];
-    }
+    ok = ok && pack_weights(&w->p[8], &be->arena, be->kernels, d->keypoints, 1, d->mid, conv_row, d, d->bias);
     if (!ok)
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: out of memory packing the classic head");
     w->grid_h = d->grid_h;

@@ -30,13 +30,15 @@ static double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Numbers between -1 and 1 with random mantissas, in the operand's format. */
-static void random_operands(uint32_t *words, bool paired)
+/* Numbers between -1 and 1 with random mantissas, in the operand's format; random bytes. */
+static void random_operands(uint32_t *words, enum precision precision)
 {
     uint32_t state = 12345;
     for (int i = 0; i < PEAK_WORDS; i++) {
         state = state * 1664525u + 1013904223u;
-        words[i] = paired ? (state & 0x807f807fu) | 0x3f003f00u : (state & 0x807fffffu) | 0x3f000000u;
+        words[i] = precision == PRECISION_BF16   ? (state & 0x807f807fu) | 0x3f003f00u
+                   : precision == PRECISION_FP32 ? (state & 0x807fffffu) | 0x3f000000u
+                                                 : state ^ state >> 13;
     }
 }
 
@@ -51,7 +53,7 @@ double cpu_peak(enum precision precision, int threads, double seconds)
     for (int i = 0; ok && i < threads; i++) {
         ok = (job.memory[i] = pages_alloc(PEAK_BYTES)) != NULL;
         if (ok)
-            random_operands(job.memory[i], precision == PRECISION_BF16);
+            random_operands(job.memory[i], precision);
     }
     for (double end = seconds_now() + seconds; ok && seconds_now() < end;) {
         double flops = 0, start = seconds_now();
