@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "image.h"
+#include "backend.h"
 #include "limber.h"
 
 #define TINY LIMBER_TEST_DIR "/golden/simple-hd32"
@@ -281,6 +282,14 @@ Test(api, own_result_cpu)
 Test(api, own_result_cpu_flip)
 {
     result_is_the_persons_own("cpu", "fp32", 1);
+}
+Test(api, own_result_int8)
+{
+    struct backend *be = NULL;
+    if (backend_open(&be, "cpu", "int8", NULL) != LIMBER_OK)
+        cr_skip_test("no cpu int8 on this machine");
+    backend_close(&be);
+    result_is_the_persons_own("cpu", "int8", 1);
 }
 Test(api, own_result_auto)
 {
