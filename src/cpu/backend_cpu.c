@@ -372,17 +372,6 @@ static limber_status cpu_finish(struct exec *base, limber_error *err)
     return failed ? limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory to regroup the tokens of an attention") : LIMBER_OK;
 }
 
-void cpu_chunks(struct exec *base, struct span span, int n, chunk_fn fn, void *context)
-{
-    if (!span.lane) {
-        pool_run(((struct cpu_exec *)base)->pool, n, fn, context);
-        return;
-    }
-    const int worker = ((const struct cpu_lane *)span.lane)->worker;
-    for (int c = 0; c < n; c++)
-        fn(context, worker, c);
-}
-
 /* ---- linear ---- */
 
 struct linear_job {

@@ -21,7 +21,8 @@
  *   arena.c          memory on huge pages                              simd_*.h       the few vector operations they need
  *   head.c           the two keypoint heads                            vmath.h        exp and GELU
  *   attention_groups.c   windowed, pooled and merged attention, through the fused kernel
- *   gemm_amx.c, attention_amx.c   the same two operations with tile registers */
+ *   gemm_amx.h, attention_amx.h   the same two operations with tile registers
+ *   quantise.h, sums.h            operands of 8 bits, and what their sums stand for */
 #ifndef LIMBER_CPU_H
 #define LIMBER_CPU_H
 
@@ -55,6 +56,8 @@ void pool_close(struct pool *p);
 int pool_threads(const struct pool *p);
 /* fn(context, worker, 0..chunks-1), each once, taken in order as workers come free; returns when all are done. */
 void pool_run(struct pool *p, int chunks, chunk_fn fn, void *context);
+/* Runs chunks 0..n-1 on the span's own lane, or over all threads outside of `split`. */
+void cpu_chunks(struct exec *ex, struct span span, int n, chunk_fn fn, void *context);
 
 /* ---- what a kernel is asked ---- */
 
@@ -259,9 +262,6 @@ static inline uint32_t *buf_person(const struct buf *b, int person)
     const struct cpu_buf *c = (const struct cpu_buf *)b;
     return c->v + (size_t)person * (c->panels ? (size_t)c->panels : 1) * c->stride;
 }
-
-/* Runs chunks 0..n-1 on the span's own lane, or over all threads outside of `split`. */
-void cpu_chunks(struct exec *ex, struct span span, int n, chunk_fn fn, void *context);
 
 /* bf16 by round to nearest even; NaN stays NaN. */
 static inline uint32_t bf16_bits(float f)

@@ -4,32 +4,16 @@
 #define LIMBER_SIMD_BF16
 #include "simd_avx512.h"
 
-#include <math.h>
-#include <string.h>
-
 #define GEMM_NR 8
 #define GEMM_PANELS 3
 #define GEMM_KC 768
-#include "gemm.h"
-#include "layernorm.h"
-
 #define ATT_PANELS 3
 #define ATT_KEYS 8
 #define ATT_DIMS 8
-#include "attention.h"
 
-const struct kernels kernels_avx512bf16 = {
-    .name = "avx512bf16",
-    .precision = PRECISION_BF16,
-    .nr = GEMM_NR,
-    .unit_align = 1,
-    .attention_panels = ATT_PANELS,
-    .gemm = gemm,
-    .gemm_scratch = gemm_scratch,
-    .attention = attention,
-    .attention_scratch = attention_scratch,
-    .layernorm = layernorm,
-    .peak = gemm_peak,
-};
+#define KERNELS kernels_avx512bf16
+#define KERNELS_NAME "avx512bf16"
+#define KERNELS_PRECISION PRECISION_BF16
+#include "kernels_vector.h"
 
 #endif

@@ -189,3 +189,14 @@ void pool_close(struct pool *p)
     free(p->workers);
     free(p);
 }
+
+void cpu_chunks(struct exec *base, struct span span, int n, chunk_fn fn, void *context)
+{
+    if (!span.lane) {
+        pool_run(((struct cpu_exec *)base)->pool, n, fn, context);
+        return;
+    }
+    const int worker = ((const struct cpu_lane *)span.lane)->worker;
+    for (int c = 0; c < n; c++)
+        fn(context, worker, c);
+}
