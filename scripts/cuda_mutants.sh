@@ -5,8 +5,8 @@
 #     scripts/cuda_mutants.sh [only mutants whose number or name matches this pattern]
 #
 # Stages, cheapest first, until one objects: plain (first in first out), random, run-ahead, address (ASan + UBSan), races (TSan); with NVCC
-# set also ptx (the interpreted PTX of compute_80) and wrap (cuBLASLt's descriptors). Mutants of plugin.cu run test_emulated.c through
-# PROOF_BUILD, a build directory that has cuda_proof. MUTANT_OBJECTS names a folder that keeps the unchanged objects from run to run (empty it
+# set also ptx (the interpreted PTX of compute_80) and wrap (cuBLASLt's descriptors). Mutants of plugin.cu run test_emulated.c and
+# test_golden.c through PROOF_BUILD, a build directory that has cuda_proof. MUTANT_OBJECTS names a folder that keeps the unchanged objects from run to run (empty it
 # when a source has changed). Exit status: 0 every mutant was caught and the unchanged source was not; 1 otherwise.
 set -u
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -85,7 +85,7 @@ attempt() {
 }
 
 reason() { # the first line that says what was noticed
-    grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|off by' "$work/out" | tr -s ' ' | cut -c1-110
+    grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|were opened|off by' "$work/out" | tr -s ' ' | cut -c1-110
 }
 
 # mutant NAME FILE TEST STAGES PERL-EXPRESSION: the expression must change cuda/FILE
@@ -115,7 +115,10 @@ mutant() {
             ${CXX-g++} $base -O1 -fPIC -shared -x c++ "$work/mutant/cuda/plugin.cu" "$work/mutant/cuda/emu/linear_lt_cpu.cc" "$work/mutant"/cuda/attention.cu \
                 "$work/mutant"/cuda/layernorm.cu "$work/mutant"/cuda/elementwise.cu "$work/mutant"/cuda/embed.cu "$work/mutant"/cuda/head.cu "$work/mutant"/cuda/decode.cu \
                 -x none "$work/error.o" -o "$work/mutant/plugin.so" >"$work/out" 2>&1 || exit 2
-            LIMBER_CUDA_PLUGIN=$work/mutant/plugin.so timeout 300 "$PROOF_BUILD/tests/cuda/cuda_test_emulated" --jobs 2 >"$work/out" 2>&1 && caught=0
+            for test in cuda/cuda_test_emulated test_golden; do
+                LIMBER_CUDA_PLUGIN=$work/mutant/plugin.so timeout 300 "$PROOF_BUILD/tests/$test" --jobs 2 >"$work/out" 2>&1 || { caught=1; break; }
+                caught=0
+            done
             ;;
         wrap)
             library=$(dirname -- "$NVCC")/../lib64

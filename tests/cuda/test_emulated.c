@@ -259,6 +259,10 @@ Test(emulated, old_device)
     setenv("CUEMU_SM", "70", 1);
     refused("fp16", LIMBER_E_UNSUPPORTED, "7.5");
 }
+Test(emulated, unknown_precision)
+{
+    refused("int8", LIMBER_E_UNSUPPORTED, "fp16, bf16 or fp32");
+}
 Test(emulated, no_plugin)
 {
     setenv("LIMBER_CUDA_PLUGIN", "/nowhere/liblimber_cuda.so", 1);
@@ -284,6 +288,12 @@ Test(emulated, memory)
     cr_expect_eq(limber_session_open(&s, m, &o, &err), LIMBER_E_MEMORY, "%s", err.text);
     cr_expect(strstr(err.text, "--batch 512") && strstr(err.text, "MB are free"), "%s", err.text);
     cr_expect_null(s);
+    struct exec *ex; /* each allocation says so itself, not only the first that a large session makes */
+    struct buf *b;
+    cr_assert_eq(m->be->ops->exec_open(m->be, &ex, 1, 1, &err), LIMBER_OK, "%s", err.text);
+    cr_expect_eq(m->be->ops->buf_open(ex, &b, BUF_OPERAND, 64, 192, 4096, &err), LIMBER_E_MEMORY, "100 MB of a device of 64 were opened");
+    cr_expect(!b && strstr(err.text, "activations (192 tokens of 4096 numbers)"), "%s", err.text);
+    m->be->ops->exec_close(ex);
     o.batch = batch; /* and what it prefers does fit */
     cr_expect_eq(limber_session_open(&s, m, &o, &err), LIMBER_OK, "%s", err.text);
     limber_session_close(&s);

@@ -171,8 +171,8 @@ int main()
                 if (p.accumulate)
                     run(lt, p, true);
             }
-    for (enum element t : types) { /* the heads' batched product */
-        lt_problem p = {.rows = 12, .out = 9, .in = 24, .ld_x = 24, .ld_w = 32, .ld_y = 16, .type = t, .y_type = t};
+    for (enum element t : types) { /* the heads' batched product; three strides, no two of them equal */
+        lt_problem p = {.rows = 11, .out = 9, .in = 24, .ld_x = 24, .ld_w = 32, .ld_y = 16, .type = t, .y_type = t};
         p.batch = 4;
         run(lt, p, false);
     }
