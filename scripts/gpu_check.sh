@@ -74,7 +74,7 @@ done
     { say "FAIL: bench_kernels.cu does not compile"; exit 1; }
 
 # ---- is it right? ----
-step "cuda is there (limber info)" sh -c "\"$limber\" info | grep -i cuda"
+step "cuda is there (limber info)" "$limber" info --backend cuda
 step "fragments: the hardware's layout" "$build/kernels/test_fragments"
 step "kernels against double loops" "$build/kernels/test_kernels"
 step "attention against double loops" "$build/kernels/test_attention"
