@@ -1,5 +1,5 @@
-/* cli_bench_attention.h - what `limber bench attention` found, between measuring (cli_bench_attention.c) and telling
- * (cli_bench_attention_report.c). Seconds are for one person through one block, all heads. */
+/* cli_bench_attention.h - what `limber bench attention` found, between measuring (cli_bench_attention_block.c), concluding
+ * (cli_bench_attention.c) and telling (cli_bench_attention_report.c). Seconds are for one person through one block, all heads. */
 #ifndef LIMBER_CLI_BENCH_ATTENTION_H
 #define LIMBER_CLI_BENCH_ATTENTION_H
 
@@ -61,6 +61,13 @@ struct attention_bench {
     struct attention_accuracy accuracy[BENCH_MAX_SIZES + BENCH_MAX_VARIANTS + 1];
 };
 
+struct attention_plan {
+    double seconds; /* a timed thing */
+    int min_runs;
+};
+
+/* Fills b->size[0 .. sizes) from their geometry. An exit status, CLI_GO where all is well; the reason was said on stderr. */
+int attention_bench_measure(struct attention_bench *b, struct backend *be, struct attention_plan plan, bool quiet);
 /* Aligned table on stdout. */
 void attention_bench_print(const struct attention_bench *b);
 /* DIR/bench.json, bench.csv, bench.html, and its first plot as bench.svg, each written whole or not at all. An exit status; the reason was said on stderr. */
