@@ -19,40 +19,17 @@ Processor time (of all threads; a pool that spins pays for it) is printed beside
 --hold waits for a line on stdin before timing, for whoever wants to quiet the machine first.
 """
 
-import argparse, json, os, platform, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, statistics, subprocess, sys, tempfile, time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # an idle pool must not spin into the next contestant's turn
 
 import numpy as np
 import torch
-from transformers import VitPoseConfig, VitPoseForPoseEstimation, VitPoseBackboneConfig
+from transformers import VitPoseForPoseEstimation
 
-SHAPES = {"S": (384, 12, 12), "B": (768, 12, 12), "L": (1024, 24, 16)}
-MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+from common import MEAN, STD, cpus, machine, make_checkpoint, ratio, spread
+
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1, "int8": 0.5}  # of the heatmaps' spread
-
-
-def make_checkpoint(case, folder, repo):
-    """The model of a case as a directory and as a torch module."""
-    if case == "default":
-        path = os.path.join(repo, "data", "limber-s")
-        return path, VitPoseForPoseEstimation.from_pretrained(path, torch_dtype=torch.float32).eval()
-    torch.manual_seed(1)
-    dim, layers, heads = SHAPES[case]
-    backbone = VitPoseBackboneConfig(hidden_size=dim, num_hidden_layers=layers, num_attention_heads=heads, layer_norm_eps=1e-6,
-                                     out_features=[f"stage{layers}"], out_indices=[layers])
-    names = {i: f"joint_{i}" for i in range(17)}
-    config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=False, id2label=names, label2id={v: k for k, v in names.items()})
-    model = VitPoseForPoseEstimation(config).eval()
-    with torch.no_grad():
-        for name, p in model.named_parameters():  # livelier than the initial 0.02: attention that attends
-            if p.dim() > 1 and "position" not in name:
-                p.normal_(0, 1 / np.sqrt(p[0].numel()))
-    path = os.path.join(folder, case)
-    model.save_pretrained(path)
-    processor = {"image_mean": MEAN.tolist(), "image_std": STD.tolist(), "rescale_factor": 1 / 255, "do_normalize": True}
-    json.dump(processor, open(os.path.join(path, "preprocessor_config.json"), "w"))
-    return path, model
 
 
 class Heatmaps(torch.nn.Module):
@@ -247,22 +224,16 @@ def report(case, batch, everybody, rows):
     print(f"  {'':<28} {'wall clock':>27} {'':>8} {'/ limber':^13}   {'processor':>9} {'/ limber':^13}")
     print(f"  {'':<22} {'':<5} {'median':>9} {'p10':>9} {'p90':>9} {'off':>8} {'fp32':>6} {'bf16':>6}   {'median':>9} {'fp32':>6} {'bf16':>6}")
     for c in sorted(everybody, key=lambda c: statistics.median(c.turns)):
-        ms = sorted(1e3 * t / batch for t in c.turns)
-        p10, p90 = ms[(len(ms) - 1) // 10], ms[len(ms) - 1 - (len(ms) - 1) // 10]
-        ratio = {p: statistics.median(t / o for t, o in zip(c.turns, ours[p].turns)) for p in ours}
-        cpu = {p: statistics.median(t / o for t, o in zip(c.cpu, ours[p].cpu)) for p in ours}
+        median, p10, p90 = spread([1e3 * t / batch for t in c.turns])
+        wall = {p: ratio(c.turns, ours[p].turns) for p in ours}
+        cpu = {p: ratio(c.cpu, ours[p].cpu) for p in ours}
         cpu_ms, nan = 1e3 * statistics.median(c.cpu) / batch, float("nan")
-        print(f"  {c.name:<22} {c.precision:<5} {statistics.median(ms):>9.2f} {p10:>9.2f} {p90:>9.2f} {c.off:>8.1e} "
-              f"{ratio.get('fp32', nan):>6.2f} {ratio.get('bf16', nan):>6.2f}   {cpu_ms:>9.2f} {cpu.get('fp32', nan):>6.2f} {cpu.get('bf16', nan):>6.2f}")
-        rows.append(dict(case=case, batch=batch, name=c.name, precision=c.precision, median_ms=statistics.median(ms), p10_ms=p10,
-                         p90_ms=p90, off=c.off, ratio_fp32=ratio.get("fp32"), ratio_bf16=ratio.get("bf16"), cpu_ms=cpu_ms,
+        print(f"  {c.name:<22} {c.precision:<5} {median:>9.2f} {p10:>9.2f} {p90:>9.2f} {c.off:>8.1e} "
+              f"{wall.get('fp32', nan):>6.2f} {wall.get('bf16', nan):>6.2f}   {cpu_ms:>9.2f} {cpu.get('fp32', nan):>6.2f} {cpu.get('bf16', nan):>6.2f}")
+        rows.append(dict(case=case, batch=batch, name=c.name, precision=c.precision, median_ms=median, p10_ms=p10,
+                         p90_ms=p90, off=c.off, ratio_fp32=wall.get("fp32"), ratio_bf16=wall.get("bf16"), cpu_ms=cpu_ms,
                          cpu_ratio_fp32=cpu.get("fp32"), cpu_ratio_bf16=cpu.get("bf16")))
     sys.stdout.flush()
-
-
-def machine():
-    cpu = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
-    return f"{cpu}, {len(os.sched_getaffinity(0))} CPUs usable, Linux {platform.release()}"
 
 
 def main():
@@ -270,7 +241,7 @@ def main():
     parser.add_argument("--limber", required=True)
     parser.add_argument("--case", nargs="+", default=["S", "B", "default"], choices=["S", "B", "L", "default"])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=cpus())
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--calls", type=int, default=3, help="counted calls in a turn")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
@@ -278,14 +249,13 @@ def main():
     parser.add_argument("--hold", action="store_true", help="wait for a line on stdin before timing")
     parser.add_argument("--json", help="the rows, once more")
     args = parser.parse_args()
-    repo = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     torch.set_num_threads(args.threads)
     import onnxruntime, openvino, transformers
 
     with tempfile.TemporaryDirectory() as folder:
         fields = []
         for case in args.case:
-            path, model = make_checkpoint(case, folder, repo)
+            path, model = make_checkpoint(case, folder)
             for batch in args.batch:
                 own = os.path.join(folder, f"{case}-{batch}")
                 os.makedirs(own)
