@@ -95,7 +95,8 @@ static void naive_agrees(int tokens, int heads, int head_dim, int threads)
                 double v = 0;
                 for (int j = 0; j < tokens; j++)
                     v += p[j] / total * qkv[(size_t)(j * 3 * dim + 2 * dim + h * head_dim + c)];
-                worst = fmax(worst, fabs(v - out[(size_t)(i * dim + h * head_dim + c)]));
+                const double off = fabs(v - out[(size_t)(i * dim + h * head_dim + c)]);
+                worst = off > worst || isnan(off) ? off : worst; /* fmax would forget a NaN */
             }
         }
     /* scores reach 20, so their fp32 rounding moves a weight by 20 * 2^-24 * a few, on values up to 6 */
