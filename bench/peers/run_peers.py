@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 """limber against PyTorch, ONNX Runtime and OpenVINO on this CPU: the same weights, the same crops, one run, in turns.
 
-    pip install torch transformers onnx onnxruntime openvino
+    pip install torch transformers onnx onnxruntime openvino [nncf, for its int8]
     python bench/peers/run_peers.py --limber build/limber [--case S B default] [--batch 1 8] [--threads N] [--rounds 12] [--hold]
 
 Cases: ViTPose-S and -B (classic head) with random weights, and the default model. Contestants, each at its best settings:
 
-    limber fp32, bf16        limber bench model --interactive
+    limber fp32, bf16, int8  limber bench model --interactive
     torch eager, compiled    fp32 and bf16 (weights converted; torch.compile with weight freezing)
     onnxruntime fp32         all graph optimisations; int8 by dynamic quantisation (it has no bf16 on x86)
     openvino fp32, bf16      latency hint; throughput hint (batch 8 as eight requests in flight)
+    openvino int8            quantised by nncf (transformer scheme, 64 random crops), where that is installed
 
 Every contestant's heatmaps are compared with PyTorch's in fp32 before anything is timed; who differs is not timed. Then rounds:
 in each, everybody computes the batch a few times, one after the other, in an order that turns; the first call of a turn is not
@@ -142,15 +143,29 @@ def openvino_contestants(model, x, threads):
     import openvino as ov
 
     core = ov.Core()
+    small = None
+    try:
+        import nncf
+
+        one = ov.convert_model(Heatmaps(model), example_input=x[:1], input=[[-1, *x.shape[1:]]])
+        data = np.random.default_rng(4).integers(0, 256, (64, 1, 256, 192, 3), np.uint8)
+        data = [((d.astype(np.float32) / 255 - MEAN) / STD).transpose(0, 3, 1, 2).copy() for d in data]
+        small = nncf.quantize(one, nncf.Dataset(data), model_type=nncf.ModelType.TRANSFORMER, subset_size=64)
+    except Exception as e:
+        print(f"  openvino int8: {type(e).__name__}: {str(e)[:300]}", file=sys.stderr)
     for hint in ("LATENCY", "THROUGHPUT"):
         each = 1 if hint == "THROUGHPUT" else len(x)
         if hint == "THROUGHPUT" and len(x) == 1:
             continue  # one request: the hint has nothing to overlap
         graph = ov.convert_model(Heatmaps(model), example_input=x[:each], input=[list(x[:each].shape)])
         parts = [x[i : i + each].numpy() for i in range(0, len(x), each)]
-        for precision, kind in (("fp32", "f32"), ("bf16", "bf16")):
-            compiled = core.compile_model(graph, "CPU", {"PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": kind,
-                                                         "INFERENCE_NUM_THREADS": threads})
+        for precision, kind in (("fp32", "f32"), ("bf16", "bf16"), ("int8", "bf16")): # int8 where it was quantised, bf16 between
+            if precision == "int8":
+                if small is None:
+                    continue
+                small.reshape([each, *x.shape[1:]])
+            compiled = core.compile_model(small if precision == "int8" else graph, "CPU", {
+                "PERFORMANCE_HINT": hint, "INFERENCE_PRECISION_HINT": kind, "INFERENCE_NUM_THREADS": threads})
             if hint == "LATENCY":
                 request = compiled.create_infer_request()
 
@@ -172,7 +187,7 @@ def openvino_contestants(model, x, threads):
 
 def contestants(args, path, model, crops, folder):
     x = torch.from_numpy(((crops.astype(np.float32) / 255 - MEAN) / STD).transpose(0, 3, 1, 2).copy())
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "bf16", "int8"):
         try:
             yield Limber(args.limber, path, precision, crops, args.threads, folder)
         except RuntimeError as e:
@@ -217,22 +232,25 @@ def rounds(everybody, count, calls):
         c.turns, c.cpu = zip(*turns[id(c)])
 
 
+def times(ratios):
+    return " ".join(f"{ratios.get(p, float('nan')):>6.2f}" for p in ("fp32", "bf16", "int8"))
+
+
 def report(case, batch, everybody, rows):
     ours = {c.precision: c for c in everybody if c.name == "limber"}
     print(f"\n{case}, batch {batch}: ms per person, median over rounds (10th to 90th percentile); ratios: that contestant / limber, "
           "medians over rounds\n")
-    print(f"  {'':<28} {'wall clock':>27} {'':>8} {'/ limber':^13}   {'processor':>9} {'/ limber':^13}")
-    print(f"  {'':<22} {'':<5} {'median':>9} {'p10':>9} {'p90':>9} {'off':>8} {'fp32':>6} {'bf16':>6}   {'median':>9} {'fp32':>6} {'bf16':>6}")
+    print(f"  {'':<28} {'wall clock':>27} {'':>8} {'/ limber':^20}   {'processor':>9} {'/ limber':^20}")
+    print(f"  {'':<22} {'':<5} {'median':>9} {'p10':>9} {'p90':>9} {'off':>8} {'fp32':>6} {'bf16':>6} {'int8':>6}   {'median':>9} {'fp32':>6} {'bf16':>6} {'int8':>6}")
     for c in sorted(everybody, key=lambda c: statistics.median(c.turns)):
         median, p10, p90 = spread([1e3 * t / batch for t in c.turns])
         wall = {p: ratio(c.turns, ours[p].turns) for p in ours}
         cpu = {p: ratio(c.cpu, ours[p].cpu) for p in ours}
-        cpu_ms, nan = 1e3 * statistics.median(c.cpu) / batch, float("nan")
+        cpu_ms = 1e3 * statistics.median(c.cpu) / batch
         print(f"  {c.name:<22} {c.precision:<5} {median:>9.2f} {p10:>9.2f} {p90:>9.2f} {c.off:>8.1e} "
-              f"{wall.get('fp32', nan):>6.2f} {wall.get('bf16', nan):>6.2f}   {cpu_ms:>9.2f} {cpu.get('fp32', nan):>6.2f} {cpu.get('bf16', nan):>6.2f}")
+              f"{times(wall)}   {cpu_ms:>9.2f} {times(cpu)}")
         rows.append(dict(case=case, batch=batch, name=c.name, precision=c.precision, median_ms=median, p10_ms=p10,
-                         p90_ms=p90, off=c.off, ratio_fp32=wall.get("fp32"), ratio_bf16=wall.get("bf16"), cpu_ms=cpu_ms,
-                         cpu_ratio_fp32=cpu.get("fp32"), cpu_ratio_bf16=cpu.get("bf16")))
+                         p90_ms=p90, off=c.off, ratio=wall, cpu_ms=cpu_ms, cpu_ratio=cpu))
     sys.stdout.flush()
 
 
