@@ -369,6 +369,24 @@ test_run_json() {
     [ -z "$(find result -name '*.partial')" ] || fail "a temporary file was left"
 }
 
+# The statistics of a run are those of `limber heads`, and cost the joints nothing.
+test_heads() {
+    album 5
+    kinds() { tr -d ' \n' <"$1" | sed 's/.*"people_used":\([0-9]*\),"tests":\([0-9]*\).*"kinds":{\([^}]*\)}.*/\1 \2 \3/'; }
+    "$LIMBER" run --quiet photos --out plain
+    "$LIMBER" run --quiet photos --out result --heads --threads 1 --batch 2
+    "$LIMBER" heads --quiet photos --out told
+    same plain/poses.jsonl result/poses.jsonl
+    has result/run.json '"heads": {'
+    ! grep -q '"kinds"' plain/run.json || fail "statistics that nobody asked for"
+    [ "$(kinds result/run.json)" = "$(kinds told/heads.json)" ] || fail "run: $(kinds result/run.json), heads: $(kinds told/heads.json)"
+    case $(kinds told/heads.json) in '5 '[1-9]*' "specialist":'*) ;; *) fail "$(kinds told/heads.json)" ;; esac
+    status 2 run photos --heads
+    says "--out"
+    status 2 run photos --heads --flip --out other
+    says "leave out --flip"
+}
+
 test_earlier_result_is_kept() {
     album 2
     status 0 run photos --out result
