@@ -10,6 +10,7 @@ seconds=${1:-60}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- fuzz_safetensors fuzz_json fuzz_image
 build=${LIMBER_FUZZ_DIR:-build/fuzz}
+mkdir -p "$build"
 
 cmake -S . -B "$build" -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLIMBER_CUDA=OFF -DLIMBER_BENCH=OFF \
     -DLIMBER_FUZZ=ON -DLIMBER_SANITIZE=address,undefined,fuzzer-no-link >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
