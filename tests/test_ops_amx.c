@@ -42,6 +42,15 @@
         snprintf((t)->name, sizeof(t)->name, "cpu emulated amx");                                                                \
     } while (0)
 #include "test_ops.c"
+
+static void vector_half(void)
+{
+    struct under_test t;
+    if (!open_variant(&t, &variants[0], 1, 1))
+        cr_skip_test("no %s %s on this machine", variants[0].level, variants[0].precision);
+    close_variant(&t);
+}
+TestSuite(ops, .init = vector_half);
 #else
 #include <criterion/criterion.h>
 Test(ops, amx)
