@@ -265,7 +265,8 @@ static void linear_int8_plain(double *out, double *off, bool low, const struct l
         float largest = 0;
         for (size_t k = 0; k < in; k++)
             largest = fmaxf(largest, fabsf(w[k]));
-        const float w_step = largest > 0 ? largest / 127 : 1;
+        largest = largest > 0 ? largest : 127;
+        const float w_step = largest / 127, w_per_step = 127 / largest;
         for (int i = 0; i < c->people * c->tokens; i++) {
             const float *x = c->x + (size_t)i * in;
             float min = 0, max = 0;
@@ -279,7 +280,7 @@ static void linear_int8_plain(double *out, double *off, bool low, const struct l
             for (size_t k = 0; k < in; k++) {
                 int a = (int)nearbyintf(rounded(x[k], low) * per_step) + zero;
                 a = a < 0 ? 0 : a > 255 ? 255 : a;
-                q[k] = (int)nearbyintf(w[k] / w_step);
+                q[k] = (int)nearbyintf(w[k] * w_per_step);
                 sum += (double)(a - zero) * q[k];
                 moved += 0.5 * step * fabs((double)w[k]) + 0.5 * w_step * fabs((double)x[k]) + step * w_step + (low ? 0x1p-8 * fabs((double)x[k] * w[k]) : 0);
             }
