@@ -176,6 +176,13 @@ int cpu_count(void)
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
 }
 
+#if defined(__x86_64__)
+static const char *missing(enum level level)
+{
+    return tables[level] ? "not on this CPU or kernel" : "not in this build";
+}
+#endif
+
 void backend_cpu_report(struct backend_report *out)
 {
     limber_error err = {0};
@@ -187,10 +194,15 @@ void backend_cpu_report(struct backend_report *out)
         snprintf(out->detail, sizeof out->detail, "%.200s", err.text);
         return;
     }
-    const char *why = fp32 != &kernels_scalar ? "" : f.has[AVX2] ? " (LIMBER_CPU asks for it)" : " (no AVX2 with FMA and F16C here)";
+    char amx[64] = "", avx2[96] = "";
+#if defined(__x86_64__)
+    if (!f.has[AMX])
+        snprintf(amx, sizeof amx, "; amx: %s", missing(AMX));
+    if (fp32 == &kernels_scalar)
+        snprintf(avx2, sizeof avx2, " (%s%s)", f.has[AVX2] ? "" : "avx2 with fma and f16c: ", f.has[AVX2] ? "LIMBER_CPU asks for it" : missing(AVX2));
+#endif
     snprintf(out->precisions, sizeof out->precisions, "fp32%s%s", bf16 ? " bf16" : "", int8 ? " int8" : "");
-    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, int8 %s%s, %d threads%s", fp32->name, why, bf16 ? "by " : "not here",
+    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, int8 %s%s, %d threads%s", fp32->name, avx2, bf16 ? "by " : "not here",
              bf16 ? bf16->name : "", bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "",
-             int8 ? "by " : "not here", int8 ? int8->name : "", cpu_count(),
-             f.has[AMX] ? "" : "; amx: not on this CPU or kernel");
+             int8 ? "by " : "not here", int8 ? int8->name : "", cpu_count(), amx);
 }

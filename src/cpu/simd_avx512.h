@@ -159,7 +159,9 @@ ALWAYS_INLINE vo vo_load(const uint32_t *p)
 }
 ALWAYS_INLINE vo vo_set1(const uint32_t *p)
 {
-    return _mm512_set1_ps(*(const float *)(const void *)p);
+    float f; /* a word to who packed it */
+    __builtin_memcpy(&f, p, sizeof f);
+    return _mm512_set1_ps(f);
 }
 ALWAYS_INLINE vf vo_mac(vf acc, vo w, vo a)
 {
