@@ -75,7 +75,8 @@ typedef struct {
     int refine;            /* without boxes: how often to crop again around the confident joints (default 1) */
     int input_height;      /* of a model: 0, 0 for the size it was trained at; else multiples of its patch. Position embeddings */
     int input_width;       /* are then resized bicubically: it runs, but was not trained so */
-    int reserved[14];      /* zero */
+    const char *prune;     /* of a model: "LAYER.HEAD,...", both from 0: attention heads whose output counts as zero; NULL: none */
+    int reserved[12];      /* zero */
 } limber_options;
 
 /* 8-bit RGB, row-major, `stride` bytes from row to row (at least 3 * width). Borrowed for the call, never kept. */

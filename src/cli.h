@@ -80,6 +80,7 @@ struct cli_common cli_common_default(void);
     CLI_CHOICE("--precision", "auto|fp32|bf16|fp16|int8", &(c).options.precision, "arithmetic of the network [auto]"), \
     CLI_OPTION("--attention", "KIND", &(c).options.attention, "exact, or approximate: window:W, merge:R, pool:P [exact]"), \
     CLI_OPTION("--input", "HxW", &(c).input, "another input size, in multiples of the patch [what the model was trained at]"), \
+    CLI_OPTION("--prune", "L.H,...", &(c).options.prune, "leave attention heads out: layer and head, from 0"), \
     CLI_INT("--expert", "N", &(c).options.expert, 0, 63, "expert of a ViTPose+ model [0: COCO]"), \
     CLI_INT("--threads", "N", &(c).options.threads, 0, 1024, "threads of the forward pass [0: all this process may use]"), \
     CLI_INT("--batch", "N", &(c).options.batch, 0, 1024, "people in one forward pass [0: the backend's choice]"), \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "cli_eval_heads.h"
 #include "cli_output.h"
 #include "cli_progress.h"
 #include "cli_stream.h"
@@ -388,7 +389,8 @@ static void put_figures(struct json_text *t, const struct figures *f)
     put_close(t, '}');
 }
 
-static int write_json(const char *path, const struct figures *f, int count, const struct eval_result *r, const limber_model *model)
+static int write_json(const char *path, const struct figures *f, int count, const struct eval_result *r, const limber_model *model,
+                      const struct head_losses *losses)
 {
     struct json_text t = {.pretty = true};
     put_open(&t, '{');
@@ -404,6 +406,8 @@ static int write_json(const char *path, const struct figures *f, int count, cons
     for (int i = 1; i < count; i++)
         put_key(&t, f[i].source), put_figures(&t, &f[i]);
     put_close(&t, '}');
+    if (losses->v)
+        put_key(&t, "without_head"), head_losses_put(&t, losses);
     put_close(&t, '}');
     put_newline(&t);
     int status = t.failed ? cli_fail("%s: no memory", path) : output_text(path, t.text, t.length);
@@ -411,7 +415,8 @@ static int write_json(const char *path, const struct figures *f, int count, cons
     return status;
 }
 
-static int report(const struct eval_set *set, const struct eval_result *r, const limber_model *model, const char *json)
+static int report(const struct eval_set *set, const struct eval_result *r, const limber_model *model, const struct head_losses *losses,
+                  const char *json)
 {
     struct figures *f = calloc(set->boxes.count + 1, sizeof *f);
     limber_error err;
@@ -431,11 +436,13 @@ static int report(const struct eval_set *set, const struct eval_result *r, const
         status = cli_fail("%s", err.text);
     if (status == CLI_DONE) {
         print_figures(f, count, r, model);
+        if (losses->v)
+            head_losses_print(losses, f[0].numbers[COCO_AP]);
         if (fflush(stdout))
             status = cli_fail("standard output: the figures could not be written");
     }
     if (status == CLI_DONE && json)
-        status = write_json(json, f, count, r, model);
+        status = write_json(json, f, count, r, model, losses);
     free(f);
     return status;
 }
@@ -444,11 +451,12 @@ int cli_eval(int argc, char **argv)
 {
     struct cli_common common = cli_common_default();
     const char *annotations = NULL, *images = NULL, *json = NULL;
-    bool flip = false;
+    bool flip = false, each_head = false;
     const struct cli_option options[] = {
         CLI_OPTION("--annotations", "FILE", &annotations, "COCO person keypoints (required)"),
         CLI_OPTION("--images", "DIR", &images, "where its images are: by their file_name, then by its last part (required)"),
         CLI_FLAG("--flip", &flip, "average with a second pass over the mirrored crop, as published figures do"),
+        CLI_FLAG("--each-head", &each_head, "once more without each attention head: what AP and each limb lose"),
         CLI_OPTION("--json", "FILE", &json, "write the figures there too"),
         CLI_COMMON_OPTIONS(common),
         CLI_END,
@@ -470,6 +478,7 @@ int cli_eval(int argc, char **argv)
     limber_session *session = NULL;
     struct eval_set set = {0};
     struct eval_result result = {0};
+    struct head_losses losses = {0};
     cli_catch_signals();
     status = cli_model_open(&common, &model);
     if (status == CLI_DONE && !model->config.coco)
@@ -480,10 +489,13 @@ int cli_eval(int argc, char **argv)
         status = eval_set_open(&set, annotations, images);
     if (status == CLI_DONE)
         status = eval_measure(&result, &set, model, session, common.quiet);
+    if (status == CLI_DONE && each_head)
+        status = head_losses_measure(&losses, &common, &set, model, &result);
     if (status == CLI_DONE)
-        status = report(&set, &result, model, json);
+        status = report(&set, &result, model, &losses, json);
     if (status == CLI_DONE && result.failed)
         status = CLI_SOME_FAILED;
+    head_losses_free(&losses);
     eval_result_free(&result);
     eval_set_close(&set);
     limber_session_close(&session);

@@ -226,7 +226,7 @@ static void put_absolute(struct json_text *t, const char *path)
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
 static const char *const deciding[] = {"model",  "input", "backend", "precision", "attention",
-                                       "expert", "flip",  "refine",  "min_score", "boxes"};
+                                       "prune",  "expert", "flip",   "refine",    "min_score", "boxes"};
 
 static void put_about(struct json_text *t, const struct run *r, bool complete)
 {
@@ -249,6 +249,7 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "precision"), put_string(t, limber_model_precision(r->model));
     put_cuda(t, r);
     put_key(t, "attention"), put_string(t, o->attention ? o->attention : "exact");
+    put_key(t, "prune"), put_string(t, o->prune);
     put_key(t, "expert"), put_integer(t, o->expert);
     put_key(t, "flip"), put_bool(t, r->flip);
     put_key(t, "refine"), put_integer(t, r->boxes_file ? 0 : o->refine);

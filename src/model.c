@@ -148,6 +148,38 @@ limber_status attention_parse(const char *text, enum attention_kind *kind, int *
     return limber_fail(err, LIMBER_E_ARGUMENT, "attention \"%.80s\": expected exact, window:W, merge:R or pool:P", text);
 }
 
+/* A whole number below `end`, where *text stands; *text moves past it. -1: none, or too large. */
+static int index_below(const char **text, int end)
+{
+    const size_t digits = strspn(*text, "0123456789");
+    const long value = digits && digits < 8 ? strtol(*text, NULL, 10) : -1;
+    *text += digits;
+    return value < end ? (int)value : -1;
+}
+
+limber_status prune_parse(const char *text, const struct config *c, bool **out, limber_error *err)
+{
+    *out = NULL;
+    if (!text)
+        return LIMBER_OK;
+    bool *pruned = calloc((size_t)c->layers * (size_t)c->heads, sizeof *pruned);
+    if (!pruned)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d heads", c->layers * c->heads);
+    for (const char *at = text;;) {
+        const int layer = index_below(&at, c->layers), dot = *at == '.' ? *at++ : 0, head = index_below(&at, c->heads);
+        if (layer < 0 || head < 0 || !dot || (*at && *at != ',')) {
+            free(pruned);
+            return limber_fail(err, LIMBER_E_ARGUMENT, "prune \"%.80s\": expected LAYER.HEAD,... with layers 0 to %d and heads 0 to %d", text,
+                               c->layers - 1, c->heads - 1);
+        }
+        pruned[layer * c->heads + head] = true;
+        if (!*at++)
+            break;
+    }
+    *out = pruned;
+    return LIMBER_OK;
+}
+
 static limber_status check_geometry(struct limber_model *m, limber_error *err)
 {
     const struct config *c = &m->config;
@@ -197,6 +229,8 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
         if (st == LIMBER_OK)
             st = attention_parse(o.attention, &m->attention_kind, &m->attention_size, err);
         if (st == LIMBER_OK)
+            st = prune_parse(o.prune, &m->config, &m->pruned, err);
+        if (st == LIMBER_OK)
             st = model_backend_open(m, o.backend, o.precision, err);
         if (st == LIMBER_OK) {
             st = weights_pack(m, &c, o.expert, err);
@@ -219,6 +253,7 @@ void limber_model_close(limber_model **model)
     weights_free(m);
     backend_close(&m->be);
     config_free(&m->config);
+    free(m->pruned);
     free(m);
     *model = NULL;
 }

@@ -100,6 +100,7 @@ struct limber_model {
     struct block *blocks; /* [layers] */
     enum attention_kind attention_kind;
     int attention_size;
+    bool *pruned;      /* [layers * heads]; NULL: none */
     char source[1024]; /* the directory, or "built in" */
 };
 
@@ -114,6 +115,8 @@ void checkpoint_close(struct checkpoint *c);
 limber_status weights_check(const struct config *c, const struct tensors *t, limber_error *err);
 /* "exact", "window:W", "merge:R" or "pool:P" (limber_options.attention); NULL: exact. */
 limber_status attention_parse(const char *text, enum attention_kind *kind, int *size, limber_error *err);
+/* limber_options.prune: *out becomes [layers * heads], the caller's to free; NULL where text is NULL. */
+limber_status prune_parse(const char *text, const struct config *c, bool **out, limber_error *err);
 /* Sets m->be to the backend of these names, once it has agreed to the geometry of m->config with m's attention. "auto" is the
  * fastest that does: one that refuses gives way to `cpu`. */
 limber_status model_backend_open(struct limber_model *m, const char *name, const char *precision, limber_error *err);

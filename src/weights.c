@@ -380,6 +380,16 @@ static limber_status pack_layernorm(struct packer *p, struct weight **out, enum 
     return be->ops->layernorm_pack(be, out, &d, p->err);
 }
 
+/* A head that is left out counts as zero where the projection reads it: its columns of the weights, [hidden][heads * head_dim], go
+ * instead. The same for every backend, and nothing of the attention needs to know. */
+static void leave_out_pruned(const struct packer *p, float *weight, int layer)
+{
+    const struct config *c = &p->m->config;
+    for (int head = 0; p->m->pruned && head < c->heads; head++)
+        for (int row = 0; p->m->pruned[layer * c->heads + head] && row < c->hidden; row++)
+            memset(weight + (size_t)row * (size_t)c->hidden + (size_t)(head * c->head_dim), 0, (size_t)c->head_dim * sizeof *weight);
+}
+
 /* The rows of several tensors, one below the other, as one linear layer. */
 struct piece {
     enum slot weight, bias;
@@ -405,6 +415,8 @@ static limber_status pack_linear(struct packer *p, struct weight **out, int laye
             return st;
         row += (size_t)w->shape[0];
     }
+    if (pieces[0].weight == PROJECTION_W)
+        leave_out_pruned(p, weight, layer);
     const struct linear_desc d = {.in = in, .out = (int)rows, .weight = weight, .bias = biased ? bias : NULL};
     return be->ops->linear_pack(be, out, &d, p->err);
 }

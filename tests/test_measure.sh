@@ -51,6 +51,28 @@ test_eval_counts_a_missing_image_as_missed() {
     says "deep/2.png: not below photos, its 1 people count as missed"
     head -1 out | grep -qx 'AP     0.505' || fail "half of the people are found: 51 of 101 recall points"
 }
+# Each head's row is what `--prune` alone gives: AP, and with one person an image the loss is the difference of the mean OKS.
+test_eval_without_heads() {
+    album 0
+    status 0 eval_tiny --each-head --json each.json
+    has out "without one attention head"
+    [ "$(grep -cE '^[01]\.[01] ' out)" -eq 4 ] || fail "two layers of two heads make four rows"
+    whole=$(tr -d ' \n' <each.json | sed 's/.*"all":{[^{]*"OKS":\([0-9.]*\).*/\1/')
+    for head in 0.0 0.1 1.0 1.1; do
+        status 0 eval_tiny --prune $head --json one.json
+        row=$(tr -d ' \n' <each.json | sed "s/.*{\"layer\":${head%.*},\"head\":${head#*.},//")
+        ap=$(echo "$row" | sed 's/^"AP":\([-0-9.]*\).*/\1/')
+        loss=$(echo "$row" | sed 's/}}.*//; s/.*"all":{"mean":\([-0-9.e]*\).*/\1/')
+        one=$(tr -d ' \n' <one.json | sed 's/.*"all":{//; s/{.*//')
+        case $one in *"\"AP\":$ap,"*) ;; *) fail "$head: AP $ap among all, alone $one" ;; esac
+        echo "$whole $loss ${one##*\"OKS\":}" | awk -F'[ ,]' '{ d = $1 - $2 - $3; exit !(d < 3e-6 && d > -3e-6 && $2 > 0.001) }' ||
+            fail "$head: OKS $whole, a loss of $loss, and alone $one"
+    done
+    status 0 eval_tiny --each-head --prune 0.0,0.1,1.1
+    [ "$(grep -cE '^[01]\.[01] ' out)" -eq 1 ] || fail "only one head was left"
+    status 2 eval_tiny --prune 2.0
+    says "layers 0 to 1 and heads 0 to 1"
+}
 test_eval_usage() {
     status 2 "$LIMBER" eval --images .
     says "--annotations is required"

@@ -439,6 +439,14 @@ static limber_status pack(struct packed *p, const struct plan *plan, int expert,
     return weights_pack(&p->m, &p->c, expert, err);
 }
 
+static void pack_pruned(struct packed *p, const struct plan *plan, bool *pruned)
+{
+    cr_assert(pack(p, plan, 0, 0, NULL) == LIMBER_OK);
+    weights_free(&p->m);
+    p->m.pruned = pruned;
+    cr_assert(weights_pack(&p->m, &p->c, 0, NULL) == LIMBER_OK);
+}
+
 static void unpack(struct packed *p)
 {
     weights_free(&p->m);
@@ -512,6 +520,38 @@ Test(pack, blocks)
             expect_values(p.m.layernorm->copy[1], "backbone.layernorm.bias", 0, d);
             unpack(&p);
         }
+}
+
+/* A pruned head is zeros where the projection reads it: its columns in every row, and nothing else anywhere. */
+Test(pack, pruned_heads)
+{
+    const struct plan plan = plan_of(false, 1);
+    const int d = plan.hidden, head_dim = d / plan.heads;
+    struct packed p;
+    limber_error err = {0};
+    bool *pruned;
+    const struct config c = {.layers = plan.layers, .heads = plan.heads};
+    cr_assert(plan.heads > 1 && plan.layers > 1);
+    char text[64];
+    snprintf(text, sizeof text, "0.1,%d.0,0.1", plan.layers - 1);
+    cr_assert(prune_parse(text, &c, &pruned, &err) == LIMBER_OK, "%s", err.text);
+    for (int i = 0; i < plan.layers * plan.heads; i++)
+        cr_expect_eq(pruned[i], i == 1 || i == (plan.layers - 1) * plan.heads, "head %d", i);
+    pack_pruned(&p, &plan, pruned);
+    for (int l = 0; l < plan.layers; l++) {
+        char name[128];
+        const float *w = p.m.blocks[l].projection->copy[0];
+        in_layer(name, l, "attention.output.dense.weight");
+        for (int i = 0; i < d * d; i++) {
+            const bool gone = pruned[l * plan.heads + i % d / head_dim];
+            cr_assert_eq(w[i], gone ? 0 : value_of(name, (size_t)i), "layer %d, row %d, column %d is %g", l, i / d, i % d, (double)w[i]);
+        }
+        expect_values(p.m.blocks[l].projection->copy[1], in_layer(name, l, "attention.output.dense.bias"), 0, (size_t)d);
+        expect_values(p.m.blocks[l].fc1->copy[0], in_layer(name, l, "mlp.fc1.weight"), 0, (size_t)(plan.mlp * d));
+    }
+    unpack(&p);
+    free(pruned);
+    cr_expect(prune_parse(NULL, &c, &pruned, &err) == LIMBER_OK && !pruned);
 }
 
 Test(pack, embedding)
@@ -728,6 +768,14 @@ Test(model, options)
         limber_options o = limber_options_default();
         o.backend = cases[i].backend, o.precision = cases[i].precision, o.attention = cases[i].attention;
         expect_open(NULL, &o, cases[i].want, cases[i].says);
+    }
+    static const char *const wrong[] = {"", "0", "0.", ".0", "0.8", "8.0", "-1.0", "0.0,", "0.0;1.1", "0.0 ", "0,0", "99999999999.0", "0.0,1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        limber_options o = limber_options_default();
+        o.backend = "ref", o.prune = wrong[i];
+        char says[96];
+        snprintf(says, sizeof says, "prune \"%s\": expected LAYER.HEAD,... with layers 0 to 7 and heads 0 to 7", wrong[i]);
+        expect_open(NULL, &o, LIMBER_E_ARGUMENT, says);
     }
     static const struct {
         const char *text;

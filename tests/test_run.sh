@@ -387,6 +387,17 @@ test_heads() {
     says "leave out --flip"
 }
 
+test_prune() {
+    album 2
+    status 0 run photos --out whole
+    status 0 run photos --out less --prune 0.1,1.0
+    has less/run.json '"prune": "0.1,1.0"'
+    has whole/run.json '"prune": null'
+    ! cmp -s whole/poses.jsonl less/poses.jsonl || fail "two heads less, and the same joints"
+    status 2 run photos --out less --resume
+    says 'was made with prune "0.1,1.0", this run has null'
+}
+
 test_earlier_result_is_kept() {
     album 2
     status 0 run photos --out result
