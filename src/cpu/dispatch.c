@@ -188,7 +188,6 @@ void backend_cpu_report(struct backend_report *out)
     limber_error err = {0};
     const struct kernels *fp32 = cpu_kernels(PRECISION_FP32, &err), *bf16 = cpu_kernels(PRECISION_BF16, NULL);
     const struct kernels *int8 = cpu_kernels(PRECISION_INT8, NULL);
-    const struct cpu_features f = cpu_features();
     *out = (struct backend_report){.name = "cpu", .available = fp32 != NULL};
     if (!fp32) {
         snprintf(out->detail, sizeof out->detail, "%.200s", err.text);
@@ -196,6 +195,7 @@ void backend_cpu_report(struct backend_report *out)
     }
     char amx[64] = "", avx2[96] = "";
 #if defined(__x86_64__)
+    const struct cpu_features f = cpu_features();
     if (!f.has[AMX])
         snprintf(amx, sizeof amx, "; amx: %s", missing(AMX));
     if (fp32 == &kernels_scalar)
