@@ -1,10 +1,11 @@
 /* cpu.h - what the files of backend `cpu` share.
  *
  * One layout carries the whole network: TOKENS LIE ACROSS THE LANES. Activations are panels of 16 tokens; inside a panel one
- * 64-byte line holds one number (fp32) or one pair of neighbouring numbers (bf16) of each of the 16 tokens:
+ * 64-byte line holds one number (fp32), two neighbours (bf16) or four (int8) of each of the 16 tokens:
  *
  *     fp32   [panel][cols][16]            line c      = column c of tokens 0..15
  *     bf16   [panel][cols / 2][16][2]     line c / 2  = columns c, c + 1 of tokens 0..15
+ *     int8   [panel][cols / 4][16][4]     line c / 4  = columns c .. c + 3; made of the others just before an int8 layer (quantise.h)
  *
  * A person starts a new panel; the lanes past the last token hold finite rubbish that nobody reads. What this buys:
  *   - a linear layer multiplies broadcast weights with lines of tokens, so its result is again lines of tokens: no transpose,
