@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,9 +135,26 @@ int output_resume(struct output *o, const char *dir, const char *name,
     return status;
 }
 
+/* A device, a pipe, or what the shell calls our own streams: there is nothing to replace. */
+static bool is_stream(const char *path)
+{
+    struct stat st;
+    return !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd/", 8) ||
+           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+}
+
 int output_replace(struct output *o, const char *dir, const char *name)
 {
     char *final = output_path(dir, name), *partial = NULL;
+    if (final && is_stream(final)) {
+        *o = (struct output){.fd = open(final, O_WRONLY | O_APPEND | O_CLOEXEC), .name = final, .whole = -1};
+        return o->fd >= 0 ? CLI_DONE : cli_fail("%s: %s", final, strerror(errno));
+    }
+    char *real = final ? realpath(final, NULL) : NULL; /* a link stays one: what it names is replaced */
+    if (real) {
+        free(final);
+        final = real;
+    }
     if (final && asprintf(&partial, "%s.partial", final) < 0)
         partial = NULL;
     int status = open_locked(o, partial, O_RDWR | O_APPEND);

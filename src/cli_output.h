@@ -2,7 +2,9 @@
  *
  *   appended   whole lines at the end of a file that is there under its own name while the run goes on. A line that did not fit
  *              is taken back; what a kill -9 tore is cut off when the file is opened to go on (output_resume).
- *   replaced   written to NAME.partial, synced, renamed to NAME when complete.
+ *   replaced   written to NAME.partial, synced, renamed to NAME when complete; through a link, to the file that it names.
+ *
+ * What is a device or a pipe is neither cut nor replaced, only written to.
  *
  * Functions that fail have said why on stderr and return CLI_NOTHING. */
 #ifndef LIMBER_CLI_OUTPUT_H

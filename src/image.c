@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -541,18 +542,20 @@ limber_status image_write_png(const char *path, const limber_image *image, limbe
     if (!png)
         return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for a PNG of %dx%d", path, image->width, image->height);
     char *name = NULL;
-    int fd = open_beside(&name, path);
+    struct stat st; /* a device or a pipe is written to, never replaced */
+    const bool stream = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    int fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(&name, path);
     bool written = fd >= 0 && write_all(fd, png, size);
     int reason = errno;
     if (fd >= 0 && close(fd) && written) { /* a full disk or quota may show only here */
         reason = errno;
         written = false;
     }
-    if (written && rename(name, path)) {
+    if (written && !stream && rename(name, path)) {
         reason = errno;
         written = false;
     }
-    if (fd >= 0 && !written)
+    if (fd >= 0 && !written && !stream)
         unlink(name);
     free(name);
     free(png);

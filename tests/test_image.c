@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -496,6 +497,25 @@ Test(png, a_full_disk_is_an_error_and_leaves_nothing)
     cr_expect_eq(image_write_png(path, &im, &err), LIMBER_E_IO);
     cr_expect(strstr(err.text, "a.png: cannot write: File too large"), "%s", err.text);
     cr_expect_eq(files_in_folder(), 0);
+}
+
+Test(png, a_pipe_is_written_to_and_stays_one)
+{
+    static uint8_t bytes[20 * 10 * 3];
+    limber_image im = noise(bytes, 20, 10, 60);
+    char path[256];
+    uint8_t got[8] = {0};
+    struct stat st;
+    limber_error err = {0};
+    snprintf(path, sizeof path, "%s/pipe", folder);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDWR); /* holds both ends, so that nobody waits: the picture fits */
+    cr_assert(fd >= 0);
+    cr_expect_eq(image_write_png(path, &im, &err), LIMBER_OK, "%s", err.text);
+    cr_expect(stat(path, &st) == 0 && S_ISFIFO(st.st_mode), "the pipe was replaced");
+    cr_assert(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    cr_expect(read(fd, got, 8) == 8 && !memcmp(got, "\x89PNG\r\n\x1a\n", 8), "no PNG came through");
+    close(fd);
 }
 
 Test(png, folders_that_do_not_take_it)

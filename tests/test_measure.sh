@@ -73,6 +73,28 @@ test_eval_without_heads() {
     status 2 eval_tiny --prune 2.0
     says "layers 0 to 1 and heads 0 to 1"
 }
+# A pipe is written to and a link followed: neither is replaced by a file.
+test_eval_json_through_pipe_and_link() {
+    album 0
+    status 0 eval_tiny --json plain.json
+    mkfifo pipe
+    cat pipe >got &
+    status 0 eval_tiny --json pipe
+    [ -p pipe ] || { kill $!; fail "the pipe is gone"; }
+    wait
+    drop() { grep -v '"seconds' "$1"; }
+    [ "$(drop got)" = "$(drop plain.json)" ] || fail "the pipe got something else"
+    mkdir there
+    echo old >there/real.json
+    ln -s there/real.json link.json
+    status 0 eval_tiny --json link.json
+    [ -L link.json ] || fail "the link is gone"
+    has there/real.json '"AP": 1'
+    [ -z "$(find . -name '*.partial')" ] || fail "a temporary file was left"
+    status 0 eval_tiny --json /dev/fd/1 # in a folder where a wrong one can do no harm
+    has out '"AP": 1'
+    has out 'AP     1.000'
+}
 test_eval_usage() {
     status 2 "$LIMBER" eval --images .
     says "--annotations is required"
