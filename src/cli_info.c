@@ -2,6 +2,7 @@
  *
  * Only headers are read, so a model of any size answers at once: the tensors are checked against the config, no weight is. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -64,11 +65,13 @@ static void choose(struct info *i, const limber_options *options)
 {
     struct limber_model m = {.config = i->checkpoint.config};
     if (attention_parse(options->attention, &m.attention_kind, &m.attention_size, &i->refused) == LIMBER_OK &&
+        prune_parse(options->prune, &m.config, &m.pruned, &i->refused) == LIMBER_OK &&
         model_backend_open(&m, options->backend, options->precision, &i->refused) == LIMBER_OK) {
         i->backend = m.be->ops->name;
         i->precision = precision_name(m.be->precision);
     }
     backend_close(&m.be);
+    free(m.pruned);
 }
 
 /* ---- as text ---- */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "file.h"
 
 char *output_path(const char *dir, const char *name)
 {
@@ -135,12 +136,10 @@ int output_resume(struct output *o, const char *dir, const char *name,
     return status;
 }
 
-/* A device, a pipe, or what the shell calls our own streams: there is nothing to replace. */
+/* Also what the shell calls our own streams, whatever lies behind them. */
 static bool is_stream(const char *path)
 {
-    struct stat st;
-    return !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd/", 8) ||
-           (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode));
+    return !strncmp(path, "/dev/std", 8) || !strncmp(path, "/dev/fd/", 8) || file_is_stream(path);
 }
 
 int output_replace(struct output *o, const char *dir, const char *name)
@@ -148,7 +147,11 @@ int output_replace(struct output *o, const char *dir, const char *name)
     char *final = output_path(dir, name), *partial = NULL;
     if (final && is_stream(final)) {
         *o = (struct output){.fd = open(final, O_WRONLY | O_APPEND | O_CLOEXEC), .name = final, .whole = -1};
-        return o->fd >= 0 ? CLI_DONE : cli_fail("%s: %s", final, strerror(errno));
+        if (o->fd >= 0)
+            return CLI_DONE;
+        cli_fail("%s: %s", final, strerror(errno));
+        output_abandon(o);
+        return CLI_NOTHING;
     }
     char *real = final ? realpath(final, NULL) : NULL; /* a link stays one: what it names is replaced */
     if (real) {

@@ -59,3 +59,9 @@ limber_status file_read(uint8_t **bytes, size_t *size, const char *path, size_t 
     }
     return st;
 }
+
+bool file_is_stream(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
+}

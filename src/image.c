@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -542,8 +541,7 @@ limber_status image_write_png(const char *path, const limber_image *image, limbe
     if (!png)
         return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for a PNG of %dx%d", path, image->width, image->height);
     char *name = NULL;
-    struct stat st; /* a device or a pipe is written to, never replaced */
-    const bool stream = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    const bool stream = file_is_stream(path);
     int fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(&name, path);
     bool written = fd >= 0 && write_all(fd, png, size);
     int reason = errno;

@@ -396,6 +396,9 @@ test_prune() {
     ! cmp -s whole/poses.jsonl less/poses.jsonl || fail "two heads less, and the same joints"
     status 2 run photos --out less --resume
     says 'was made with prune "0.1,1.0", this run has null'
+    status 0 "$LIMBER" info --model "$tiny" --prune 1.1
+    status 2 "$LIMBER" info --model "$tiny" --prune 1.2
+    says "heads 0 to 1"
 }
 
 test_earlier_result_is_kept() {

@@ -162,8 +162,6 @@ extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, ke
 
 /* The table for a precision, LIMBER_CPU obeyed; NULL and the reason in err where this machine has none. */
 const struct kernels *cpu_kernels(enum precision precision, limber_error *err);
-/* Comma-separated names of what this CPU can run, and what it lacks. */
-void cpu_describe(char *text, size_t size);
 int cpu_count(void); /* CPUs this process may use */
 
 /* ---- peak.c ---- */

@@ -136,7 +136,7 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
     if (cap < 0)
         return NULL;
     if (precision == PRECISION_FP16) {
-        limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu computes in fp32 or bf16, not in fp16");
+        limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu computes in fp32, bf16 or int8, not in fp16");
         return NULL;
     }
     int level;
