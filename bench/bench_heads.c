@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/cli_bench_util.h"
-#include "heads_stats.h"
-#include "pipeline.h"
+#include "command/bench/util.h"
+#include "heads/stats.h"
+#include "pose/pipeline.h"
 
 #define MAX_RUNS 30
 #define SECONDS_A_SIZE 8.0

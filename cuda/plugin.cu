@@ -20,8 +20,8 @@
 #include "linear_lt.h"
 
 extern "C" {
-#include "../src/backend.h"
-#include "../src/error.h"
+#include "compute/backend.h"
+#include "base/error.h"
 }
 
 #ifdef __CUDACC__

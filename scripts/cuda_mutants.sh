@@ -142,7 +142,7 @@ mutant() {
     echo "| $number | $1 | $2 | NOT CAUGHT | |"
     escaped=$((escaped + 1))
 }
-cc -c -I"$root/include" -fPIC "$root/src/error.c" -o "$work/error.o" || exit 2
+cc -c -I"$root/include" -fPIC "$root/src/base/error.c" -o "$work/error.o" || exit 2
 
 schedules="plain random run-ahead"
 all="$schedules address races"

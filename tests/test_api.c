@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image.h"
-#include "backend.h"
+#include "image/image.h"
+#include "compute/backend.h"
 #include "limber.h"
 
 #define TINY LIMBER_TEST_DIR "/golden/simple-hd32"

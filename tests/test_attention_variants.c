@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "token_groups.h"
+#include "compute/token_groups.h"
 
 /* One person's attention on one backend: buffers opened, filled, asked, read. */
 struct asked {

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "cli_bench_naive.h"
-#include "cli_bench_util.h"
+#include "command/bench/naive.h"
+#include "command/bench/util.h"
 
 Test(bench_util, order_statistics)
 {

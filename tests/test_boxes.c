@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boxes.h"
+#include "command/boxes.h"
 
 static struct boxes parsed(const char *text)
 {

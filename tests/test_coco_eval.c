@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <math.h>
 
-#include "coco_eval.h"
+#include "command/eval/coco_eval.h"
 
 static double number(const json_t *array, size_t i)
 {

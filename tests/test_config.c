@@ -3,8 +3,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 
-#include "limbs.h"
-#include "model.h"
+#include "pose/limbs.h"
+#include "model/model.h"
 #include "tensor_file.h"
 
 static limber_status parse(struct config *c, const char *config, const char *preprocessor, limber_error *err)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu/cpu.h"
+#include "compute/cpu/cpu.h"
 
 /* The tables reach GELU through a linear layer of one input and weight 1: out = gelu(x). */
 static void gelu_of(const struct kernels *k, float *out, const float *x, int n)

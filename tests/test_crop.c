@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crop.h"
+#include "pose/crop.h"
 
 /* ---- geometry ---- */
 

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crop.h"
-#include "joints.h"
+#include "pose/crop.h"
+#include "compute/joints.h"
 #include "limber.h"
-#include "model.h"
-#include "pipeline.h"
-#include "vit.h"
+#include "model/model.h"
+#include "pose/pipeline.h"
+#include "pose/vit.h"
 
 /* fp32 sums in another order stay within a tenth of these (fp64 against fp32 in torch: 6e-6); a wrong eps, a missing bias, a
  * swapped pair do not. */

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "heads.h"
-#include "heads_chance.h"
+#include "heads/heads.h"
+#include "heads/chance.h"
 #include "limber_heads.h"
 #include "tensor_file.h"
 

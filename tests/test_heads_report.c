@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "heads_chance.h"
-#include "heads_report.h"
-#include "image.h"
+#include "heads/chance.h"
+#include "command/report/heads_report.h"
+#include "image/image.h"
 #include "tensor_file.h"
 
 #define TINY LIMBER_TEST_DIR "/golden/simple-hd32"

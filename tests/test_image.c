@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "file.h"
-#include "image.h"
+#include "base/file.h"
+#include "image/image.h"
 
 #define IMAGES LIMBER_TEST_DIR "/images/"
 #define CORPUS LIMBER_TEST_DIR "/corpus/images/"

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "joints.h"
+#include "compute/joints.h"
 
 #define H 64
 #define W 48

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "limbs.h"
+#include "pose/limbs.h"
 
 static limber_limb measured(limber_keypoint from, limber_keypoint to)
 {

@@ -5,7 +5,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 
-#include "model.h"
+#include "model/model.h"
 #include "tensor_file.h"
 
 /* ---- checkpoints of any geometry ---- */

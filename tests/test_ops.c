@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend.h"
+#include "compute/backend.h"
 
 /* ---- the backends under test ---- */
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "overlay.h"
+#include "image/overlay.h"
 
 static struct image grey(int w, int h)
 {

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "resize.h"
+#include "model/resize.h"
 
 static const struct {
     int h, w;

@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "json_util.h"
-#include "model.h"
+#include "base/json_read.h"
+#include "model/model.h"
 #include "tensor_file.h"
 
 /* Parses, and on success looks at every byte a caller could be led to. */

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "limber.h"
-#include "model.h"
-#include "vit.h"
+#include "model/model.h"
+#include "pose/vit.h"
 
 static const char *const models[] = {"simple-hd32", "classic-hd32-bf16", "plus-hd64-f16", "sharded-hd80", "nobias-eps"};
 enum { MODELS = sizeof models / sizeof *models };

@@ -1,6 +1,6 @@
 /* Bytes as an image file: its size asked for, then decoded; every pixel of what comes out is there, and the two agree. */
 #include "fuzz.h"
-#include "image.h"
+#include "image/image.h"
 
 /* A decoder may honestly need seconds for a picture of many pixels: leave those to the tests. */
 #define PIXELS_WORTH_DECODING (1 << 22)

@@ -2,9 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "boxes.h"
+#include "command/boxes.h"
 #include "fuzz.h"
-#include "model.h"
+#include "model/model.h"
 
 static void check_config(const char *text, size_t size)
 {

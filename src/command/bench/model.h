@@ -1,0 +1,12 @@
+/* cli_bench_model.h - models to time that need no download: published shapes, random weights. */
+#ifndef LIMBER_CLI_BENCH_MODEL_H
+#define LIMBER_CLI_BENCH_MODEL_H
+
+#include "model/model.h"
+
+/* "S", "B", "L", "H" or "default" (the shape of the built-in model), head "simple" or "classic", packed for the backend.
+ * Close with weights_free and backend_close. */
+limber_status bench_random_model(struct limber_model *out, const char *arch, const char *head, const char *backend,
+                                 const char *precision, limber_error *err);
+
+#endif

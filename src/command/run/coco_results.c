@@ -1,0 +1,109 @@
+/* cli_coco.c - see cli_coco.h. A line's name may hold bytes that are no Unicode (cli_lines.h reads it); what follows is plain
+ * JSON, and jansson's. One person's entry a line, so that the file can be read by people and by diff. */
+#define _GNU_SOURCE
+#include "command/run/coco_results.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/options.h"
+#include "command/run/lines.h"
+#include "command/output.h"
+#include "base/json_write.h"
+
+/* "people" of one line. */
+static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, bool *first)
+{
+    size_t i;
+    json_t *person, *joint, *number;
+    json_array_foreach(people, i, person)
+    {
+        const char *name;
+        size_t k;
+        put_clear(t);
+        put_raw(t, *first ? "\n" : ",\n", *first ? 1 : 2);
+        put_open(t, '{');
+        put_key(t, "image_id"), put_integer(t, id);
+        put_key(t, "category_id"), put_integer(t, 1);
+        put_key(t, "keypoints"), put_open(t, '[');
+        json_object_foreach(json_object_get(person, "keypoints"), name, joint)
+        {
+            json_array_foreach(joint, k, number) put_number(t, json_number_value(number), k < 2 ? 2 : 4);
+        }
+        put_close(t, ']');
+        put_key(t, "score"), put_number(t, json_number_value(json_object_get(person, "score")), 4);
+        put_close(t, '}');
+        if (t->failed)
+            return cli_fail("no memory");
+        if (output_write(o, t->text, t->length))
+            return CLI_NOTHING;
+        *first = false;
+    }
+    return CLI_DONE;
+}
+
+int coco_write(const char *dir, const char *lines_name, const char *coco_name, coco_id_fn image_id, const void *context)
+{
+    struct output o = OUTPUT_CLOSED;
+    struct json_text t = {0};
+    char *path = output_path(dir, lines_name), *line = NULL, *unknown = NULL;
+    size_t room = 0, unknown_count = 0;
+    FILE *f = path ? fopen(path, "re") : NULL;
+    int status = CLI_DONE;
+    bool first = true;
+    if (!f)
+        status = cli_fail("%s: %s", path ? path : dir, path ? strerror(errno) : "no memory");
+    if (!status)
+        status = output_replace(&o, dir, coco_name);
+    if (!status)
+        status = output_write(&o, "[", 1);
+    ssize_t n;
+    while (!status && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n') {
+        struct line l;
+        line[n - 1] = 0;
+        if (!line_parse(&l, line, (size_t)n - 1) || l.failed || l.people == 0)
+            continue;
+        char *image = line_path(&l);
+        long long id;
+        json_error_t error;
+        /* ,"width":... becomes {"width":... */
+        size_t offset = (size_t)(l.rest - line);
+        line[offset] = '{';
+        json_t *rest = json_loads(line + offset, 0, &error);
+        if (!image || !rest) {
+            status = cli_fail("%s: %s: %s", path, image ? image : "", rest ? "no memory" : error.text);
+        } else if (!image_id(context, image, &id)) {
+            unknown_count++;
+            if (!unknown) {
+                unknown = image;
+                image = NULL;
+            }
+        } else {
+            status = write_people(&o, &t, json_object_get(rest, "people"), id, &first);
+        }
+        free(image);
+        json_decref(rest);
+    }
+    if (!status && ferror(f))
+        status = cli_fail("%s: %s", path, strerror(errno));
+    if (!status)
+        status = output_write(&o, "\n]\n", 3);
+    if (!status)
+        status = output_close(&o);
+    if (!status && unknown_count) {
+        cli_warn("%s: %zu images are left out, their names hold no number and --boxes names no id: %s%s", coco_name,
+                 unknown_count, unknown, unknown_count > 1 ? ", ..." : "");
+        status = CLI_SOME_FAILED;
+    }
+    output_abandon(&o);
+    if (f)
+        fclose(f);
+    free(path);
+    free(line);
+    free(unknown);
+    put_free(&t);
+    return status;
+}

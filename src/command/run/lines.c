@@ -1,0 +1,103 @@
+/* cli_lines.c - see cli_lines.h. */
+#define _GNU_SOURCE
+#include "command/run/lines.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/options.h"
+
+bool line_parse(struct line *out, const char *text, size_t length)
+{
+    static const char head[] = "{\"image\":\"";
+    size_t i = sizeof head - 1;
+    if (length < i || memcmp(text, head, i) || text[length - 1] != '}')
+        return false;
+    while (i < length && text[i] != '"')
+        i += text[i] == '\\' ? 2 : 1;
+    if (i >= length)
+        return false;
+    *out = (struct line){.name = text + sizeof head - 2, .rest = text + i + 1};
+    out->name_length = (size_t)(out->rest - out->name);
+    static const char error[] = ",\"error\":", width[] = ",\"width\":", box[] = "{\"box\":[";
+    out->failed = !strncmp(out->rest, error, sizeof error - 1);
+    if (!out->failed && strncmp(out->rest, width, sizeof width - 1))
+        return false;
+    for (const char *p = out->rest; !out->failed && (p = strstr(p, box)); p++) /* inside a string the quotes would be escaped */
+        out->people++;
+    return true;
+}
+
+static int hex(char c)
+{
+    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* What json_string wrote: \" \\ \n \t, \u00XX of a control character, \udcXX of a byte that was no UTF-8. */
+char *line_path(const struct line *l)
+{
+    char *path = malloc(l->name_length);
+    if (!path)
+        return NULL;
+    char *to = path;
+    const char *end = l->name + l->name_length - 1;
+    for (const char *p = l->name + 1; p < end; p++) {
+        if (*p != '\\' || p + 1 >= end) {
+            *to++ = *p;
+        } else if (*++p == 'u' && end - p > 4) {
+            *to++ = (char)(hex(p[3]) * 16 + hex(p[4]));
+            p += 4;
+        } else {
+            *to++ = *p == 'n' ? '\n' : *p == 't' ? '\t' : *p;
+        }
+    }
+    *to = 0;
+    return path;
+}
+
+int lines_seen_add(void *context, const char *text, size_t length)
+{
+    struct lines_seen *s = context;
+    struct line l;
+    if (!line_parse(&l, text, length))
+        return cli_fail("%s: line %zu is not one that limber run writes; --resume goes on only with its own output", s->file,
+                        s->count + 1);
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 256;
+        char **more = realloc(s->names, room * sizeof *more);
+        if (!more)
+            return cli_fail("no memory");
+        s->names = more;
+        s->room = room;
+    }
+    if (!(s->names[s->count] = strndup(l.name, l.name_length)))
+        return cli_fail("no memory");
+    s->count++;
+    s->people += l.people;
+    s->failed += l.failed;
+    return CLI_DONE;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void lines_seen_sort(struct lines_seen *s)
+{
+    if (s->count)
+        qsort(s->names, s->count, sizeof *s->names, compare);
+}
+
+bool lines_seen_has(const struct lines_seen *s, const char *name)
+{
+    return s->count && bsearch(&name, s->names, s->count, sizeof *s->names, compare);
+}
+
+void lines_seen_free(struct lines_seen *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->names[i]);
+    free(s->names);
+    *s = (struct lines_seen){0};
+}

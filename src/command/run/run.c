@@ -1,0 +1,714 @@
+/* cli_run.c - `limber run`: images in, one JSON line each out, in input order.
+ *
+ *     cli_inputs.c   which images                     cli_stream.c   read, decode, crop: worker threads, ahead of the network
+ *     boxes.c        who is where                     pipeline.c     the network, people of several images side by side
+ *     cli_lines.c    what an earlier run finished     cli_output.c   whole lines, or files renamed when complete
+ *     overlay.c      skeletons                        cli_coco.c     poses.jsonl -> coco_results.json
+ *
+ * One thread, this one, takes images from the stream in order, runs the network when a batch of people is together, and writes a
+ * line when everything about its image is done - its overlay, too, so that a line on disk means an overlay on disk. Lines are
+ * rounded to fixed decimals and hold nothing of this machine or this moment: the same images give the same bytes. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/boxes.h"
+#include "command/options.h"
+#include "command/run/coco_results.h"
+#include "command/inputs.h"
+#include "command/run/lines.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "command/stream.h"
+#include "base/error.h"
+#include "command/report/heads_report.h"
+#include "base/json_write.h"
+#include "image/overlay.h"
+
+#define LINES "poses.jsonl"
+#define COCO "coco_results.json"
+#define ABOUT "run.json"
+
+struct coco_id {
+    char *path;
+    long long id;
+};
+
+struct run {
+    struct cli_common common;
+    const char *out, *boxes_file, *shard;
+    double min_score;
+    bool flip, resume, overlay, coco, want_heads;
+
+    struct inputs inputs; /* still to be done */
+    struct boxes boxes;
+    struct coco_id *ids; /* [id_count], sorted by path: images that the boxes file gives an id */
+    size_t id_count;
+    limber_model *model;
+    limber_session *session;
+    limber_heads *heads; /* --heads */
+    int workers;
+    struct stream *stream;
+    struct output lines;
+    struct progress progress;
+    struct json_text text; /* of the line being written */
+
+    size_t resumed;                /* lines an earlier run wrote */
+    size_t images, failed, people; /* of the whole output: those lines count too */
+    double begin, seconds_decode, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
+};
+
+/* ---- one line ---- */
+
+static void put_pixels(struct json_text *t, float v)
+{
+    put_number(t, (double)v, 2);
+}
+
+static void put_score(struct json_text *t, float v)
+{
+    put_number(t, (double)v, 4);
+}
+
+static void put_person(struct json_text *t, const limber_model *model, const limber_person *p)
+{
+    put_open(t, '{');
+    put_key(t, "box"), put_open(t, '[');
+    put_pixels(t, p->box.x), put_pixels(t, p->box.y), put_pixels(t, p->box.width), put_pixels(t, p->box.height);
+    put_close(t, ']');
+    put_key(t, "score"), put_score(t, p->score);
+    put_key(t, "keypoints"), put_open(t, '{');
+    for (int k = 0; k < limber_model_keypoint_count(model); k++) {
+        put_key(t, limber_model_keypoint_name(model, k)), put_open(t, '[');
+        put_pixels(t, p->keypoints[k].x), put_pixels(t, p->keypoints[k].y), put_score(t, p->keypoints[k].score);
+        put_close(t, ']');
+    }
+    put_close(t, '}');
+    if (p->limb_count) {
+        put_key(t, "limbs"), put_open(t, '{');
+        for (int i = 0; i < p->limb_count; i++) {
+            const limber_limb *l = &p->limbs[i];
+            put_key(t, limber_limb_name(i)), put_open(t, '{');
+            put_key(t, "from"), put_string(t, limber_model_keypoint_name(model, l->from));
+            put_key(t, "to"), put_string(t, limber_model_keypoint_name(model, l->to));
+            put_key(t, "length"), put_pixels(t, l->length);
+            put_key(t, "angle"), put_pixels(t, l->angle);
+            put_key(t, "score"), put_score(t, l->score);
+            put_close(t, '}');
+        }
+        put_close(t, '}');
+    }
+    put_close(t, '}');
+}
+
+static void put_line(struct json_text *t, const limber_model *model, const struct stream_item *item)
+{
+    put_clear(t);
+    put_open(t, '{');
+    put_key(t, "image"), put_string(t, item->input->path);
+    if (item->status) {
+        put_key(t, "error"), put_string(t, item->error.text);
+    } else {
+        put_key(t, "width"), put_integer(t, item->image.view.width);
+        put_key(t, "height"), put_integer(t, item->image.view.height);
+        put_key(t, "people"), put_open(t, '[');
+        for (int i = 0; i < item->people.count; i++)
+            put_person(t, model, &item->people.person[i]);
+        put_close(t, ']');
+    }
+    put_close(t, '}');
+    put_newline(t);
+}
+
+/* ---- what the workers ask ---- */
+
+static limber_status boxes_of_item(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
+                                   limber_error *err)
+{
+    static const limber_box nobody = {0};
+    const struct run *r = context;
+    const struct boxes_list *list = NULL;
+    if (!r->boxes_file)
+        return LIMBER_OK; /* the whole image */
+    limber_status st = boxes_of(&r->boxes, item->input->number, &list, err);
+    if (st)
+        return st;
+    *boxes = list && list->box ? list->box : &nobody; /* not NULL: that would be the whole image */
+    *count = list ? list->count : 0;
+    return LIMBER_OK;
+}
+
+/* Where below the overlay folder a picture goes: the path as given, without what leads out of the folder. A component longer
+ * than a file system takes keeps its head and a hash of all of it. */
+static char *overlay_name(const char *path)
+{
+    size_t room = 2 * strlen(path) + 64;
+    char *out = malloc(room), *to = out;
+    while (out && *path) {
+        size_t n = strcspn(path, "/");
+        if (n == 2 && !memcmp(path, "..", 2)) {
+            to += sprintf(to, "__/");
+        } else if (n > 220) {
+            uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+            for (size_t i = 0; i < n; i++)
+                hash = (hash ^ (unsigned char)path[i]) * 0x100000001b3u;
+            to += sprintf(to, "%.200s-%016llx/", path, (unsigned long long)hash);
+        } else if (n > 0 && !(n == 1 && *path == '.')) {
+            memcpy(to, path, n);
+            to[n] = '/';
+            to += n + 1;
+        }
+        path += n + (path[n] == '/');
+    }
+    if (out)
+        strcpy(to > out ? to - 1 : to, ".png");
+    return out;
+}
+
+static limber_status draw_overlay(void *context, struct stream_item *item, limber_error *err)
+{
+    const struct run *r = context;
+    const struct config *c = &r->model->config;
+    struct overlay_style style = overlay_coco;
+    if (!c->coco) {
+        style.keypoint_count = c->keypoints;
+        style.edges = (const int(*)[2])c->edges;
+        style.edge_count = c->edge_count;
+        style.flip_pairs = c->flip_pairs;
+        style.labels = (const char *const *)c->labels;
+    }
+    char *name = overlay_name(item->input->path), *path = NULL;
+    if (!name || asprintf(&path, "%s/overlay/%s", r->out, name) < 0)
+        path = NULL;
+    limber_status st = LIMBER_OK;
+    char *slash = path ? strrchr(path, '/') : NULL;
+    if (!path) {
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for an overlay");
+    } else {
+        *slash = 0;
+        if (output_folder(path))
+            st = limber_fail(err, LIMBER_E_IO, "the overlay of %s has no folder to go to", item->input->path);
+        *slash = '/';
+    }
+    if (!st) {
+        overlay_draw(&item->image, item->people.person, item->people.count, &style);
+        st = image_write_png(path, &item->image.view, err);
+    }
+    free(name);
+    free(path);
+    return st;
+}
+
+/* ---- run.json ---- */
+
+/* Why the GPU did not do it, where it could have been asked to. */
+static void put_cuda(struct json_text *t, const struct run *r)
+{
+    struct backend_report reports[8];
+    int n = strcmp(r->common.options.backend, "auto") ? 0 : backend_reports(reports, 8);
+    for (int i = 0; i < n && i < 8; i++)
+        if (!strcmp(reports[i].name, "cuda") && !reports[i].available)
+            put_key(t, "cuda"), put_string(t, reports[i].detail);
+}
+
+static void put_absolute(struct json_text *t, const char *path)
+{
+    char *absolute = path ? realpath(path, NULL) : NULL;
+    put_string(t, absolute ? absolute : path);
+    free(absolute);
+}
+
+/* What decides the results, so that --resume does not mix two kinds of them. */
+static const char *const deciding[] = {"model",  "input", "backend", "precision", "attention",
+                                       "prune",  "expert", "flip",   "refine",    "min_score", "boxes"};
+
+static void put_about(struct json_text *t, const struct run *r, bool complete)
+{
+    const limber_options *o = &r->common.options;
+    const char *dir = cli_model_dir(&r->common);
+    t->pretty = true;
+    put_open(t, '{');
+    put_key(t, "limber"), put_string(t, limber_version());
+    put_key(t, "complete"), put_bool(t, complete);
+    put_key(t, "model");
+    if (dir)
+        put_absolute(t, dir);
+    else
+        put_string(t, "built in");
+    put_key(t, "architecture"), put_string(t, r->model->config.model_name);
+    put_key(t, "input"), put_open(t, '['); /* height, width */
+    put_integer(t, r->model->config.image_h), put_integer(t, r->model->config.image_w);
+    put_close(t, ']');
+    put_key(t, "backend"), put_string(t, limber_model_backend(r->model));
+    put_key(t, "precision"), put_string(t, limber_model_precision(r->model));
+    put_cuda(t, r);
+    put_key(t, "attention"), put_string(t, o->attention ? o->attention : "exact");
+    put_key(t, "prune"), put_string(t, o->prune);
+    put_key(t, "expert"), put_integer(t, o->expert);
+    put_key(t, "flip"), put_bool(t, r->flip);
+    put_key(t, "refine"), put_integer(t, r->boxes_file ? 0 : o->refine);
+    put_key(t, "min_score");
+    if (isfinite(r->min_score))
+        put_number(t, r->min_score, 6);
+    else
+        put_string(t, NULL);
+    put_key(t, "boxes"), put_absolute(t, r->boxes_file);
+    put_key(t, "shard"), put_string(t, r->shard);
+    put_key(t, "threads"), put_integer(t, r->session->threads);
+    put_key(t, "workers"), put_integer(t, r->workers);
+    put_key(t, "batch"), put_integer(t, r->session->batch);
+    put_key(t, "counts"), put_open(t, '{');
+    put_key(t, "images"), put_integer(t, (long long)r->images);
+    put_key(t, "failed"), put_integer(t, (long long)r->failed);
+    put_key(t, "people"), put_integer(t, (long long)r->people);
+    put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
+    put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
+    put_close(t, '}');
+    /* decode, crop and overlay are summed over the worker threads, which run beside the forward pass */
+    put_key(t, "seconds"), put_open(t, '{');
+    put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
+    put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
+    put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
+    put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
+    put_key(t, "write"), put_number(t, r->seconds_write, 3);
+    if (r->heads)
+        put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
+    put_key(t, "total"), put_number(t, progress_now() - r->begin, 3);
+    put_close(t, '}');
+    limber_heads_result heads;
+    if (r->heads && complete && !limber_heads_summarise(r->heads, &heads, NULL)) {
+        put_key(t, "heads"), heads_report_short(t, &heads);
+        limber_heads_result_free(&heads);
+    }
+    put_close(t, '}');
+    put_newline(t);
+}
+
+static int write_about(const struct run *r, bool complete)
+{
+    struct json_text t = {0};
+    struct output o;
+    put_about(&t, r, complete);
+    int status = t.failed ? cli_fail("no memory") : output_replace(&o, r->out, ABOUT);
+    if (!status) {
+        status = output_write(&o, t.text, t.length);
+        if (!status)
+            status = output_close(&o);
+        else
+            output_abandon(&o);
+    }
+    put_free(&t);
+    return status;
+}
+
+/* The folder's run.json against what this run would write: --resume with another model would mix two kinds of results. */
+static int check_same_kind(const struct run *r)
+{
+    int status = CLI_DONE;
+    struct json_text t = {0};
+    json_error_t error;
+    char *path = output_path(r->out, ABOUT);
+    put_about(&t, r, false);
+    json_t *old = path ? json_load_file(path, 0, &error) : NULL;
+    json_t *mine = t.failed ? NULL : json_loads(t.text, 0, &error);
+    for (size_t i = 0; old && mine && !status && i < sizeof deciding / sizeof *deciding; i++) {
+        const json_t *was = json_object_get(old, deciding[i]), *is = json_object_get(mine, deciding[i]);
+        if (was && is && !json_equal(was, is)) {
+            char *a = json_dumps(was, JSON_ENCODE_ANY), *b = json_dumps(is, JSON_ENCODE_ANY);
+            status = cli_fail("%s was made with %s %s, this run has %s: --resume goes on with the same, or choose another --out",
+                              r->out, deciding[i], a ? a : "?", b ? b : "?");
+            free(a);
+            free(b);
+        }
+    }
+    json_decref(old);
+    json_decref(mine);
+    free(path);
+    put_free(&t);
+    return status;
+}
+
+/* ---- the run ---- */
+
+/* Leaves out the people below --min-score. */
+static void keep_confident(limber_people *people, double min_score)
+{
+    int kept = 0;
+    for (int i = 0; i < people->count; i++)
+        if ((double)people->person[i].score >= min_score)
+            people->person[kept++] = people->person[i];
+    people->count = kept;
+}
+
+/* An item that has all it needs becomes a line. */
+static int write_item(struct run *r, struct stream_item *item)
+{
+    double begin = progress_now();
+    r->seconds_decode += item->seconds_decode;
+    r->seconds_crop += item->seconds_crop;
+    r->seconds_overlay += item->seconds_finish;
+    if (item->finish_status) {
+        progress_clear(&r->progress);
+        return cli_fail("%s", item->error.text);
+    }
+    if (item->status) {
+        progress_clear(&r->progress);
+        cli_warn("%s: %s", item->input->path, item->error.text);
+    }
+    put_line(&r->text, r->model, item);
+    if (r->text.failed) {
+        progress_clear(&r->progress);
+        return cli_fail("%s: no memory for its line", item->input->path);
+    }
+    if (output_write(&r->lines, r->text.text, r->text.length))
+        return CLI_NOTHING;
+    r->images++;
+    r->failed += item->status != LIMBER_OK;
+    r->people += (size_t)item->people.count;
+    r->seconds_write += progress_now() - begin;
+    progress_step(&r->progress, r->images - r->resumed, r->people);
+    return CLI_DONE;
+}
+
+/* The network over a group of images; then each is on its way to its line. */
+static int forward(struct run *r, struct stream_item *group[], size_t count)
+{
+    struct job *jobs[count ? count : 1];
+    int n = 0;
+    limber_error err;
+    for (size_t i = 0; i < count; i++)
+        if (!group[i]->status)
+            jobs[n++] = &group[i]->job;
+    limber_status st = jobs_forward(r->session, jobs, n, &err);
+    for (size_t i = 0; !st && i < count; i++) {
+        if (group[i]->status)
+            continue;
+        st = job_finish(&group[i]->job, r->model, &group[i]->people, &err);
+        keep_confident(&group[i]->people, r->min_score);
+        double begin = progress_now();
+        if (!st && r->heads) /* before the overlay is drawn into the picture */
+            st = heads_add_people(r->heads, &group[i]->image.view, &group[i]->people, &err);
+        r->seconds_heads += progress_now() - begin;
+        if (!st && r->overlay)
+            stream_finish(r->stream, group[i]);
+    }
+    if (!st)
+        return CLI_DONE;
+    progress_clear(&r->progress);
+    return cli_fail("%s", err.text);
+}
+
+/* Items between stream_next and stream_release, in input order: first those past the network, then the group it sees next. */
+struct held {
+    struct stream_item **v; /* ring */
+    size_t room, released, forwarded, taken;
+    int people; /* of the group */
+};
+
+static int forward_group(struct run *r, struct held *h)
+{
+    struct stream_item *group[h->taken - h->forwarded + 1];
+    size_t n = 0;
+    for (size_t i = h->forwarded; i < h->taken; i++)
+        group[n++] = h->v[i % h->room];
+    h->forwarded = h->taken;
+    h->people = 0;
+    return forward(r, group, n);
+}
+
+static int write_finished(struct run *r, struct held *h, bool wait_for_one)
+{
+    int status = CLI_DONE;
+    while (!status && h->released < h->forwarded) {
+        struct stream_item *item = h->v[h->released % h->room];
+        if (!wait_for_one && !stream_is_finished(r->stream, item))
+            break;
+        stream_wait(r->stream, item);
+        wait_for_one = false;
+        status = write_item(r, item);
+        stream_release(r->stream, item);
+        h->released++;
+    }
+    return status;
+}
+
+static int run_images(struct run *r, size_t window)
+{
+    struct held h = {.v = calloc(window, sizeof *h.v), .room = window};
+    int status = h.v ? CLI_DONE : cli_fail("no memory");
+    while (!status) {
+        struct stream_item *item = stream_next(r->stream, h.taken > h.released);
+        if (item) {
+            int people = item->status ? 0 : item->job.count;
+            /* Another image would not fit into the batch: run what is there rather than a full pass and a tiny one. */
+            if (h.people && h.people + people > r->session->batch)
+                status = forward_group(r, &h);
+            h.v[h.taken++ % h.room] = item;
+            h.people += people;
+            if (!status && h.people >= r->session->batch)
+                status = forward_group(r, &h);
+            if (!status)
+                status = write_finished(r, &h, false);
+        } else if (h.taken > h.forwarded && !cli_stopped) {
+            status = forward_group(r, &h);
+        } else if (h.forwarded > h.released) {
+            status = write_finished(r, &h, true); /* also after a signal: what went through the network gets its line */
+        } else {
+            break;
+        }
+    }
+    free(h.v);
+    return status;
+}
+
+/* ---- before and after ---- */
+
+static int read_shard(const struct cli_command *command, const char *text, long *part, long *parts)
+{
+    char *end;
+    *part = strtol(text, &end, 10);
+    bool fine = end != text && *end == '/' && *part >= 0;
+    const char *second = end + fine;
+    *parts = fine ? strtol(second, &end, 10) : 0;
+    if (!fine || end == second || *end || *parts < 1 || *part > *parts)
+        return cli_usage(command, "--shard is \"%s\", expected I/N with N at least 1 and I in 1..N", text);
+    return CLI_DONE;
+}
+
+/* Leaves out the inputs that have a line. */
+static int skip_seen(struct run *r, const struct lines_seen *seen)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->inputs.count; i++) {
+        put_clear(&r->text);
+        put_string(&r->text, r->inputs.v[i].path);
+        if (r->text.failed)
+            return cli_fail("no memory");
+        if (lines_seen_has(seen, r->text.text))
+            free(r->inputs.v[i].path);
+        else
+            r->inputs.v[kept++] = r->inputs.v[i];
+    }
+    r->inputs.count = kept;
+    return CLI_DONE;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return strcmp(((const struct coco_id *)a)->path, ((const struct coco_id *)b)->path);
+}
+
+/* Called while the inputs are still all of them: which images are in the file does not depend on --shard or --resume. */
+static int load_boxes(struct run *r)
+{
+    limber_error err;
+    if (boxes_open(&r->boxes, r->boxes_file, &err))
+        return cli_fail("%s", err.text);
+    size_t n = r->inputs.count;
+    const char **paths = malloc(n * sizeof *paths);
+    r->ids = malloc(n * sizeof *r->ids);
+    if (!paths || !r->ids) {
+        free(paths);
+        return cli_fail("no memory");
+    }
+    for (size_t i = 0; i < n; i++)
+        paths[i] = r->inputs.v[i].path;
+    limber_status st = boxes_join(&r->boxes, paths, n, &err);
+    for (size_t i = 0; !st && i < n; i++) {
+        const struct boxes_list *list = NULL;
+        if (boxes_of(&r->boxes, i, &list, NULL) || !list || list->image_id < 0)
+            continue;
+        r->ids[r->id_count] = (struct coco_id){strdup(paths[i]), list->image_id};
+        if (!r->ids[r->id_count].path)
+            st = limber_fail(&err, LIMBER_E_MEMORY, "no memory");
+        else
+            r->id_count++;
+    }
+    free(paths);
+    if (st)
+        return cli_fail("%s", err.text);
+    if (r->id_count)
+        qsort(r->ids, r->id_count, sizeof *r->ids, compare_ids);
+    if (r->boxes.unused)
+        cli_warn("%s: %zu image%s with people in it %s none of the inputs", r->boxes_file, r->boxes.unused,
+                 r->boxes.unused == 1 ? "" : "s", r->boxes.unused == 1 ? "is" : "are");
+    if (r->boxes.absent)
+        cli_warn("%s: not in it: %zu of the inputs; nobody is looked for there", r->boxes_file, r->boxes.absent);
+    return CLI_DONE;
+}
+
+static bool coco_id_of(const void *context, const char *path, long long *id)
+{
+    const struct run *r = context;
+    const struct coco_id wanted = {(char *)path, 0};
+    const struct coco_id *found = r->id_count ? bsearch(&wanted, r->ids, r->id_count, sizeof wanted, compare_ids) : NULL;
+    if (found)
+        *id = found->id;
+    return found || boxes_number_in_name(path, id);
+}
+
+static int open_output(struct run *r)
+{
+    if (!r->out)
+        return output_stdout(&r->lines);
+    int status = output_folder(r->out);
+    if (status)
+        return status;
+    if (!r->resume)
+        return output_new(&r->lines, r->out, LINES);
+    if ((status = check_same_kind(r)))
+        return status;
+    struct lines_seen seen = {.file = LINES};
+    status = output_resume(&r->lines, r->out, LINES, lines_seen_add, &seen);
+    if (!status) {
+        lines_seen_sort(&seen);
+        status = skip_seen(r, &seen);
+        r->images = r->resumed = seen.count;
+        r->failed = seen.failed;
+        r->people = seen.people;
+    }
+    lines_seen_free(&seen);
+    return status;
+}
+
+static void say_summary(const struct run *r, bool interrupted)
+{
+    double total = progress_now() - r->begin;
+    size_t done = r->images - r->resumed;
+    fprintf(stderr, "limber: images %zu, people %zu, failed %zu%s; %.1f s", r->images, r->people, r->failed,
+            interrupted ? ", stopped before the end" : "", total);
+    if (r->resumed)
+        fprintf(stderr, ", %zu images were there already", r->resumed);
+    else if (total > 0)
+        fprintf(stderr, ", %.1f images/s, %.1f people/s", (double)done / total, (double)r->people / total);
+    fputc('\n', stderr);
+    if (r->inputs.left_out)
+        fprintf(stderr, "limber: left out %zu names in folders that are no picture's, or begin with a dot\n", r->inputs.left_out);
+}
+
+static int finish_outputs(struct run *r, int status, bool interrupted)
+{
+    if (r->lines.fd >= 0) {
+        if (status)
+            output_abandon(&r->lines);
+        else
+            status = output_close(&r->lines);
+    }
+    if (!r->out)
+        return status;
+    /* After a failed write (a full disk, say) this may fail too: the first reason is the one to report. */
+    int about = write_about(r, !status && !interrupted);
+    if (status)
+        return status;
+    if (about)
+        return about;
+    return r->coco && !interrupted ? coco_write(r->out, LINES, COCO, coco_id_of, r) : CLI_DONE;
+}
+
+static int run(struct run *r)
+{
+    limber_error err;
+    r->begin = progress_now();
+    /* Where the forward pass leaves the CPU alone, or pictures are to be drawn, the workers are the work. Else a few keep up. */
+    bool busy = r->overlay || !strcmp(limber_model_backend(r->model), "cuda");
+    r->workers = busy ? r->session->threads : (r->session->threads + 1) / 2;
+    size_t window = 2 * (size_t)r->session->batch + 4 * (size_t)r->workers + 8;
+    int status = open_output(r);
+    if (!status && r->out)
+        status = write_about(r, false);
+    if (status)
+        return status;
+    progress_start(&r->progress, r->inputs.count, !r->common.quiet);
+    struct stream_calls calls = {.context = r, .boxes = boxes_of_item, .finish = draw_overlay};
+    if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err))
+        status = cli_fail("%s", err.text);
+    else
+        status = run_images(r, window);
+    stream_close(&r->stream);
+    progress_clear(&r->progress);
+    bool interrupted = !status && cli_stopped && r->images < r->inputs.count + r->resumed;
+    status = finish_outputs(r, status, interrupted);
+    if (!r->common.quiet)
+        say_summary(r, interrupted);
+    if (status == CLI_NOTHING)
+        return status;
+    if (interrupted)
+        return CLI_INTERRUPTED;
+    return r->failed ? CLI_SOME_FAILED : status;
+}
+
+int cli_run(int argc, char **argv)
+{
+    struct run r = {.common = cli_common_default(), .min_score = -INFINITY, .lines = OUTPUT_CLOSED};
+    const struct cli_option options[] = {
+        CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
+        CLI_OPTION("--boxes", "FILE", &r.boxes_file, "boxes of people: COCO annotations, COCO detections, or JSON Lines"),
+        CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "without --boxes: crop again around the joints, N times [1]"),
+        CLI_FLAG("--flip", &r.flip, "average with a mirrored second pass: better and half as fast"),
+        CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
+        CLI_OPTION("--shard", "I/N", &r.shard, "only every Nth image, beginning with the Ith: N runs make the whole"),
+        CLI_FLAG("--resume", &r.resume, "go on with DIR/" LINES ": images that have a line are done"),
+        CLI_FLAG("--overlay", &r.overlay, "draw DIR/overlay/PATH.png"),
+        CLI_FLAG("--coco", &r.coco, "write DIR/" COCO),
+        CLI_FLAG("--heads", &r.want_heads, "limb specialists among the attention heads, in DIR/" ABOUT "; a fourth of the speed"),
+        CLI_COMMON_OPTIONS(r.common),
+        CLI_END,
+    };
+    const struct cli_command command = {
+        "run", "INPUT... [options]",
+        "Joints and limbs of the people in photographs. INPUT is a file, or a folder and all below it;\n"
+        "one line of JSON an image, in order of the inputs. Without --boxes the whole image is one person's box.\n"
+        "Exit status: 0 done, 1 some images failed, 2 nothing could start or be written, 130 stopped by a signal.",
+        options};
+    int count, status = cli_parse(&command, argc, argv, &count);
+    if (status != CLI_GO)
+        return status;
+    if (count == 0)
+        return cli_usage(&command, "no input: name files or folders of pictures");
+    const char *needs_out = r.resume ? "--resume" : r.overlay ? "--overlay" : r.coco ? "--coco" : r.want_heads ? "--heads" : NULL;
+    if (!r.out && needs_out)
+        return cli_usage(&command, "%s needs --out DIR", needs_out);
+    if (r.want_heads && (r.flip || r.resume))
+        return cli_usage(&command, "--heads looks at every image of a run, in one pass: leave out %s",
+                         r.flip ? "--flip" : "--resume");
+    r.common.options.flip = r.flip;
+    long part = 0, parts = 0;
+    if (r.shard && (status = read_shard(&command, r.shard, &part, &parts)))
+        return status;
+    cli_catch_signals(); /* reading a large model is a good time to think again */
+    char *drawn = r.out ? output_path(r.out, "overlay") : NULL;
+    status = inputs_list_except(&r.inputs, argv + 1, count, drawn);
+    free(drawn);
+    if (!status && r.inputs.count == 0)
+        status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
+    if (!status && r.boxes_file)
+        status = load_boxes(&r);
+    if (!status && parts)
+        inputs_slice(&r.inputs, part, parts);
+    if (!status)
+        status = cli_model_open(&r.common, &r.model);
+    if (!status)
+        status = cli_session_open(&r.common, r.model, &r.session);
+    limber_error err;
+    if (!status && r.want_heads && limber_heads_open(&r.heads, r.session, NULL, &err))
+        status = cli_fail("%s", err.text);
+    if (!status)
+        status = run(&r);
+    limber_heads_close(&r.heads);
+    limber_session_close(&r.session);
+    limber_model_close(&r.model);
+    boxes_close(&r.boxes);
+    for (size_t i = 0; i < r.id_count; i++)
+        free(r.ids[i].path);
+    free(r.ids);
+    inputs_free(&r.inputs);
+    output_abandon(&r.lines);
+    put_free(&r.text);
+    return status;
+}

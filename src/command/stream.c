@@ -1,0 +1,286 @@
+/* cli_stream.c - see cli_stream.h. One lock, two conditions. Items live in a ring of `window` places; room for pixels is given
+ * out in input order, so the item the caller waits for is never behind one it does not need yet.
+ *
+ * What could go wrong, and why it does not: a worker that waits for room also runs `finish` jobs, since those give room back; a
+ * caller that holds items is told to let go of them (stream_next returns NULL) instead of waiting for room it occupies. */
+#define _GNU_SOURCE
+#include "command/stream.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "command/options.h"
+#include "command/progress.h"
+#include "base/error.h"
+#include "base/file.h"
+
+enum { EMPTY, READING, READY, TAKEN, FINISHING, FINISHED };
+
+struct stream {
+    const struct limber_model *model;
+    const struct inputs *inputs;
+    struct stream_calls calls;
+    pthread_mutex_t lock;
+    pthread_cond_t work, news; /* for workers; for the caller */
+    pthread_t *threads;
+    int thread_count;
+    bool stop;
+    struct stream_item *ring;
+    size_t window;
+    size_t claimed, admitted, taken, released;   /* indices: claimed >= admitted >= taken >= released */
+    size_t pixels;                               /* bytes given out */
+    bool no_room;                                /* the item `admitted` waits for pixels to be given back */
+    size_t *to_finish, finish_head, finish_tail; /* ring of indices */
+};
+
+static struct stream_item *at(struct stream *s, size_t index)
+{
+    return &s->ring[index % s->window];
+}
+
+/* ---- what a worker does with the lock open ---- */
+
+/* Regular files only: opening a pipe that somebody named x.jpg would wait forever. */
+static limber_status read_regular(const char *path, uint8_t **bytes, size_t *size, limber_error *err)
+{
+    struct stat st;
+    if (stat(path, &st))
+        return limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return limber_fail(err, LIMBER_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
+    return file_read(bytes, size, path, IMAGE_MAX_FILE_BYTES, err);
+}
+
+static void run_finish(struct stream *s)
+{
+    struct stream_item *item = at(s, s->to_finish[s->finish_head++ % s->window]);
+    pthread_mutex_unlock(&s->lock);
+    double begin = progress_now();
+    item->finish_status = s->calls.finish(s->calls.context, item, &item->error);
+    item->seconds_finish = progress_now() - begin;
+    pthread_mutex_lock(&s->lock);
+    item->state = FINISHED;
+    pthread_cond_signal(&s->news);
+}
+
+/* Waits for this item's turn and for room; called and left with the lock held. False: the stream is closing. */
+static bool admit(struct stream *s, struct stream_item *item)
+{
+    for (;;) {
+        bool turn = s->admitted == item->index;
+        bool room = s->pixels == 0 || s->pixels + item->reserved <= STREAM_PIXEL_BYTES;
+        if (s->stop)
+            return false;
+        if (turn && room)
+            break;
+        if (s->finish_head != s->finish_tail) {
+            run_finish(s);
+            continue;
+        }
+        if (turn && !s->no_room) {
+            s->no_room = true;
+            pthread_cond_signal(&s->news);
+        }
+        pthread_cond_wait(&s->work, &s->lock);
+    }
+    s->no_room = false;
+    s->pixels += item->reserved;
+    s->admitted++;
+    pthread_cond_broadcast(&s->work); /* the next one's turn */
+    return true;
+}
+
+static void prepare(struct stream *s, struct stream_item *item)
+{
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    int width = 0, height = 0;
+    pthread_mutex_unlock(&s->lock);
+    double begin = progress_now();
+    limber_error *err = &item->error;
+    limber_status st = LIMBER_OK;
+    if (item->input->failure)
+        st = limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", strerror(item->input->failure));
+    else
+        st = read_regular(item->input->path, &bytes, &size, err);
+    if (!st)
+        st = image_size(&width, &height, bytes, size, err);
+    item->reserved = st ? 0 : 3 * (size_t)width * (size_t)height;
+    item->seconds_decode = progress_now() - begin;
+    pthread_mutex_lock(&s->lock);
+    bool go = admit(s, item);
+    pthread_mutex_unlock(&s->lock);
+    begin = progress_now();
+    if (go && !st)
+        st = image_decode(&item->image, bytes, size, err);
+    free(bytes);
+    double decoded = progress_now();
+    item->seconds_decode += decoded - begin;
+    if (go && !st) {
+        const limber_box *boxes = NULL;
+        int count = 0;
+        st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
+        if (!st)
+            st = job_prepare(&item->job, s->model, &item->image.view, boxes, count, err);
+    }
+    item->seconds_crop = progress_now() - decoded;
+    item->status = st;
+    pthread_mutex_lock(&s->lock);
+    item->state = READY;
+    pthread_cond_signal(&s->news);
+}
+
+static void *worker(void *argument)
+{
+    struct stream *s = argument;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop) {
+        if (s->finish_head != s->finish_tail) {
+            run_finish(s);
+        } else if (s->claimed < s->inputs->count && s->claimed - s->released < s->window) {
+            size_t index = s->claimed++;
+            struct stream_item *item = at(s, index);
+            *item = (struct stream_item){.index = index, .input = &s->inputs->v[index], .state = READING};
+            prepare(s, item);
+        } else {
+            pthread_cond_wait(&s->work, &s->lock);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* ---- the caller's side ---- */
+
+limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,
+                          size_t window, const struct stream_calls *calls, limber_error *err)
+{
+    *out = NULL;
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d workers", workers);
+    s->model = model;
+    s->inputs = inputs;
+    s->calls = *calls;
+    s->window = window;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->work, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->news, &clock);
+    pthread_condattr_destroy(&clock);
+    s->threads = calloc((size_t)workers, sizeof *s->threads);
+    s->ring = calloc(window, sizeof *s->ring);
+    s->to_finish = calloc(window, sizeof *s->to_finish);
+    limber_status st = LIMBER_OK;
+    if (!s->threads || !s->ring || !s->to_finish)
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d workers", workers);
+    for (int i = 0; !st && i < workers; i++) {
+        int failure = pthread_create(&s->threads[i], NULL, worker, s);
+        if (failure && i == 0)
+            st = limber_fail(err, LIMBER_E_MEMORY, "no thread can be started: %s", strerror(failure));
+        else if (failure)
+            break; /* fewer do too */
+        else
+            s->thread_count++;
+    }
+    if (st)
+        stream_close(&s);
+    *out = s;
+    return st;
+}
+
+struct stream_item *stream_next(struct stream *s, bool holding)
+{
+    struct stream_item *item = NULL;
+    pthread_mutex_lock(&s->lock);
+    while (s->taken < s->inputs->count && !cli_stopped) {
+        bool claimed = s->taken < s->claimed;
+        if (claimed && at(s, s->taken)->state == READY) {
+            item = at(s, s->taken++);
+            item->state = TAKEN;
+            break;
+        }
+        if (holding && (s->taken - s->released >= s->window || (s->no_room && s->admitted == s->taken)))
+            break;
+        struct timespec until; /* a signal sets a flag and wakes nobody */
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += 100000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&s->news, &s->lock, &until);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return item;
+}
+
+void stream_finish(struct stream *s, struct stream_item *item)
+{
+    pthread_mutex_lock(&s->lock);
+    item->state = FINISHING;
+    s->to_finish[s->finish_tail++ % s->window] = item->index;
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool stream_is_finished(struct stream *s, const struct stream_item *item)
+{
+    pthread_mutex_lock(&s->lock);
+    bool finished = item->state != FINISHING;
+    pthread_mutex_unlock(&s->lock);
+    return finished;
+}
+
+void stream_wait(struct stream *s, const struct stream_item *item)
+{
+    pthread_mutex_lock(&s->lock);
+    while (item->state == FINISHING)
+        pthread_cond_wait(&s->news, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void item_free(struct stream_item *item)
+{
+    job_free(&item->job);
+    image_close(&item->image);
+    limber_people_free(&item->people);
+}
+
+void stream_release(struct stream *s, struct stream_item *item)
+{
+    item_free(item);
+    pthread_mutex_lock(&s->lock);
+    s->pixels -= item->reserved;
+    item->state = EMPTY;
+    s->released++;
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void stream_close(struct stream **stream)
+{
+    struct stream *s = *stream;
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_broadcast(&s->work);
+    pthread_mutex_unlock(&s->lock);
+    for (int i = 0; i < s->thread_count; i++)
+        pthread_join(s->threads[i], NULL);
+    for (size_t i = s->released; s->ring && i < s->claimed; i++)
+        item_free(at(s, i));
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->news);
+    free(s->threads);
+    free(s->ring);
+    free(s->to_finish);
+    free(s);
+    *stream = NULL;
+}

@@ -1,0 +1,60 @@
+/* cli_stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these.
+ *
+ *     stream_open(&s, ...);
+ *     while ((item = stream_next(s, holding))) ...      in input order; item->status says whether it can be used
+ *         stream_finish(s, item)                        optional: a worker runs `finish` on it (overlays)
+ *         stream_wait(s, item); stream_release(s, item) in input order too
+ *     stream_close(&s);
+ *
+ * Memory is bounded: no more than `window` items and STREAM_PIXEL_BYTES of decoded pixels are on their way, whatever the folder
+ * holds (one image alone may be larger: IMAGE_MAX_PIXELS). Only workers touch an item before stream_next and between
+ * stream_finish and stream_wait; everything is said and written by the caller, so output order never depends on threads. */
+#ifndef LIMBER_CLI_STREAM_H
+#define LIMBER_CLI_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "command/inputs.h"
+#include "image/image.h"
+#include "pose/pipeline.h"
+
+#define STREAM_PIXEL_BYTES ((size_t)512 << 20)
+
+struct stream_item {
+    size_t index; /* of the input */
+    const struct input *input;
+    limber_status status; /* LIMBER_OK: image and job are good */
+    limber_error error;
+    struct image image;
+    struct job job;
+    limber_people people;        /* the caller's; freed with the item */
+    limber_status finish_status; /* what `finish` returned, and its sentence in `error` */
+    double seconds_decode, seconds_crop, seconds_finish;
+    size_t reserved; /* bytes of pixels accounted for */
+    int state;
+};
+
+/* Called by workers, several at once, on different items. */
+struct stream_calls {
+    void *context;
+    /* The boxes of an image: *boxes NULL is the whole image. They must live until the stream is closed. */
+    limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
+                           limber_error *err);
+    limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
+};
+
+struct stream;
+
+limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,
+                          size_t window, const struct stream_calls *calls, limber_error *err);
+/* The next item; waits for it. NULL: after the last one; when cli_stopped is set; or, if the caller is `holding` items it has
+ * not released, when the next one needs their room first. */
+struct stream_item *stream_next(struct stream *s, bool holding);
+void stream_finish(struct stream *s, struct stream_item *item);
+bool stream_is_finished(struct stream *s, const struct stream_item *item);
+void stream_wait(struct stream *s, const struct stream_item *item); /* until `finish` has run */
+void stream_release(struct stream *s, struct stream_item *item);
+void stream_close(struct stream **s); /* items that were not released go with it */
+
+#endif

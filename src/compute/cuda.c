@@ -1,0 +1,139 @@
+/* backend_cuda.c - finds the CUDA backend, which is a library of its own, and says why where there is none.
+ *
+ * The order of the questions, cheapest first, so that a machine without a GPU pays 0.1 ms and nothing else:
+ *   1. is there a driver?      dlopen("libcuda.so.1")
+ *   2. is there a plugin?      liblimber_cuda.so beside this library or command, in cuda/ below it, in ../lib beside it or where
+ *                              CMake installed libraries to (../lib/aarch64-linux-gnu), or on the loader's path. It links
+ *                              cuBLAS: where that is missing, dlopen's own sentence says so.
+ *   3. is there a device?      the plugin asks the CUDA runtime, and refuses what the device cannot do (bf16 before sm_80)
+ * LIMBER_CUDA_PLUGIN names the plugin to use instead, and then question 1 is left to the plugin: that is how the tests run the
+ * whole backend on a machine without a GPU. It is ignored in a process with raised privileges.
+ *
+ * The plugin is never unmapped (RTLD_NODELETE): its backends hold pointers into it, and the CUDA runtime does not survive
+ * being unloaded. Nothing is kept in variables here: asking twice finds the mapped library again. */
+#define _GNU_SOURCE /* dladdr, secure_getenv */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compute/backend.h"
+#include "base/error.h"
+
+#define PLUGIN_FILE "liblimber_cuda.so"
+#define PLUGIN_SYMBOL "limber_cuda_plugin"
+#define PLUGIN_FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)
+
+static limber_status has_driver(limber_error *err)
+{
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    if (!driver) {
+        const char *why = dlerror();
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: no NVIDIA driver on this machine (%s)", why ? why : "libcuda.so.1");
+    }
+    dlclose(driver);
+    return LIMBER_OK;
+}
+
+/* dir/below/PLUGIN_FILE, opened. NULL where there is no such file; where there is one that does not load, `why` gets the reason. */
+static void *open_below(const char *dir, const char *below, char *why, size_t why_size)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/%s%s", dir, below, PLUGIN_FILE);
+    if (n < 0 || (size_t)n >= sizeof path || access(path, F_OK) != 0)
+        return NULL;
+    void *plugin = dlopen(path, PLUGIN_FLAGS);
+    const char *message = plugin ? NULL : dlerror();
+    if (message && !why[0])
+        snprintf(why, why_size, "%s", message);
+    return plugin;
+}
+
+static limber_status find_plugin(void **out, limber_error *err)
+{
+    static const char *const below[] = {"", "cuda/", "../cuda/", "../lib/", "../lib64/", LIMBER_LIBDIR_FROM_BINDIR};
+    char dir[4096] = ".", why[512] = "";
+    Dl_info self;
+    if (dladdr((void *)(uintptr_t)&backend_cuda_open, &self) && self.dli_fname)
+        snprintf(dir, sizeof dir, "%s", self.dli_fname);
+    if (!strchr(dir, '/')) { /* a command found through PATH names itself without a directory */
+        char *exe = realpath("/proc/self/exe", NULL);
+        snprintf(dir, sizeof dir, "%s", exe ? exe : "./");
+        free(exe);
+    }
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *slash = 0;
+
+    for (size_t i = 0; i < sizeof below / sizeof *below; i++)
+        if ((*out = open_below(dir, below[i], why, sizeof why)))
+            return LIMBER_OK;
+    if ((*out = dlopen(PLUGIN_FILE, PLUGIN_FLAGS)))
+        return LIMBER_OK;
+    if (why[0])
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: the plugin is here but cannot be loaded: %s", why);
+    return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: no %s beside %s or on the loader's path; was limber built with LIMBER_CUDA?",
+                       PLUGIN_FILE, dir);
+}
+
+static limber_status load(backend_plugin_open_fn *open, limber_error *err)
+{
+    void *plugin = NULL;
+    const char *named = secure_getenv("LIMBER_CUDA_PLUGIN");
+    if (named && named[0]) {
+        plugin = dlopen(named, PLUGIN_FLAGS);
+        const char *why = plugin ? NULL : dlerror();
+        if (!plugin)
+            return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: LIMBER_CUDA_PLUGIN: %s", why ? why : named);
+    } else {
+        limber_status st = has_driver(err);
+        if (st == LIMBER_OK)
+            st = find_plugin(&plugin, err);
+        if (st != LIMBER_OK)
+            return st;
+    }
+    void *symbol = dlsym(plugin, PLUGIN_SYMBOL);
+    dlclose(plugin); /* stays mapped, see above */
+    if (!symbol)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: %s has no symbol %s", named && named[0] ? named : PLUGIN_FILE,
+                           PLUGIN_SYMBOL);
+    *open = (backend_plugin_open_fn)(uintptr_t)symbol;
+    return LIMBER_OK;
+}
+
+limber_status backend_cuda_open(struct backend **out, enum precision precision, limber_error *err)
+{
+    backend_plugin_open_fn open = NULL;
+    *out = NULL;
+    limber_status st = load(&open, err);
+    return st == LIMBER_OK ? open(BACKEND_ABI, out, precision, err) : st;
+}
+
+void backend_cuda_report(struct backend_report *out)
+{
+    memset(out, 0, sizeof *out);
+    out->name = "cuda";
+    limber_error err = {0};
+    backend_plugin_open_fn open = NULL;
+    if (load(&open, &err) != LIMBER_OK) {
+        snprintf(out->detail, sizeof out->detail, "%.*s", (int)sizeof out->detail - 1, err.text);
+        return;
+    }
+    /* Without `out` the plugin only answers; the sentence in err then describes the device (plugin.cu). */
+    static const enum precision all[] = {PRECISION_FP32, PRECISION_BF16, PRECISION_FP16};
+    char refused[sizeof out->detail] = "";
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        limber_error answer = {0};
+        char *text = refused;
+        if (open(BACKEND_ABI, NULL, all[i], &answer) == LIMBER_OK) {
+            size_t used = strlen(out->precisions);
+            snprintf(out->precisions + used, sizeof out->precisions - used, "%s%s", used ? " " : "", precision_name(all[i]));
+            out->available = true;
+            text = out->detail;
+        }
+        snprintf(text, sizeof out->detail, "%.*s", (int)sizeof out->detail - 1, answer.text);
+    }
+    if (!out->available)
+        memcpy(out->detail, refused, sizeof refused);
+}

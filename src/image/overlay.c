@@ -1,0 +1,223 @@
+/* Skeletons on photographs. Everything is one shape: a capsule, that is all points within `radius` of a segment; a dot is a
+ * segment of no length. A pixel takes a colour in the measure in which the shape covers it, which for an edge at distance d from
+ * its centre is 1/2 - d, within 0 and 1: exact where the edge runs along rows or columns, off by at most 0.1 where it does not.
+ *
+ *     a person, largest first     bones: a dark rim under all of them, then the colours      dots likewise, so they lie on top
+ *
+ * Orange is the person's left, blue the right, white the middle: told apart by the colour-blind too, and on any background
+ * thanks to the rim. Widths follow the person, so that a far one is not painted over, within bounds that follow the image, so
+ * that lines stay visible when the picture is shrunk to a page.
+ *
+ * Fears: joints far outside or not finite. A shape is cut to the image before a coordinate becomes an index. */
+#include "image/overlay.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct colour {
+    uint8_t r, g, b;
+};
+static const struct colour left_colour = {255, 138, 20}, right_colour = {40, 150, 255}, middle_colour = {245, 245, 245};
+static const struct colour rim_colour = {16, 16, 24};
+
+#define RIM_OPACITY 0.75
+#define LINE_OF_PERSON 0.016 /* line width / the longer side of the joints' bounds */
+#define LINE_LEAST 0.0024    /* ... / the image's longer side */
+#define LINE_MOST 0.009
+#define DOT_OF_LINE 0.95   /* dot radius / line width */
+#define CROWDED 0.3        /* neither line width nor dot radius passes this share of the bone's length: faces stay faces */
+#define CROWDED_LEAST 0.55 /* ... unless it is already less than this share of the usual */
+#define FAR_AWAY 1e7       /* pixels; nothing out there reaches the image at these widths */
+
+static const int coco_edges[][2] = {{15, 13}, {13, 11}, {16, 14}, {14, 12}, {11, 12}, {5, 11}, {6, 12}, {5, 6}, {5, 7}, {6, 8},
+                                    {7, 9},   {8, 10},  {1, 2},   {0, 1},   {0, 2},   {1, 3},  {2, 4},  {3, 5}, {4, 6}};
+static const int coco_pairs[] = {0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15};
+const struct overlay_style overlay_coco = {.keypoint_count = 17,
+                                           .edges = coco_edges,
+                                           .edge_count = sizeof coco_edges / sizeof *coco_edges,
+                                           .flip_pairs = coco_pairs,
+                                           .min_score = 0.3f};
+
+/* ---- shapes ---- */
+
+struct point {
+    double x, y;
+};
+
+/* Columns of row y that a strip of half width `reach` along a-b may touch, cut to [*first, *end). */
+static void cut_to_strip(struct point a, struct point b, double reach, double y, int *first, int *end)
+{
+    double dx = b.x - a.x, dy = b.y - a.y, length = hypot(dx, dy);
+    if (fabs(dy) < 1e-3 * length || length < 1e-9)
+        return;
+    double centre = a.x + (y - a.y) * dx / dy, half = reach * length / fabs(dy);
+    if (centre - half > *first)
+        *first = centre - half < *end ? (int)floor(centre - half) : *end;
+    if (centre + half < *end - 1)
+        *end = centre + half > *first ? (int)ceil(centre + half) + 1 : *first;
+}
+
+static void capsule(const limber_image *im, struct point a, struct point b, double radius, struct colour colour, double opacity)
+{
+    double reach = radius + 0.5; /* further out nothing is covered */
+    double left = fmin(a.x, b.x) - reach, right = fmax(a.x, b.x) + reach, top = fmin(a.y, b.y) - reach,
+           bottom = fmax(a.y, b.y) + reach;
+    if (!(right >= 0 && bottom >= 0 && left <= im->width - 1 && top <= im->height - 1))
+        return;
+    int x0 = left > 0 ? (int)left : 0, x1 = right < im->width - 1 ? (int)right + 1 : im->width;
+    int y0 = top > 0 ? (int)top : 0, y1 = bottom < im->height - 1 ? (int)bottom + 1 : im->height;
+    double dx = b.x - a.x, dy = b.y - a.y, squared = dx * dx + dy * dy, inverse = squared > 0 ? 1 / squared : 0;
+    for (int y = y0; y < y1; y++) {
+        int first = x0, end = x1;
+        cut_to_strip(a, b, reach, y, &first, &end);
+        uint8_t *p = (uint8_t *)im->rgb + (size_t)y * im->stride + 3 * (size_t)first;
+        for (int x = first; x < end; x++, p += 3) {
+            double px = x - a.x, py = y - a.y, along = (px * dx + py * dy) * inverse;
+            along = along < 0 ? 0 : along > 1 ? 1 : along;
+            double cover = reach - sqrt((px - along * dx) * (px - along * dx) + (py - along * dy) * (py - along * dy));
+            if (cover <= 0)
+                continue;
+            double share = opacity * (cover < 1 ? cover : 1);
+            p[0] = (uint8_t)(p[0] + share * (colour.r - p[0]) + 0.5);
+            p[1] = (uint8_t)(p[1] + share * (colour.g - p[1]) + 0.5);
+            p[2] = (uint8_t)(p[2] + share * (colour.b - p[2]) + 0.5);
+        }
+    }
+}
+
+/* ---- a person ---- */
+
+enum side { MIDDLE, LEFT, RIGHT };
+
+static bool is_left(const struct overlay_style *s, int joint)
+{
+    const char *label = s->labels ? s->labels[joint] : NULL;
+    int first = label ? tolower((unsigned char)label[0]) : 0;
+    return first == 'l' || first == 'r' ? first == 'l' : joint < s->flip_pairs[joint];
+}
+
+static enum side side_of(const struct overlay_style *s, int joint)
+{
+    if (!s->flip_pairs || s->flip_pairs[joint] == joint)
+        return MIDDLE;
+    return is_left(s, joint) ? LEFT : RIGHT;
+}
+
+static struct colour colour_of(enum side side)
+{
+    return side == LEFT ? left_colour : side == RIGHT ? right_colour : middle_colour;
+}
+
+/* A bone within one side has its colour; one between the sides, or to the middle, is the middle's. */
+static struct colour colour_of_bone(const struct overlay_style *s, int a, int b)
+{
+    enum side side = side_of(s, a);
+    return colour_of(side == side_of(s, b) ? side : MIDDLE);
+}
+
+static bool is_drawn(const limber_keypoint *k, const struct overlay_style *s)
+{
+    return k->score >= s->min_score && fabs((double)k->x) < FAR_AWAY && fabs((double)k->y) < FAR_AWAY;
+}
+
+static struct point point_of(const limber_keypoint *k)
+{
+    return (struct point){(double)k->x, (double)k->y};
+}
+
+/* The longer side of the bounds of the joints that are drawn. */
+static double extent(const limber_person *p, const struct overlay_style *s)
+{
+    double left = INFINITY, right = -INFINITY, top = INFINITY, bottom = -INFINITY;
+    for (int k = 0; k < s->keypoint_count; k++) {
+        const limber_keypoint *j = &p->keypoints[k];
+        if (!is_drawn(j, s))
+            continue;
+        left = fmin(left, (double)j->x), right = fmax(right, (double)j->x);
+        top = fmin(top, (double)j->y), bottom = fmax(bottom, (double)j->y);
+    }
+    return left <= right ? fmax(right - left, bottom - top) : -1;
+}
+
+/* Where joints stand close, as in a face, lines are thinner and dots smaller. */
+static double thinned(double usual, double bone)
+{
+    return fmin(usual, fmax(CROWDED * bone, CROWDED_LEAST * usual));
+}
+
+static double length_of_bone(const limber_person *p, const int edge[2])
+{
+    const limber_keypoint *a = &p->keypoints[edge[0]], *b = &p->keypoints[edge[1]];
+    return hypot((double)a->x - (double)b->x, (double)a->y - (double)b->y);
+}
+
+/* Of the bones that end in a joint and are drawn, the shortest. */
+static double shortest_bone(const limber_person *p, const struct overlay_style *s, int joint)
+{
+    double shortest = INFINITY;
+    for (int e = 0; e < s->edge_count; e++) {
+        const int *edge = s->edges[e];
+        if ((edge[0] == joint || edge[1] == joint) && is_drawn(&p->keypoints[edge[0]], s) && is_drawn(&p->keypoints[edge[1]], s))
+            shortest = fmin(shortest, length_of_bone(p, edge));
+    }
+    return shortest;
+}
+
+/* One pass over a person's bones, or dots: `grow` is 0 for the colours, and the rim's width for the rim under them. */
+static void draw_bones(const limber_image *im, const limber_person *p, const struct overlay_style *s, double width, double grow)
+{
+    for (int e = 0; e < s->edge_count; e++) {
+        int a = s->edges[e][0], b = s->edges[e][1];
+        const limber_keypoint *from = &p->keypoints[a], *to = &p->keypoints[b];
+        if (!is_drawn(from, s) || !is_drawn(to, s))
+            continue;
+        struct colour c = grow > 0 ? rim_colour : colour_of_bone(s, a, b);
+        capsule(im, point_of(from), point_of(to), thinned(width, length_of_bone(p, s->edges[e])) / 2 + grow, c,
+                grow > 0 ? RIM_OPACITY : 1);
+    }
+}
+
+static void draw_dots(const limber_image *im, const limber_person *p, const struct overlay_style *s, double width, double grow)
+{
+    for (int k = 0; k < s->keypoint_count; k++) {
+        if (!is_drawn(&p->keypoints[k], s))
+            continue;
+        struct point at = point_of(&p->keypoints[k]);
+        struct colour c = grow > 0 ? rim_colour : colour_of(side_of(s, k));
+        capsule(im, at, at, thinned(DOT_OF_LINE * width, shortest_bone(p, s, k)) + grow, c, grow > 0 ? RIM_OPACITY : 1);
+    }
+}
+
+static void draw_person(const limber_image *im, const limber_person *p, const struct overlay_style *s, double size)
+{
+    double image_size = im->width > im->height ? im->width : im->height;
+    double width = fmin(fmax(LINE_OF_PERSON * size, fmax(LINE_LEAST * image_size, 1.5)), fmax(LINE_MOST * image_size, 2));
+    double rim = fmax(0.3 * width, 0.8);
+    draw_bones(im, p, s, width, rim);
+    draw_bones(im, p, s, width, 0);
+    draw_dots(im, p, s, width, rim);
+    draw_dots(im, p, s, width, 0);
+}
+
+void overlay_draw(struct image *image, const limber_person *people, int count, const struct overlay_style *style)
+{
+    /* Largest first, without a sorted copy: each round draws those of the next smaller size, in their order. */
+    double below = INFINITY;
+    for (;;) {
+        double next = -1;
+        for (int i = 0; i < count; i++) {
+            double size = extent(&people[i], style);
+            if (size < below && size > next)
+                next = size;
+        }
+        if (next < 0)
+            return;
+        for (int i = 0; i < count; i++)
+            if (extent(&people[i], style) == next)
+                draw_person(&image->view, &people[i], style, next);
+        below = next;
+    }
+}

@@ -1,0 +1,25 @@
+/* overlay.h - people drawn onto their picture. */
+#ifndef LIMBER_OVERLAY_H
+#define LIMBER_OVERLAY_H
+
+#include "image/image.h"
+#include "limber.h"
+
+/* What is drawn: dots for joints, lines for edges. */
+struct overlay_style {
+    int keypoint_count;
+    const int (*edges)[2]; /* joints that a line connects; NULL: none */
+    int edge_count;
+    const int *flip_pairs;     /* [keypoint_count]: the joint that mirrors this one, itself in the middle; NULL: all in the middle */
+    const char *const *labels; /* [keypoint_count]: "left..." or "L_..." tells which of a pair is left; NULL: the lower index is */
+    float min_score;           /* joints below are left out, and lines that end in them */
+};
+/* COCO's 17 joints and 19 edges. */
+extern const struct overlay_style overlay_coco;
+
+/* Draws all people onto `image`, in place; small ones last, so that they stay visible. The person's left is drawn in one colour,
+ * the right in another, the middle in a third; width of lines and size of dots follow the person's size within bounds given by
+ * the image's. Never fails, whatever the coordinates. */
+void overlay_draw(struct image *image, const limber_person *people, int count, const struct overlay_style *style);
+
+#endif

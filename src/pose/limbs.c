@@ -1,0 +1,36 @@
+/* Joints -> the eight bones of arms and legs. Angles are the reader's, not the image's: y points up. */
+#include "pose/limbs.h"
+
+#include <math.h>
+
+const char *const coco_keypoint_names[17] = {
+    "nose",           "left_eye",   "right_eye",   "left_ear",   "right_ear",   "left_shoulder",
+    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
+    "right_hip",      "left_knee",  "right_knee",  "left_ankle", "right_ankle",
+};
+
+static const char *const names[LIMBER_LIMBS] = {
+    "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm", "left_thigh", "right_thigh", "left_shin", "right_shin",
+};
+
+const int limb_joints[LIMBER_LIMBS][2] = {{5, 7}, {6, 8}, {7, 9}, {8, 10}, {11, 13}, {12, 14}, {13, 15}, {14, 16}};
+
+const char *limber_limb_name(int limb)
+{
+    return limb >= 0 && limb < LIMBER_LIMBS ? names[limb] : NULL;
+}
+
+void limbs_measure(limber_person *person)
+{
+    for (int i = 0; i < LIMBER_LIMBS; i++) {
+        int from = limb_joints[i][0], to = limb_joints[i][1];
+        const limber_keypoint *a = &person->keypoints[from], *b = &person->keypoints[to];
+        double right = (double)b->x - (double)a->x, up = (double)a->y - (double)b->y;
+        float angle = (float)(atan2(up, right) * (180 / 3.14159265358979323846));
+        person->limbs[i] = (limber_limb){.from = from,
+                                         .to = to,
+                                         .length = (float)hypot(right, up),
+                                         .angle = angle > -180 ? angle : 180, /* -179.9999999 rounds to -180 */
+                                         .score = a->score < b->score ? a->score : b->score};
+    }
+}

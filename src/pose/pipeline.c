@@ -1,0 +1,379 @@
+/* START HERE: from pixels to people. Each step, and the file that does it:
+ *
+ *     bytes of a file -> upright RGB              image.c          image_decode
+ *     who is where                                boxes.c          (the command's --boxes; the library takes boxes as they are)
+ *     box -> the network's input, 8-bit RGB       crop.c           crop_region_of_box, crop_sample
+ *     crop -> patches -> blocks -> heatmaps       vit.c            vit_forward, written once over backend.h
+ *         every operation, plainly                backend_ref.c
+ *         the same, fast                          cpu/, ../cuda/
+ *     heatmap -> sub-pixel joint                  joints.c         joint_decode
+ *     joint -> pixels of the image                crop.c           crop_to_image
+ *     joints -> lengths and angles of limbs       limbs.c          limbs_measure
+ *     people -> JSON, overlay                     cli_run.c, json_write.c, overlay.c
+ *
+ * and before the first pixel, checkpoint directory -> packed weights: model.c, config.c, safetensors.c, weights.c.
+ *
+ * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row; cli_run.c calls the
+ * three itself, so that decoding and cropping of the next images run beside the forward pass of these.
+ * A person's result depends on its own crop only: neither the batch it shares nor the number of threads changes a bit. */
+#define _GNU_SOURCE
+#include "pose/pipeline.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "pose/limbs.h"
+
+#define MAX_BATCH 1024
+#define MAX_THREADS 1024
+#define MAX_REFINE 16
+#define MAX_COORDINATE 1e8f /* a box further out than this is no box, and float arithmetic on it means nothing */
+#define CROPS_AHEAD 256     /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- a session ---- */
+
+/* CPUs this process may run on, which is not how many the machine has. */
+static int usable_cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+    return 1;
+}
+
+static limber_status in_range(const char *what, int value, int low, int high, limber_error *err)
+{
+    if (value >= low && value <= high)
+        return LIMBER_OK;
+    return limber_fail(err, LIMBER_E_ARGUMENT, "options: %s is %d, expected %d..%d", what, value, low, high);
+}
+
+static limber_status check_options(const limber_options *o, limber_error *err)
+{
+    limber_status st;
+    if ((st = in_range("threads", o->threads, 0, MAX_THREADS, err)) || (st = in_range("batch", o->batch, 0, MAX_BATCH, err)) ||
+        (st = in_range("flip", o->flip, 0, 1, err)) || (st = in_range("refine", o->refine, 0, MAX_REFINE, err)))
+        return st;
+    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++)
+        if (o->reserved[i])
+            return limber_fail(err, LIMBER_E_ARGUMENT,
+                               "options: reserved[%zu] is %d, expected 0: not started from limber_options_default()?", i,
+                               o->reserved[i]);
+    return LIMBER_OK;
+}
+
+static size_t crop_bytes(const struct config *c)
+{
+    return (size_t)c->image_h * (size_t)c->image_w * 3;
+}
+
+limber_status limber_session_open(limber_session **out, const limber_model *model, const limber_options *options,
+                                  limber_error *err)
+{
+    if (out)
+        *out = NULL;
+    if (!out || !model)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_session_open: %s is NULL", out ? "model" : "out");
+    limber_options o = options ? *options : limber_options_default();
+    limber_status st = check_options(&o, err);
+    if (st)
+        return st;
+    const struct config *c = &model->config;
+    int threads = o.threads ? o.threads : usable_cpus();
+    limber_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return limber_fail(err, LIMBER_E_MEMORY, "session: no memory");
+    s->model = model;
+    s->refine = o.refine;
+    s->threads = threads;
+    s->batch = o.batch ? o.batch : model->be->ops->preferred_batch(model->be, threads);
+    s->crops = malloc((size_t)s->batch * crop_bytes(c));
+    s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);
+    if (!s->crops || !s->joints)
+        st = limber_fail(err, LIMBER_E_MEMORY, "session: no memory for %d crops of %dx%d", s->batch, c->image_w, c->image_h);
+    else
+        st = vit_open(&s->vit, model, threads, s->batch, o.flip, err);
+    if (st)
+        limber_session_close(&s);
+    *out = s;
+    return st;
+}
+
+void limber_session_close(limber_session **session)
+{
+    if (!session || !*session)
+        return;
+    limber_session *s = *session;
+    vit_close(&s->vit);
+    free(s->crops);
+    free(s->joints);
+    free(s);
+    *session = NULL;
+}
+
+/* ---- one image: boxes to crops ---- */
+
+static limber_status check_image(const limber_image *im, limber_error *err)
+{
+    if (!im->rgb)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image: rgb is NULL");
+    if (im->width < 1 || im->height < 1)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image: size is %dx%d, expected at least 1x1", im->width, im->height);
+    if (im->stride / 3 < (size_t)im->width)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image: stride is %zu bytes, a row of %d pixels takes %zu", im->stride,
+                           im->width, 3 * (size_t)im->width);
+    return LIMBER_OK;
+}
+
+/* !(a < b) rather than a >= b: a NaN must fail too. */
+static limber_status check_box(const limber_box *b, int i, int count, const limber_image *im, limber_error *err)
+{
+    const char *wrong = NULL;
+    if (!(fabsf(b->x) < MAX_COORDINATE && fabsf(b->y) < MAX_COORDINATE && fabsf(b->width) < MAX_COORDINATE &&
+          fabsf(b->height) < MAX_COORDINATE))
+        wrong = "every number must be finite, and below 1e8";
+    else if (!(b->width > 0 && b->height > 0))
+        wrong = "width and height must be positive";
+    else if (!(b->x < (float)im->width && b->y < (float)im->height && b->x + b->width > 0 && b->y + b->height > 0))
+        wrong = "it lies wholly outside the image";
+    if (!wrong)
+        return LIMBER_OK;
+    return limber_fail(err, LIMBER_E_ARGUMENT, "box %d of %d, [%g, %g, %g, %g] in an image of %dx%d: %s", i + 1, count,
+                       (double)b->x, (double)b->y, (double)b->width, (double)b->height, im->width, im->height, wrong);
+}
+
+static void sample(uint8_t *dst, const struct config *c, const limber_image *image, const struct subject *s)
+{
+    crop_sample(dst, c->image_h, c->image_w, image, s->region);
+}
+
+static void place(struct subject *s, const struct config *c, limber_box box)
+{
+    s->box = box;
+    s->region = crop_region_of_box(box, c->image_h, c->image_w, c->normalize_factor);
+}
+
+void job_free(struct job *job)
+{
+    if (!job)
+        return;
+    if (job->subjects) {
+        free(job->subjects[0].crop); /* one block each for all subjects */
+        free(job->subjects[0].joints);
+    }
+    free(job->subjects);
+    *job = (struct job){0};
+}
+
+/* Boxes checked and placed; the first `crops` subjects have room for their crop, the others are sampled when their turn comes. */
+static limber_status job_open(struct job *out, const struct config *c, const limber_image *image, const limber_box *boxes,
+                              int count, int crops, limber_error *err)
+{
+    *out = (struct job){0};
+    limber_status st = check_image(image, err);
+    limber_box whole = {0, 0, (float)image->width, (float)image->height};
+    if (boxes && count < 0)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: count is %d", count);
+    int n = boxes ? count : 1;
+    const limber_box *box = boxes ? boxes : &whole;
+    for (int i = 0; !st && i < n; i++)
+        st = check_box(&box[i], i, n, image, err);
+    if (st)
+        return st;
+    struct job job = {.image = *image, .count = n, .refine = !boxes};
+    if (n > 0) {
+        crops = crops < n ? crops : n;
+        size_t each = (size_t)c->keypoints;
+        job.subjects = calloc((size_t)n, sizeof *job.subjects);
+        limber_keypoint *joints = calloc((size_t)n * each, sizeof *joints);
+        uint8_t *pixels = crops ? malloc((size_t)crops * crop_bytes(c)) : NULL;
+        if (!job.subjects || !joints || (crops && !pixels)) {
+            free(job.subjects);
+            free(joints);
+            free(pixels);
+            return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", n);
+        }
+        for (int i = 0; i < n; i++) {
+            place(&job.subjects[i], c, box[i]);
+            job.subjects[i].joints = joints + (size_t)i * each;
+            job.subjects[i].crop = i < crops ? pixels + (size_t)i * crop_bytes(c) : NULL;
+        }
+    }
+    *out = job;
+    return LIMBER_OK;
+}
+
+limber_status job_prepare(struct job *out, const struct limber_model *model, const limber_image *image, const limber_box *boxes,
+                          int count, limber_error *err)
+{
+    limber_status st = job_open(out, &model->config, image, boxes, count, CROPS_AHEAD, err);
+    for (int i = 0; !st && i < out->count && out->subjects[i].crop; i++)
+        sample(out->subjects[i].crop, &model->config, image, &out->subjects[i]);
+    return st;
+}
+
+/* ---- crops to joints, the people of all jobs side by side ---- */
+
+/* One pass over the jobs' people. round 0: everybody, with the crop taken for them. Later: the people of jobs that refine, in
+ * the place where crop_refine now sees them; whoever it leaves where they were is done. */
+static limber_status forward_round(limber_session *s, struct job *jobs[], int count, int round, limber_error *err)
+{
+    const struct config *c = &s->model->config;
+    size_t bytes = crop_bytes(c), joints = (size_t)c->keypoints;
+    int job = 0, subject = 0;
+    for (;;) {
+        struct subject *turn[MAX_BATCH];
+        int n = 0;
+        double begin = now();
+        for (; job < count; job++, subject = 0) {
+            const struct job *j = jobs[job];
+            if (round > 0 && !j->refine)
+                continue;
+            for (; subject < j->count && n < s->batch; subject++) {
+                struct subject *who = &j->subjects[subject];
+                uint8_t *crop = s->crops + (size_t)n * bytes;
+                if (round > 0) {
+                    limber_box box = crop_refine(who->box, who->joints, c->keypoints, &j->image);
+                    if (!memcmp(&box, &who->box, sizeof box))
+                        continue;
+                    place(who, c, box);
+                }
+                if (round == 0 && who->crop)
+                    memcpy(crop, who->crop, bytes);
+                else
+                    sample(crop, c, &j->image, who);
+                turn[n++] = who;
+            }
+            if (subject < j->count)
+                break; /* the batch is full */
+        }
+        double cropped = now();
+        s->seconds_crop += cropped - begin;
+        if (n == 0)
+            return LIMBER_OK;
+        limber_status st = vit_forward(&s->vit, s->crops, n, s->joints, err);
+        s->seconds_forward += now() - cropped;
+        if (st)
+            return st;
+        for (int i = 0; i < n; i++)
+            for (int k = 0; k < c->keypoints; k++)
+                turn[i]->joints[k] =
+                    crop_to_image(s->joints[(size_t)i * joints + (size_t)k], c->map_h, c->map_w, turn[i]->region);
+    }
+}
+
+limber_status jobs_forward(limber_session *session, struct job *jobs[], int count, limber_error *err)
+{
+    limber_status st = LIMBER_OK;
+    for (int round = 0; !st && round <= session->refine; round++)
+        st = forward_round(session, jobs, count, round, err);
+    return st;
+}
+
+/* ---- joints to people ---- */
+
+static float mean_score(const limber_keypoint *joints, int count)
+{
+    double sum = 0;
+    for (int k = 0; k < count; k++)
+        sum += (double)joints[k].score;
+    return (float)(sum / count);
+}
+
+limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err)
+{
+    size_t keypoints = (size_t)model->config.keypoints, count = (size_t)job->count;
+    *people = (limber_people){.keypoint_count = model->config.keypoints};
+    limber_status st = LIMBER_OK;
+    /* Persons and their keypoints in one block: whoever sorts or drops persons can still free them. */
+    size_t bytes = count * (sizeof *people->person + keypoints * sizeof(limber_keypoint));
+    if (count > 0 && !(people->person = calloc(1, bytes))) {
+        *people = (limber_people){0};
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", job->count);
+    } else if (count > 0) {
+        people->count = job->count;
+        limber_keypoint *joints = (limber_keypoint *)(people->person + count);
+        memcpy(joints, job->subjects[0].joints, count * keypoints * sizeof *joints);
+        for (size_t i = 0; i < count; i++) {
+            limber_person *p = &people->person[i];
+            p->box = job->subjects[i].box;
+            p->keypoints = joints + i * keypoints;
+            p->score = mean_score(p->keypoints, model->config.keypoints);
+            if (model->config.coco) {
+                limbs_measure(p);
+                p->limb_count = LIMBER_LIMBS;
+            }
+        }
+    }
+    job_free(job);
+    return st;
+}
+
+void limber_people_free(limber_people *people)
+{
+    if (!people)
+        return;
+    free(people->person);
+    *people = (limber_people){0};
+}
+
+/* ---- the public calls ---- */
+
+limber_status limber_run_images(limber_session *session, const limber_image *images, const limber_box *const *boxes,
+                                const int *counts, int image_count, limber_people *people, limber_error *err)
+{
+    if (image_count < 0)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_run_images: image_count is %d", image_count);
+    if (people)
+        memset(people, 0, (size_t)image_count * sizeof *people);
+    if (image_count == 0)
+        return LIMBER_OK;
+    if (!session || !images || !people || (boxes && !counts))
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_run_images: %s is NULL",
+                           !session  ? "session"
+                           : !images ? "images"
+                           : !people ? "people"
+                                     : "counts (boxes is not)");
+    struct job *jobs = calloc((size_t)image_count, sizeof *jobs);
+    struct job **list = calloc((size_t)image_count, sizeof *list);
+    limber_status st = LIMBER_OK;
+    if (!jobs || !list)
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d images", image_count);
+    for (int i = 0; !st && i < image_count; i++) {
+        list[i] = &jobs[i];
+        st = job_open(&jobs[i], &session->model->config, &images[i], boxes ? boxes[i] : NULL, counts ? counts[i] : 0, 0, err);
+        if (st && image_count > 1)
+            limber_error_prefix(err, "image %d of %d", i + 1, image_count);
+    }
+    if (!st)
+        st = jobs_forward(session, list, image_count, err);
+    for (int i = 0; !st && i < image_count; i++)
+        st = job_finish(&jobs[i], session->model, &people[i], err);
+    for (int i = 0; i < image_count; i++) {
+        if (jobs)
+            job_free(&jobs[i]);
+        if (st)
+            limber_people_free(&people[i]);
+    }
+    free(jobs);
+    free(list);
+    return st;
+}
+
+limber_status limber_run(limber_session *session, const limber_image *image, const limber_box *boxes, int count,
+                         limber_people *people, limber_error *err)
+{
+    const limber_box *const one[] = {boxes};
+    return limber_run_images(session, image, one, &count, 1, people, err);
+}

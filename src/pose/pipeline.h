@@ -1,0 +1,41 @@
+/* pipeline.h - the steps between an image and its people, for callers inside the library that schedule them themselves
+ * (cli_run.c overlaps decoding and cropping with the forward pass; cli_heads.c and cli_eval.c reuse single steps).
+ * limber_run and limber_run_images are job_prepare, jobs_forward and job_finish in a row. */
+#ifndef LIMBER_PIPELINE_H
+#define LIMBER_PIPELINE_H
+
+#include "pose/crop.h"
+#include "pose/vit.h"
+
+struct limber_session {
+    const struct limber_model *model;
+    struct vit vit;
+    int batch, threads, refine;           /* as decided: no 0 for "choose" */
+    uint8_t *crops;                       /* [batch][image_h][image_w][3]: staging of one forward pass */
+    limber_keypoint *joints;              /* [batch][keypoints] */
+    double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */
+};
+
+/* One image on its way. */
+struct job {
+    limber_image image; /* borrowed; must live until job_finish */
+    int count;
+    struct subject {
+        limber_box box;
+        struct crop_region region;
+        uint8_t *crop;           /* [image_h][image_w][3]; NULL in a crowd's tail, which is sampled when its turn comes */
+        limber_keypoint *joints; /* [keypoints]; pixels of the image after jobs_forward */
+    } * subjects;                /* subjects[0].crop and .joints own one block each for all */
+    bool refine;                 /* the box was the whole image */
+};
+
+/* Checks boxes and samples the crops. Needs only the model: may run in any thread, beside forward passes. */
+limber_status job_prepare(struct job *out, const struct limber_model *model, const limber_image *image, const limber_box *boxes,
+                          int count, limber_error *err);
+/* Forward passes over the people of all jobs, `batch` at a time; refinement passes where a job asks for them. */
+limber_status jobs_forward(limber_session *session, struct job *jobs[], int count, limber_error *err);
+/* Joints to people with scores and limbs; frees what the job holds, whatever the outcome. */
+limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err);
+void job_free(struct job *job);
+
+#endif

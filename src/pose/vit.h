@@ -1,0 +1,31 @@
+/* vit.h - the network, written once: crops in, joints (in heatmap pixels) out. */
+#ifndef LIMBER_VIT_H
+#define LIMBER_VIT_H
+
+#include "model/model.h"
+
+/* Sees an activation as it passes: "embed", per layer "qkv" and "block", then "norm" and "heatmap" (layer 0). Read it with
+ * be->ops->buf_read. Only people [span.first, span.first + span.count) are valid in it. */
+typedef void (*vit_tap_fn)(void *context, const char *where, int layer, struct exec *ex, const struct buf *b, struct span span);
+
+struct vit {
+    const struct limber_model *model;
+    struct exec *ex;
+    int max_people;
+    bool flip;
+    struct buf *x, *y, *qkv, *mid, *heat, *heat_mirrored;
+    limber_keypoint *joints; /* [max_people][keypoints]; decoding writes here, always to the same place: a recorded pass may */
+    /* optional, set between forward passes */
+    vit_tap_fn tap;
+    void *tap_context;
+    /* attention statistics: layer_stats[l] is what layer l gathers, or NULL; array of config.layers, or NULL */
+    const struct attention_stats *const *layer_stats;
+};
+
+limber_status vit_open(struct vit *v, const struct limber_model *model, int threads, int max_people, bool flip, limber_error *err);
+void vit_close(struct vit *v); /* fine on a half-opened or zeroed one */
+
+/* crops: uint8 [people][image_h][image_w][3]; joints: [people][keypoints], x and y in heatmap pixels. people <= max_people. */
+limber_status vit_forward(struct vit *v, const uint8_t *crops, int people, limber_keypoint *joints, limber_error *err);
+
+#endif
