@@ -133,8 +133,9 @@ static bool measure(const char *dir, limber_options options, int height, int wid
         }
         double without = bench_times_of(off, runs).median, with = bench_times_of(on, runs).median, tokens = c->tokens;
         if (fine)
-            printf("%9dx%-5d %6d  %-8s %10.2f %10.2f %7.2f %5d %11.1f %9.1f %12.0f\n", height, width, c->tokens, bad ? "WRONG" : "ok", without * 1e3,
-                   with * 1e3, with / without, runs, grown, layers_heads * tokens * 48 / 1e6, layers_heads * tokens * tokens * 4 / 1e6);
+            printf("%9dx%-5d %6d  %-8s %10.2f %10.2f %7.2f %5d %11.1f %9.1f %12.0f\n", height, width, c->tokens,
+                   bad ? "WRONG" : "ok", without * 1e3, with * 1e3, with / without, runs, grown, layers_heads * tokens * 48 / 1e6,
+                   layers_heads * tokens * tokens * 4 / 1e6);
         fine = fine && !bad;
     }
     if (!fine)
@@ -154,8 +155,8 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0); /* a line a size, as it is known */
     bench_machine(machine, sizeof machine);
     printf("# %s, one thread, CPU time, medians\n", machine);
-    printf("%15s %6s  %-8s %10s %10s %7s %5s %11s %9s %12s\n", "input", "tokens", "check", "without ms", "with ms", "ratio", "runs", "grown MB",
-           "sums MB", "all maps MB");
+    printf("%15s %6s  %-8s %10s %10s %7s %5s %11s %9s %12s\n", "input", "tokens", "check", "without ms", "with ms", "ratio",
+           "runs", "grown MB", "sums MB", "all maps MB");
     bool fine = true;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         fine = measure(argc > 1 && *argv[1] ? argv[1] : NULL, options, sizes[i][0], sizes[i][1]) && fine;

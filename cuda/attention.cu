@@ -44,11 +44,11 @@
 static const int QUERIES = 64, KEYS = 64, TILE_THREADS = 128;
 static const float LOWEST = -1e30f, LOG2_E = 1.44269504088896f, LN_2 = 0.693147180559945f, MASS_SCALE = 32768.f;
 
-template <int D> struct Layout { /* of the block's shared memory, in 16-bit elements */
-    static const int CHUNKS = D / 8;             /* 16 bytes each, in a row */
-    static const int LD = (CHUNKS | 1) * 8;      /* odd: see above */
+template <int D> struct Layout {            /* of the block's shared memory, in 16-bit elements */
+    static const int CHUNKS = D / 8;        /* 16 bytes each, in a row */
+    static const int LD = (CHUNKS | 1) * 8; /* odd: see above */
     static const int Q = QUERIES * LD, KV = KEYS * LD;
-    static const int BYTES = (Q + 4 * KV) * 2;   /* Q, two of K, two of V */
+    static const int BYTES = (Q + 4 * KV) * 2;                                   /* Q, two of K, two of V */
     static const int STATS_BYTES = BYTES + 2 * KEYS * (int)(sizeof(float2) + 1); /* and of positions and masks */
     static_assert(STATS_BYTES <= 64 * 1024, "sm_75 has 64 KB a block");
 };
@@ -64,9 +64,15 @@ DEVICE float quad_max(float v)
     return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
 }
 
-DEVICE uint32_t pack_mass(float low, float high) { return pack2(low * MASS_SCALE, high * MASS_SCALE, f16()); }
+DEVICE uint32_t pack_mass(float low, float high)
+{
+    return pack2(low * MASS_SCALE, high * MASS_SCALE, f16());
+}
 
-DEVICE float2 patch_position(int token, int grid_w) { return make_float2((float)(token % grid_w), (float)(token / grid_w)); }
+DEVICE float2 patch_position(int token, int grid_w)
+{
+    return make_float2((float)(token % grid_w), (float)(token / grid_w));
+}
 
 /* One row's sums over the keys but its own, in the recurrence above; u and the scores count in powers of two. */
 struct RowStats {
@@ -253,7 +259,8 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
 #pragma unroll
         for (int kk = 0; kk < KEYS / 16; kk++) {
             const float(&w)[4] = s[2 * kk], (&x)[4] = s[2 * kk + 1];
-            const uint32_t pf[4] = {pack2(w[0], w[1], T()), pack2(w[2], w[3], T()), pack2(x[0], x[1], T()), pack2(x[2], x[3], T())};
+            const uint32_t pf[4] = {pack2(w[0], w[1], T()), pack2(w[2], w[3], T()), pack2(x[0], x[1], T()),
+                                    pack2(x[2], x[3], T())};
 #pragma unroll
             for (int d = 0; d < D / 16; d++) {
                 uint32_t b[4];
@@ -287,7 +294,8 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
     const float inverse0 = 1.f / l0, inverse1 = 1.f / l1;
     if (STATS) {
         const int width = 4 + p.classes;
-        float *const out0 = p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row0) * (size_t)width;
+        float *const out0 =
+            p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row0) * (size_t)width;
         float *const out1 = out0 + 8 * width;
         stats0.write(out0, l0, inverse0, t == 0 && row0 < tokens);
         stats1.write(out1, l1, inverse1, t == 0 && row1 < tokens);
@@ -326,7 +334,9 @@ template <int D> struct RowTile {
 
 DEVICE float element(const void *v, size_t i, enum element type)
 {
-    return type == ELEMENT_F32 ? ((const float *)v)[i] : type == ELEMENT_F16 ? to_float(((const f16 *)v)[i]) : to_float(((const bf16 *)v)[i]);
+    return type == ELEMENT_F32   ? ((const float *)v)[i]
+           : type == ELEMENT_F16 ? to_float(((const f16 *)v)[i])
+                                 : to_float(((const bf16 *)v)[i]);
 }
 DEVICE void store_element(void *v, size_t i, float x, enum element type)
 {
@@ -338,7 +348,8 @@ DEVICE void store_element(void *v, size_t i, float x, enum element type)
         store((bf16 *)v + i, x);
 }
 
-template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS, 2) attention_rows(attention_params p, enum element type)
+template <int D, bool STATS>
+__global__ void __launch_bounds__(ROW_THREADS, 2) attention_rows(attention_params p, enum element type)
 {
     const int ROW_KEYS = RowTile<D>::KEYS;
     SHARED_BYTES(float, sk);
@@ -424,7 +435,8 @@ template <int D, bool STATS> __global__ void __launch_bounds__(ROW_THREADS, 2) a
     }
     if (STATS) {
         const float inverse = 1.f / l;
-        float *const out = p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row) * (size_t)(4 + p.classes);
+        float *const out = p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row) *
+                                         (size_t)(4 + p.classes);
         stats.write(out, l, inverse, t == 0 && row < tokens);
 #pragma unroll
         for (int c = 0; c < 8; c++) {
@@ -482,9 +494,12 @@ static cudaError_t any_dim(const attention_params &p, enum element type, cudaStr
 template <class T> static cudaError_t tensor_dim(const attention_params &p, cudaStream_t stream)
 {
     switch (p.head_dim) {
-    case 32: return p.stats ? launch_tile<T, 32, true>(p, stream) : launch_tile<T, 32, false>(p, stream);
-    case 64: return p.stats ? launch_tile<T, 64, true>(p, stream) : launch_tile<T, 64, false>(p, stream);
-    default: return p.stats ? launch_tile<T, 80, true>(p, stream) : launch_tile<T, 80, false>(p, stream);
+    case 32:
+        return p.stats ? launch_tile<T, 32, true>(p, stream) : launch_tile<T, 32, false>(p, stream);
+    case 64:
+        return p.stats ? launch_tile<T, 64, true>(p, stream) : launch_tile<T, 64, false>(p, stream);
+    default:
+        return p.stats ? launch_tile<T, 80, true>(p, stream) : launch_tile<T, 80, false>(p, stream);
     }
 }
 

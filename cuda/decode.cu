@@ -1,4 +1,4 @@
-/* decode.cu - heatmaps to joints without leaving the device: what src/joints.c does, step for step, one block a map.
+/* decode.cu - heatmaps to joints without leaving the device: what src/compute/joints.c does, step for step, one block a map.
  *
  *   1. arg-max, the first of equals; of a NaN, if there is one. With a mirrored pass, over 0.5 (map + mirror image of its pair's map)
  *   2. Gaussian blur (sigma 0.8, radius 5, half-sample mirror at the border), sums in double, each pass rounded to float: only the
@@ -6,12 +6,13 @@
  *   3. L = ln(clip(blurred, 0.001, 50)), continued by its border
  *   4. one Newton step, in double
  * Floor: the maps are read once, 4 bytes a pixel: 32 people with 17 joints 6.7 MB, 3.3 us at 2039 GB/s (twice that with mirroring).
- * Against joints.c: the same operations in the same order, but nvcc may fuse a multiplication and an addition, and logf is the
+ * Against compute/joints.c: the same operations in the same order, but nvcc may fuse a multiplication and an addition, and logf is the
  * device's: a joint moves by some 1e-6 of a heatmap pixel. */
 #include "kernels.h"
 #include "tile_ops.cuh"
 
-static const int DECODE_THREADS = 128, RADIUS = 5, REACH = 2 * RADIUS + 3; /* pixels of an axis that three blurred ones depend on */
+static const int DECODE_THREADS = 128, RADIUS = 5,
+                 REACH = 2 * RADIUS + 3; /* pixels of an axis that three blurred ones depend on */
 
 struct HeatMap {
     const float *v, *mirrored; /* mirrored NULL: none */
@@ -31,17 +32,26 @@ DEVICE int mirror_index(int i, int size)
         i += 2 * size;
     return i < size ? i : 2 * size - 1 - i;
 }
-DEVICE int clamp_index(int i, int size) { return i < 0 ? 0 : i >= size ? size - 1 : i; }
+DEVICE int clamp_index(int i, int size)
+{
+    return i < 0 ? 0 : i >= size ? size - 1 : i;
+}
 
 DEVICE double gaussian_weight(int distance)
 {
     switch (distance) { /* exp(-t^2 / (2 0.8^2)) / sum, scipy's bits */
-    case 0: return 0.49867459690039212;
-    case 1: return 0.22830986712901116;
-    case 2: return 0.021910232663691985;
-    case 3: return 0.00044074172734079858;
-    case 4: return 1.8583872683739022e-06;
-    default: return 1.6424915562620243e-09;
+    case 0:
+        return 0.49867459690039212;
+    case 1:
+        return 0.22830986712901116;
+    case 2:
+        return 0.021910232663691985;
+    case 3:
+        return 0.00044074172734079858;
+    case 4:
+        return 1.8583872683739022e-06;
+    default:
+        return 1.6424915562620243e-09;
     }
 }
 /* Blurred value at line[0], neighbours `step` apart; the centre first, then pairs from far to near, as scipy adds. */
@@ -72,7 +82,8 @@ struct DecodeShared {
     float source[REACH * REACH], down[3 * REACH], log_blur[9];
 };
 
-__global__ void __launch_bounds__(DECODE_THREADS) decode_joints(float *joints, const float *heat, const float *mirrored, const int *flip_pairs, int keypoints, int map_h, int map_w)
+__global__ void __launch_bounds__(DECODE_THREADS) decode_joints(float *joints, const float *heat, const float *mirrored,
+                                                                const int *flip_pairs, int keypoints, int map_h, int map_w)
 {
     SHARED_BYTES(DecodeShared, s);
     const int tid = (int)threadIdx.x, k = (int)blockIdx.x, pixels = map_h * map_w;
@@ -142,10 +153,10 @@ __global__ void __launch_bounds__(DECODE_THREADS) decode_joints(float *joints, c
     joint[2] = best.v;
 }
 
-cudaError_t decode_launch(float *joints, const float *heat, const float *mirrored, const int *flip_pairs, int people, int keypoints,
-                          int map_h, int map_w, cudaStream_t stream)
+cudaError_t decode_launch(float *joints, const float *heat, const float *mirrored, const int *flip_pairs, int people,
+                          int keypoints, int map_h, int map_w, cudaStream_t stream)
 {
-    LAUNCH(decode_joints, dim3((unsigned)keypoints, (unsigned)people), dim3(DECODE_THREADS), sizeof(DecodeShared), stream, joints, heat, mirrored,
-           flip_pairs, keypoints, map_h, map_w);
+    LAUNCH(decode_joints, dim3((unsigned)keypoints, (unsigned)people), dim3(DECODE_THREADS), sizeof(DecodeShared), stream, joints,
+           heat, mirrored, flip_pairs, keypoints, map_h, map_w);
     return cudaGetLastError();
 }

@@ -15,14 +15,15 @@
 #include <cuda_runtime.h>
 #define DEVICE __device__ __forceinline__
 #define LAUNCH(kernel, grid, block, shared, stream, ...) kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
-#define SHARED_BYTES(T, name)                                       \
-    extern __shared__ __align__(128) unsigned char limber_shared[]; \
+#define SHARED_BYTES(T, name)                                                                                                    \
+    extern __shared__ __align__(128) unsigned char limber_shared[];                                                              \
     T *const name = reinterpret_cast<T *>(limber_shared)
 #else
 #include "emu/runtime.h"
 #include "emu/tensor.h"
 #define DEVICE static inline
-#define LAUNCH(kernel, grid, block, shared, stream, ...) cuemu::launch(#kernel, kernel, (grid), (block), (shared), (stream), __VA_ARGS__)
+#define LAUNCH(kernel, grid, block, shared, stream, ...)                                                                         \
+    cuemu::launch(#kernel, kernel, (grid), (block), (shared), (stream), __VA_ARGS__)
 #define SHARED_BYTES(T, name) T *const name = reinterpret_cast<T *>(cuemu::S.shared)
 #endif
 

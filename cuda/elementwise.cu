@@ -9,9 +9,14 @@
 
 static const int ELEMENTWISE_THREADS = 256;
 
-DEVICE float gelu(float x) { return 0.5f * x * (1.f + erff(x * 0.70710678118654752f)); }
+DEVICE float gelu(float x)
+{
+    return 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
+}
 
-template <class T> __global__ void __launch_bounds__(ELEMENTWISE_THREADS) bias_gelu(T *y, const T *x, const float *bias, const T *residual, int rows, int cols, int ld)
+template <class T>
+__global__ void __launch_bounds__(ELEMENTWISE_THREADS)
+    bias_gelu(T *y, const T *x, const float *bias, const T *residual, int rows, int cols, int ld)
 {
     const int c = ((int)blockIdx.x * ELEMENTWISE_THREADS + (int)threadIdx.x) * 4;
     if (c >= cols)
@@ -57,13 +62,15 @@ static dim3 cover(int rows, int cols)
 }
 
 template <class T>
-static cudaError_t gelu_typed(void *y, const void *x, const float *bias, const void *residual, int rows, int cols, int ld, cudaStream_t stream)
+static cudaError_t gelu_typed(void *y, const void *x, const float *bias, const void *residual, int rows, int cols, int ld,
+                              cudaStream_t stream)
 {
-    LAUNCH((bias_gelu<T>), cover(rows, (cols + 3) / 4), dim3(ELEMENTWISE_THREADS), 0, stream, (T *)y, (const T *)x, bias, (const T *)residual, rows, cols, ld);
+    LAUNCH((bias_gelu<T>), cover(rows, (cols + 3) / 4), dim3(ELEMENTWISE_THREADS), 0, stream, (T *)y, (const T *)x, bias,
+           (const T *)residual, rows, cols, ld);
     return cudaGetLastError();
 }
-cudaError_t gelu_launch(void *y, const void *x, const float *bias, const void *residual, enum element type, int rows, int cols, int ld,
-                        cudaStream_t stream)
+cudaError_t gelu_launch(void *y, const void *x, const float *bias, const void *residual, enum element type, int rows, int cols,
+                        int ld, cudaStream_t stream)
 {
     return type == ELEMENT_F16    ? gelu_typed<f16>(y, x, bias, residual, rows, cols, ld, stream)
            : type == ELEMENT_BF16 ? gelu_typed<bf16>(y, x, bias, residual, rows, cols, ld, stream)
@@ -85,11 +92,12 @@ cudaError_t relu_launch(void *y, const void *x, enum element type, int rows, int
 template <class TO, class FROM>
 static cudaError_t convert_typed(void *y, int ld_y, const void *x, int ld_x, int rows, int cols, cudaStream_t stream)
 {
-    LAUNCH((convert<TO, FROM>), cover(rows, cols), dim3(ELEMENTWISE_THREADS), 0, stream, (TO *)y, ld_y, (const FROM *)x, ld_x, rows, cols);
+    LAUNCH((convert<TO, FROM>), cover(rows, cols), dim3(ELEMENTWISE_THREADS), 0, stream, (TO *)y, ld_y, (const FROM *)x, ld_x,
+           rows, cols);
     return cudaGetLastError();
 }
-cudaError_t convert_launch(void *y, enum element y_type, int ld_y, const void *x, enum element x_type, int ld_x, int rows, int cols,
-                           cudaStream_t stream)
+cudaError_t convert_launch(void *y, enum element y_type, int ld_y, const void *x, enum element x_type, int ld_x, int rows,
+                           int cols, cudaStream_t stream)
 {
     if (y_type == ELEMENT_F32)
         return x_type == ELEMENT_F16    ? convert_typed<float, f16>(y, ld_y, x, ld_x, rows, cols, stream)

@@ -25,7 +25,8 @@ DEVICE float upsample_axis(int o, int n, int scale, int &i, int &j)
     return s - (float)i;
 }
 
-__global__ void __launch_bounds__(HEAD_THREADS) simple_head(float *heat, const float *products, int ld, const float *bias, int grid_h, int grid_w, int scale, int keypoints)
+__global__ void __launch_bounds__(HEAD_THREADS)
+    simple_head(float *heat, const float *products, int ld, const float *bias, int grid_h, int grid_w, int scale, int keypoints)
 {
     const int h = grid_h * scale, w = grid_w * scale, pixel = (int)blockIdx.x * HEAD_THREADS + (int)threadIdx.x;
     const int k = (int)blockIdx.y, person = (int)blockIdx.z;
@@ -53,8 +54,8 @@ cudaError_t simple_head_launch(float *heat, const float *products, int ld, const
                                int scale, int keypoints, cudaStream_t stream)
 {
     const int pixels = grid_h * grid_w * scale * scale;
-    LAUNCH(simple_head, dim3((unsigned)((pixels + HEAD_THREADS - 1) / HEAD_THREADS), (unsigned)keypoints, (unsigned)people), dim3(HEAD_THREADS), 0,
-           stream, heat, products, ld, bias, grid_h, grid_w, scale, keypoints);
+    LAUNCH(simple_head, dim3((unsigned)((pixels + HEAD_THREADS - 1) / HEAD_THREADS), (unsigned)keypoints, (unsigned)people),
+           dim3(HEAD_THREADS), 0, stream, heat, products, ld, bias, grid_h, grid_w, scale, keypoints);
     return cudaGetLastError();
 }
 
@@ -74,14 +75,18 @@ template <class T> DEVICE float parity_value(const parity_maps &m, size_t row, i
 /* A block owns the four input pixels of one output (parity, person, place): blockIdx.x the place, y the person, z the parity.
  * FROM_MAPS: the input is what another transposed convolution left, else plain rows. */
 template <class T, bool FROM_MAPS>
-__global__ void __launch_bounds__(HEAD_THREADS) gather(T *out, const T *rows, int ld_in, parity_maps maps, int people, int h, int w, int channels)
+__global__ void __launch_bounds__(HEAD_THREADS)
+    gather(T *out, const T *rows, int ld_in, parity_maps maps, int people, int h, int w, int channels)
 {
     const int place = (int)blockIdx.x, person = (int)blockIdx.y, py = (int)blockIdx.z >> 1, px = (int)blockIdx.z & 1;
-    T *const to = out + (((size_t)blockIdx.z * (size_t)people + (size_t)person) * (size_t)(h * w) + (size_t)place) * (size_t)(4 * channels);
+    T *const to =
+        out + (((size_t)blockIdx.z * (size_t)people + (size_t)person) * (size_t)(h * w) + (size_t)place) * (size_t)(4 * channels);
     for (int tap = 0; tap < 4; tap++) {
         const int y = place / w + py - 1 + (tap >> 1), x = place % w + px - 1 + (tap & 1);
         const bool there = y >= 0 && y < h && x >= 0 && x < w;
-        const size_t row = !there ? 0 : FROM_MAPS ? parity_row(maps, people, person, y, x) : (size_t)person * (size_t)(h * w) + (size_t)(y * w + x);
+        const size_t row = !there      ? 0
+                           : FROM_MAPS ? parity_row(maps, people, person, y, x)
+                                       : (size_t)person * (size_t)(h * w) + (size_t)(y * w + x);
         for (int c = (int)threadIdx.x; c < channels; c += HEAD_THREADS) {
             float v = 0.f;
             if (there)
@@ -92,10 +97,11 @@ __global__ void __launch_bounds__(HEAD_THREADS) gather(T *out, const T *rows, in
 }
 
 template <class T, bool FROM_MAPS>
-static cudaError_t gather_typed(void *out, const void *rows, int ld_in, const parity_maps &maps, int people, int h, int w, int channels, cudaStream_t stream)
+static cudaError_t gather_typed(void *out, const void *rows, int ld_in, const parity_maps &maps, int people, int h, int w,
+                                int channels, cudaStream_t stream)
 {
-    LAUNCH((gather<T, FROM_MAPS>), dim3((unsigned)(h * w), (unsigned)people, 4), dim3(HEAD_THREADS), 0, stream, (T *)out, (const T *)rows, ld_in, maps,
-           people, h, w, channels);
+    LAUNCH((gather<T, FROM_MAPS>), dim3((unsigned)(h * w), (unsigned)people, 4), dim3(HEAD_THREADS), 0, stream, (T *)out,
+           (const T *)rows, ld_in, maps, people, h, w, channels);
     return cudaGetLastError();
 }
 cudaError_t gather_rows_launch(void *out, const void *in, int ld_in, enum element type, int people, int h, int w, int channels,
@@ -108,9 +114,10 @@ cudaError_t gather_rows_launch(void *out, const void *in, int ld_in, enum elemen
 }
 cudaError_t gather_maps_launch(void *out, const parity_maps &in, enum element type, int people, cudaStream_t stream)
 {
-    return type == ELEMENT_F16    ? gather_typed<f16, true>(out, nullptr, 0, in, people, 2 * in.h, 2 * in.w, in.channels, stream)
-           : type == ELEMENT_BF16 ? gather_typed<bf16, true>(out, nullptr, 0, in, people, 2 * in.h, 2 * in.w, in.channels, stream)
-                                  : gather_typed<float, true>(out, nullptr, 0, in, people, 2 * in.h, 2 * in.w, in.channels, stream);
+    return type == ELEMENT_F16 ? gather_typed<f16, true>(out, nullptr, 0, in, people, 2 * in.h, 2 * in.w, in.channels, stream)
+           : type == ELEMENT_BF16
+               ? gather_typed<bf16, true>(out, nullptr, 0, in, people, 2 * in.h, 2 * in.w, in.channels, stream)
+               : gather_typed<float, true>(out, nullptr, 0, in, people, 2 * in.h, 2 * in.w, in.channels, stream);
 }
 
 /* heat[k][pixel] = bias_out[k] + sum_c conv[k][c] relu(maps[pixel][c] + bias[c]). A block owns 32 pixels, a lane one of them, a warp
@@ -119,10 +126,12 @@ cudaError_t gather_maps_launch(void *out, const parity_maps &in, enum element ty
 static const int CLASSIC_PIXELS = 32, CLASSIC_SLICE = 32, CLASSIC_WARPS = 4, CLASSIC_EACH = 5;
 
 template <class T>
-__global__ void __launch_bounds__(32 * CLASSIC_WARPS) classic_head(float *heat, parity_maps maps, const float *conv, const float *bias_out, int people, int keypoints)
+__global__ void __launch_bounds__(32 * CLASSIC_WARPS)
+    classic_head(float *heat, parity_maps maps, const float *conv, const float *bias_out, int people, int keypoints)
 {
     SHARED_BYTES(float, features);
-    const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, person = (int)blockIdx.y, w = 2 * maps.w, pixels = 4 * maps.h * maps.w;
+    const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32, person = (int)blockIdx.y, w = 2 * maps.w,
+              pixels = 4 * maps.h * maps.w;
     const int first = (int)blockIdx.x * CLASSIC_PIXELS, pixel = first + lane;
     for (int round = 0; round < keypoints; round += CLASSIC_WARPS * CLASSIC_EACH) {
         float sum[CLASSIC_EACH];
@@ -137,7 +146,8 @@ __global__ void __launch_bounds__(32 * CLASSIC_WARPS) classic_head(float *heat, 
             for (int r = warp; r < CLASSIC_PIXELS; r += CLASSIC_WARPS) {
                 const int p = first + r, c = slice + lane;
                 const bool there = p < pixels && c < maps.channels;
-                features[r * (CLASSIC_SLICE + 1) + lane] = there ? parity_value<T>(maps, parity_row(maps, people, person, p / w, p % w), c) : 0.f;
+                features[r * (CLASSIC_SLICE + 1) + lane] =
+                    there ? parity_value<T>(maps, parity_row(maps, people, person, p / w, p % w), c) : 0.f;
             }
             __syncthreads();
             const int width = min(CLASSIC_SLICE, maps.channels - slice);
@@ -158,10 +168,12 @@ __global__ void __launch_bounds__(32 * CLASSIC_WARPS) classic_head(float *heat, 
 }
 
 template <class T>
-static cudaError_t classic_typed(float *heat, const parity_maps &in, const float *conv, const float *bias_out, int people, int keypoints, cudaStream_t stream)
+static cudaError_t classic_typed(float *heat, const parity_maps &in, const float *conv, const float *bias_out, int people,
+                                 int keypoints, cudaStream_t stream)
 {
-    LAUNCH((classic_head<T>), dim3((unsigned)((4 * in.h * in.w + CLASSIC_PIXELS - 1) / CLASSIC_PIXELS), (unsigned)people), dim3(32 * CLASSIC_WARPS),
-           CLASSIC_PIXELS * (CLASSIC_SLICE + 1) * sizeof(float), stream, heat, in, conv, bias_out, people, keypoints);
+    LAUNCH((classic_head<T>), dim3((unsigned)((4 * in.h * in.w + CLASSIC_PIXELS - 1) / CLASSIC_PIXELS), (unsigned)people),
+           dim3(32 * CLASSIC_WARPS), CLASSIC_PIXELS * (CLASSIC_SLICE + 1) * sizeof(float), stream, heat, in, conv, bias_out,
+           people, keypoints);
     return cudaGetLastError();
 }
 cudaError_t classic_head_launch(float *heat, const parity_maps &in, const float *conv, const float *bias_out, enum element type,

@@ -7,7 +7,10 @@
 #include "device.cuh"
 
 enum element { ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16 };
-static inline size_t element_bytes(enum element e) { return e == ELEMENT_F32 ? 4 : 2; }
+static inline size_t element_bytes(enum element e)
+{
+    return e == ELEMENT_F32 ? 4 : 2;
+}
 
 /* ---- attention.cu ---- */
 
@@ -39,8 +42,8 @@ cudaError_t gelu_launch(void *y, const void *x, const float *bias, const void *r
 /* y = max(x, 0) */
 cudaError_t relu_launch(void *y, const void *x, enum element type, int rows, int cols, int ld, cudaStream_t stream);
 /* Rows of one type and stride to another's, for buf_read, buf_write and packing. */
-cudaError_t convert_launch(void *y, enum element y_type, int ld_y, const void *x, enum element x_type, int ld_x, int rows, int cols,
-                           cudaStream_t stream);
+cudaError_t convert_launch(void *y, enum element y_type, int ld_y, const void *x, enum element x_type, int ld_x, int rows,
+                           int cols, cudaStream_t stream);
 
 /* ---- embed.cu ---- */
 
@@ -81,7 +84,7 @@ cudaError_t classic_head_launch(float *heat, const parity_maps &in, const float 
 /* ---- decode.cu ---- */
 
 /* joints [people][keypoints][3]: x, y in heatmap pixels, score. mirrored and flip_pairs NULL: no averaging. */
-cudaError_t decode_launch(float *joints, const float *heat, const float *mirrored, const int *flip_pairs, int people, int keypoints,
-                          int map_h, int map_w, cudaStream_t stream);
+cudaError_t decode_launch(float *joints, const float *heat, const float *mirrored, const int *flip_pairs, int people,
+                          int keypoints, int map_h, int map_w, cudaStream_t stream);
 
 #endif

@@ -19,9 +19,9 @@ DEVICE float warp_sum(float v)
 
 /* GROUPS: of four numbers a lane, 32 * 4 * GROUPS >= dim */
 template <class T, int GROUPS>
-__global__ void __launch_bounds__(32 * LAYERNORM_WARPS) layernorm_held(T *__restrict__ y, int ld_y, const float *__restrict__ x, int ld_x,
-                                                                       const float *__restrict__ gain, const float *__restrict__ bias,
-                                                                       int rows, int dim, float eps)
+__global__ void __launch_bounds__(32 * LAYERNORM_WARPS)
+    layernorm_held(T *__restrict__ y, int ld_y, const float *__restrict__ x, int ld_x, const float *__restrict__ gain,
+                   const float *__restrict__ bias, int rows, int dim, float eps)
 {
     const int row = (int)blockIdx.x * LAYERNORM_WARPS + (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
     if (row >= rows)
@@ -47,16 +47,17 @@ __global__ void __launch_bounds__(32 * LAYERNORM_WARPS) layernorm_held(T *__rest
         const int c = (i * 32 + lane) * 4;
         if (c < dim) {
             const float4 g = load4(gain + c), b = load4(bias + c);
-            store4(y + (size_t)row * (size_t)ld_y + c, make_float4(fmaf(v[i].x * scale, g.x, b.x), fmaf(v[i].y * scale, g.y, b.y),
-                                                                   fmaf(v[i].z * scale, g.z, b.z), fmaf(v[i].w * scale, g.w, b.w)));
+            store4(y + (size_t)row * (size_t)ld_y + c,
+                   make_float4(fmaf(v[i].x * scale, g.x, b.x), fmaf(v[i].y * scale, g.y, b.y), fmaf(v[i].z * scale, g.z, b.z),
+                               fmaf(v[i].w * scale, g.w, b.w)));
         }
     }
 }
 
 template <class T>
-__global__ void __launch_bounds__(32 * LAYERNORM_WARPS) layernorm_any(T *__restrict__ y, int ld_y, const float *__restrict__ x, int ld_x,
-                                                                      const float *__restrict__ gain, const float *__restrict__ bias,
-                                                                      int rows, int dim, float eps)
+__global__ void __launch_bounds__(32 * LAYERNORM_WARPS)
+    layernorm_any(T *__restrict__ y, int ld_y, const float *__restrict__ x, int ld_x, const float *__restrict__ gain,
+                  const float *__restrict__ bias, int rows, int dim, float eps)
 {
     const int row = (int)blockIdx.x * LAYERNORM_WARPS + (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
     if (row >= rows)
@@ -74,8 +75,8 @@ __global__ void __launch_bounds__(32 * LAYERNORM_WARPS) layernorm_any(T *__restr
 }
 
 template <class T>
-static cudaError_t layernorm_typed(void *y, int ld_y, const float *x, int ld_x, const float *gain, const float *bias, int rows, int dim,
-                                   float eps, cudaStream_t stream)
+static cudaError_t layernorm_typed(void *y, int ld_y, const float *x, int ld_x, const float *gain, const float *bias, int rows,
+                                   int dim, float eps, cudaStream_t stream)
 {
     const dim3 grid((unsigned)((rows + LAYERNORM_WARPS - 1) / LAYERNORM_WARPS)), block(32 * LAYERNORM_WARPS);
     const int groups = dim % 4 ? 99 : (dim + 127) / 128;
@@ -95,8 +96,11 @@ cudaError_t layernorm_launch(void *y, enum element type, int ld_y, const float *
                              int rows, int dim, float eps, cudaStream_t stream)
 {
     switch (type) {
-    case ELEMENT_F16: return layernorm_typed<f16>(y, ld_y, x, ld_x, gain, bias, rows, dim, eps, stream);
-    case ELEMENT_BF16: return layernorm_typed<bf16>(y, ld_y, x, ld_x, gain, bias, rows, dim, eps, stream);
-    default: return layernorm_typed<float>(y, ld_y, x, ld_x, gain, bias, rows, dim, eps, stream);
+    case ELEMENT_F16:
+        return layernorm_typed<f16>(y, ld_y, x, ld_x, gain, bias, rows, dim, eps, stream);
+    case ELEMENT_BF16:
+        return layernorm_typed<bf16>(y, ld_y, x, ld_x, gain, bias, rows, dim, eps, stream);
+    default:
+        return layernorm_typed<float>(y, ld_y, x, ld_x, gain, bias, rows, dim, eps, stream);
     }
 }

@@ -22,11 +22,11 @@ struct lt_plan {
     bool bias, accumulate;
 };
 
-#define ASK(call)                                           \
-    do {                                                    \
-        const cublasStatus_t status_ = (call);              \
-        if (status_ != CUBLAS_STATUS_SUCCESS)               \
-            return explain(#call, status_);                 \
+#define ASK(call)                                                                                                                \
+    do {                                                                                                                         \
+        const cublasStatus_t status_ = (call);                                                                                   \
+        if (status_ != CUBLAS_STATUS_SUCCESS)                                                                                    \
+            return explain(#call, status_);                                                                                      \
     } while (0)
 
 /* "cublasLtMatmul(...): CUBLAS_STATUS_NOT_SUPPORTED", kept for the thread that asked. */
@@ -40,7 +40,10 @@ static const char *explain(const char *call, cublasStatus_t status)
     return text;
 }
 
-static cudaDataType_t data_type(enum element e) { return e == ELEMENT_F32 ? CUDA_R_32F : e == ELEMENT_F16 ? CUDA_R_16F : CUDA_R_16BF; }
+static cudaDataType_t data_type(enum element e)
+{
+    return e == ELEMENT_F32 ? CUDA_R_32F : e == ELEMENT_F16 ? CUDA_R_16F : CUDA_R_16BF;
+}
 
 const char *lt_open(struct lt **out)
 {
@@ -79,8 +82,9 @@ static const char *choose(struct lt *lt, struct lt_plan *plan, size_t workspace_
     const uint64_t bytes = workspace_bytes;
     const uint32_t align = 16; /* of a person's first row; without it 256 would be assumed */
     cublasStatus_t s = cublasLtMatmulPreferenceSetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes);
-    for (cublasLtMatmulPreferenceAttributes_t a : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                                                   CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    for (cublasLtMatmulPreferenceAttributes_t a :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
         if (s == CUBLAS_STATUS_SUCCESS)
             s = cublasLtMatmulPreferenceSetAttribute(wish, a, &align, sizeof align);
     cublasLtMatmulHeuristicResult_t best;
@@ -150,7 +154,7 @@ const char *lt_run(struct lt *lt, struct lt_plan *plan, void *y, const void *x, 
     const float one = 1.f, beta = plan->accumulate ? 1.f : 0.f;
     if (plan->bias)
         ASK(cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias));
-    ASK(cublasLtMatmul(lt->handle, plan->product, &one, w, plan->w, x, plan->x, &beta, plan->accumulate ? c : y, plan->y, y, plan->y,
-                       &plan->algorithm, workspace, plan->workspace_bytes, stream));
+    ASK(cublasLtMatmul(lt->handle, plan->product, &one, w, plan->w, x, plan->x, &beta, plan->accumulate ? c : y, plan->y, y,
+                       plan->y, &plan->algorithm, workspace, plan->workspace_bytes, stream));
     return nullptr;
 }

@@ -1,4 +1,4 @@
-/* plugin.cu - backend `cuda`: the table of src/backend.h over the kernels beside this file. Built as a library of its own that the main
+/* plugin.cu - backend `cuda`: the table of src/compute/backend.h over the kernels beside this file. Built as a library of its own that the main
  * library opens with dlopen, and built a second time over the emulator (emu/), where tests run whole models through it.
  *
  *   device memory   BUF_STREAM and BUF_HEATMAP are fp32, BUF_OPERAND and BUF_QKV of the backend's type; rows are padded to multiples
@@ -48,8 +48,8 @@ struct weight {
     enum { EMBED, LAYERNORM, LINEAR, SIMPLE, CLASSIC } kind;
     void *owned[8]; /* device memory */
     int count;
-    int in, out, ld;              /* linear: w [out][ld] */
-    void *w, *w2, *bias_typed;    /* of the backend's type */
+    int in, out, ld;           /* linear: w [out][ld] */
+    void *w, *w2, *bias_typed; /* of the backend's type */
     float *bias, *bias2, *gain, *lut, *start, *conv, *conv_bias;
     float eps;
     int grid_h, grid_w, dim, mid, keypoints, scale, ld_mid;
@@ -105,8 +105,14 @@ struct cuda_buf {
     int ld;
 };
 
-static int padded(int n) { return (n + 7) / 8 * 8; }
-static size_t at_least_one(size_t n) { return n ? n : 1; }
+static int padded(int n)
+{
+    return (n + 7) / 8 * 8;
+}
+static size_t at_least_one(size_t n)
+{
+    return n ? n : 1;
+}
 
 /* ---- errors ---- */
 
@@ -132,9 +138,15 @@ static void wrong(struct cuda_exec *ex, const char *what, const char *why)
     if (ex->error.status == LIMBER_OK)
         limber_fail(&ex->error, LIMBER_E_BACKEND, "cuda: %s: %s", what, why);
 }
-static bool failed(const struct cuda_exec *ex) { return ex->error.status != LIMBER_OK; }
+static bool failed(const struct cuda_exec *ex)
+{
+    return ex->error.status != LIMBER_OK;
+}
 
-static double megabytes(size_t bytes) { return (double)bytes / 1e6; }
+static double megabytes(size_t bytes)
+{
+    return (double)bytes / 1e6;
+}
 
 /* Out of memory: what for, how much, what there is, and what to lower. */
 static limber_status no_memory(limber_error *err, const char *what, size_t bytes, int people, cudaError_t e)
@@ -145,11 +157,14 @@ static limber_status no_memory(limber_error *err, const char *what, size_t bytes
         return cuda_fail(err, LIMBER_E_BACKEND, what, e);
     cudaMemGetInfo(&free_bytes, &total);
     if (people > 1)
-        return limber_fail(err, LIMBER_E_MEMORY,
-                           "cuda: %s of %d people need %.1f MB, %.1f of %.1f MB are free on the device: lower the batch (--batch %d)", what,
-                           people, megabytes(bytes), megabytes(free_bytes), megabytes(total), (people + 1) / 2);
-    return limber_fail(err, LIMBER_E_MEMORY, "cuda: %s need %.1f MB, %.1f of %.1f MB are free on the device: use a smaller model, fp16 or bf16, or --backend cpu",
-                       what, megabytes(bytes), megabytes(free_bytes), megabytes(total));
+        return limber_fail(
+            err, LIMBER_E_MEMORY,
+            "cuda: %s of %d people need %.1f MB, %.1f of %.1f MB are free on the device: lower the batch (--batch %d)", what,
+            people, megabytes(bytes), megabytes(free_bytes), megabytes(total), (people + 1) / 2);
+    return limber_fail(
+        err, LIMBER_E_MEMORY,
+        "cuda: %s need %.1f MB, %.1f of %.1f MB are free on the device: use a smaller model, fp16 or bf16, or --backend cpu",
+        what, megabytes(bytes), megabytes(free_bytes), megabytes(total));
 }
 
 /* ---- weights ---- */
@@ -204,8 +219,8 @@ static struct weight *weight_new(int kind)
     return w;
 }
 
-static limber_status weight_out(struct cuda_backend *be, struct weight **out, struct weight *w, cudaError_t e, const char *what, size_t bytes,
-                                limber_error *err)
+static limber_status weight_out(struct cuda_backend *be, struct weight **out, struct weight *w, cudaError_t e, const char *what,
+                                size_t bytes, limber_error *err)
 {
     *out = nullptr;
     if (w && e == cudaSuccess)
@@ -220,7 +235,10 @@ static limber_status weight_out(struct cuda_backend *be, struct weight **out, st
     return no_memory(err, what, bytes, 1, e);
 }
 
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
 
 static limber_status cuda_embed_pack(struct backend *base, struct weight **out, const struct embed_desc *d, limber_error *err)
 {
@@ -254,7 +272,8 @@ static limber_status cuda_embed_pack(struct backend *base, struct weight **out, 
     return st;
 }
 
-static limber_status cuda_layernorm_pack(struct backend *base, struct weight **out, const struct layernorm_desc *d, limber_error *err)
+static limber_status cuda_layernorm_pack(struct backend *base, struct weight **out, const struct layernorm_desc *d,
+                                         limber_error *err)
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct weight *w = weight_new(weight::LAYERNORM);
@@ -284,14 +303,16 @@ static limber_status cuda_linear_pack(struct backend *base, struct weight **out,
         if (e == cudaSuccess && d->bias)
             e = keep_typed(be, w, &w->bias_typed, d->bias, 1, d->out, padded(d->out));
     }
-    limber_status st = weight_out(be, out, w, e, "a linear layer's weights", (size_t)d->in * (size_t)d->out * element_bytes(be->type), err);
+    limber_status st =
+        weight_out(be, out, w, e, "a linear layer's weights", (size_t)d->in * (size_t)d->out * element_bytes(be->type), err);
     if (st == LIMBER_OK)
         be->widest = d->in > be->widest ? d->in : d->out > be->widest ? d->out : be->widest;
     return st;
 }
 
 /* weight [keypoints][dim][3][3] -> one row of dim numbers for each (tap, keypoint) */
-static limber_status cuda_simple_head_pack(struct backend *base, struct weight **out, const struct simple_head_desc *d, limber_error *err)
+static limber_status cuda_simple_head_pack(struct backend *base, struct weight **out, const struct simple_head_desc *d,
+                                           limber_error *err)
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct weight *w = weight_new(weight::SIMPLE);
@@ -319,7 +340,8 @@ static limber_status cuda_simple_head_pack(struct backend *base, struct weight *
     if (st == LIMBER_OK) {
         be->keypoints = d->keypoints;
         be->heat_bytes = tokens * (size_t)d->scale * (size_t)d->scale * (size_t)d->keypoints * sizeof(float);
-        be->scratch_bytes = larger(be->scratch_bytes, tokens * ((size_t)padded(d->dim) * element_bytes(be->type) + (size_t)padded(w->out) * sizeof(float)));
+        be->scratch_bytes = larger(be->scratch_bytes, tokens * ((size_t)padded(d->dim) * element_bytes(be->type) +
+                                                                (size_t)padded(w->out) * sizeof(float)));
     }
     return st;
 }
@@ -336,7 +358,8 @@ static cudaError_t keep_deconv(struct cuda_backend *be, struct weight *w, void *
             for (size_t tap = 0; tap < 4; tap++)
                 for (size_t c = 0; c < (size_t)in; c++) {
                     const size_t ky = 3 - (parity >> 1) - 2 * (tap >> 1), kx = 3 - (parity & 1) - 2 * (tap & 1);
-                    rows[(parity * (size_t)mid + o) * row + tap * (size_t)in + c] = deconv[(c * (size_t)mid + o) * 16 + ky * 4 + kx];
+                    rows[(parity * (size_t)mid + o) * row + tap * (size_t)in + c] =
+                        deconv[(c * (size_t)mid + o) * 16 + ky * 4 + kx];
                 }
     cudaError_t e = keep_typed(be, w, out, rows, 4 * mid, (int)row, padded((int)row));
     free(rows);
@@ -348,9 +371,13 @@ static size_t gathered_bytes(const struct cuda_backend *be, size_t tokens, int d
 {
     return larger(4 * tokens * (size_t)padded(4 * dim), 16 * tokens * (size_t)padded(4 * mid)) * element_bytes(be->type);
 }
-static size_t maps_bytes(const struct cuda_backend *be, size_t tokens, int mid) { return 16 * tokens * (size_t)padded(mid) * element_bytes(be->type); }
+static size_t maps_bytes(const struct cuda_backend *be, size_t tokens, int mid)
+{
+    return 16 * tokens * (size_t)padded(mid) * element_bytes(be->type);
+}
 
-static limber_status cuda_classic_head_pack(struct backend *base, struct weight **out, const struct classic_head_desc *d, limber_error *err)
+static limber_status cuda_classic_head_pack(struct backend *base, struct weight **out, const struct classic_head_desc *d,
+                                            limber_error *err)
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct weight *w = weight_new(weight::CLASSIC);
@@ -375,11 +402,13 @@ static limber_status cuda_classic_head_pack(struct backend *base, struct weight 
         if (e == cudaSuccess)
             e = keep(be, w, &w->conv_bias, d->bias, (size_t)d->keypoints);
     }
-    limber_status st = weight_out(be, out, w, e, "the head's weights", 16 * mid * ((size_t)d->dim + mid) * element_bytes(be->type), err);
+    limber_status st =
+        weight_out(be, out, w, e, "the head's weights", 16 * mid * ((size_t)d->dim + mid) * element_bytes(be->type), err);
     if (st == LIMBER_OK) {
         be->keypoints = d->keypoints;
         be->heat_bytes = 16 * tokens * (size_t)d->keypoints * sizeof(float);
-        be->scratch_bytes = larger(be->scratch_bytes, gathered_bytes(be, tokens, d->dim, d->mid) + maps_bytes(be, tokens, d->mid));
+        be->scratch_bytes =
+            larger(be->scratch_bytes, gathered_bytes(be, tokens, d->dim, d->mid) + maps_bytes(be, tokens, d->mid));
     }
     return st;
 }
@@ -387,9 +416,11 @@ static limber_status cuda_classic_head_pack(struct backend *base, struct weight 
 static limber_status cuda_attention_check(struct backend *, const struct attention_args *a, limber_error *err)
 {
     if (a->kind != ATTENTION_EXACT)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: attention is exact here; its approximations (window, merge, pool) need --backend cpu");
+        return limber_fail(err, LIMBER_E_UNSUPPORTED,
+                           "cuda: attention is exact here; its approximations (window, merge, pool) need --backend cpu");
     if (a->head_dim < 1 || a->head_dim > ATTENTION_MAX_HEAD_DIM)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: heads of %d numbers, 1 to %d can be computed", a->head_dim, ATTENTION_MAX_HEAD_DIM);
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: heads of %d numbers, 1 to %d can be computed", a->head_dim,
+                           ATTENTION_MAX_HEAD_DIM);
     return LIMBER_OK;
 }
 
@@ -471,8 +502,8 @@ static void cuda_exec_close(struct exec *base)
         lt_plan_close(ex->plans[i].lt);
     free(ex->plans);
     free(ex->flip_known);
-    for (struct memory *m : {&ex->crops, &ex->crops_pinned, &ex->joints, &ex->joints_pinned, &ex->scratch, &ex->staging, &ex->stats,
-                             &ex->masks, &ex->flip_pairs, &ex->workspace})
+    for (struct memory *m : {&ex->crops, &ex->crops_pinned, &ex->joints, &ex->joints_pinned, &ex->scratch, &ex->staging,
+                             &ex->stats, &ex->masks, &ex->flip_pairs, &ex->workspace})
         release(m);
     if (ex->stream)
         cudaStreamDestroy(ex->stream);
@@ -527,7 +558,8 @@ static void cuda_buf_close(struct exec *, struct buf *base)
     free(b);
 }
 
-static limber_status cuda_buf_open(struct exec *base, struct buf **out, enum buf_kind kind, int people, int tokens, int cols, limber_error *err)
+static limber_status cuda_buf_open(struct exec *base, struct buf **out, enum buf_kind kind, int people, int tokens, int cols,
+                                   limber_error *err)
 {
     const struct cuda_exec *ex = (const struct cuda_exec *)base;
     struct cuda_buf *b = (struct cuda_buf *)calloc(1, sizeof *b);
@@ -540,7 +572,8 @@ static limber_status cuda_buf_open(struct exec *base, struct buf **out, enum buf
     b->base.cols = cols;
     b->type = kind == BUF_STREAM || kind == BUF_HEATMAP ? ELEMENT_F32 : ex->be->type;
     b->ld = kind == BUF_HEATMAP ? tokens : padded(cols);
-    const size_t rows = (size_t)people * (size_t)(kind == BUF_HEATMAP ? cols : tokens), bytes = rows * (size_t)b->ld * element_bytes(b->type);
+    const size_t rows = (size_t)people * (size_t)(kind == BUF_HEATMAP ? cols : tokens),
+                 bytes = rows * (size_t)b->ld * element_bytes(b->type);
     cudaError_t e = cudaMalloc((char **)&b->p, at_least_one(bytes));
     if (e != cudaSuccess) {
         free(b);
@@ -552,7 +585,10 @@ static limber_status cuda_buf_open(struct exec *base, struct buf **out, enum buf
     return LIMBER_OK;
 }
 
-static const struct cuda_buf *of(const struct buf *b) { return (const struct cuda_buf *)b; }
+static const struct cuda_buf *of(const struct buf *b)
+{
+    return (const struct cuda_buf *)b;
+}
 
 /* First row of the span's first person. */
 static char *rows_at(const struct buf *b, struct span span)
@@ -560,8 +596,14 @@ static char *rows_at(const struct buf *b, struct span span)
     const size_t rows = (size_t)(b->kind == BUF_HEATMAP ? b->cols : b->tokens);
     return (char *)of(b)->p + (size_t)span.first * rows * (size_t)of(b)->ld * element_bytes(of(b)->type);
 }
-static int row_count(const struct buf *b, struct span span) { return span.count * (b->kind == BUF_HEATMAP ? b->cols : b->tokens); }
-static int col_count(const struct buf *b) { return b->kind == BUF_HEATMAP ? b->tokens : b->cols; }
+static int row_count(const struct buf *b, struct span span)
+{
+    return span.count * (b->kind == BUF_HEATMAP ? b->cols : b->tokens);
+}
+static int col_count(const struct buf *b)
+{
+    return b->kind == BUF_HEATMAP ? b->tokens : b->cols;
+}
 
 static void cuda_buf_read(struct exec *base, const struct buf *b, struct span span, float *dst)
 {
@@ -570,7 +612,8 @@ static void cuda_buf_read(struct exec *base, const struct buf *b, struct span sp
     const size_t bytes = (size_t)rows * (size_t)cols * sizeof(float);
     if (!have(ex, &ex->staging, bytes, "a buffer's plain copy"))
         return;
-    cudaError_t e = convert_launch(ex->staging.p, ELEMENT_F32, cols, rows_at(b, span), of(b)->type, of(b)->ld, rows, cols, ex->stream);
+    cudaError_t e =
+        convert_launch(ex->staging.p, ELEMENT_F32, cols, rows_at(b, span), of(b)->type, of(b)->ld, rows, cols, ex->stream);
     if (e == cudaSuccess)
         e = cudaMemcpyAsync(dst, ex->staging.p, bytes, cudaMemcpyDeviceToHost, ex->stream);
     if (e == cudaSuccess)
@@ -605,7 +648,8 @@ static void cuda_upload(struct exec *base, const uint8_t *crops, int people, siz
     if (!have(ex, &ex->crops, bytes, "the crops") || !have(ex, &ex->crops_pinned, bytes, "the crops in pinned memory"))
         return;
     memcpy(ex->crops_pinned.p, crops, bytes); /* the stream is idle: finish has waited for the pass before */
-    went_well(ex, cudaMemcpyAsync(ex->crops.p, ex->crops_pinned.p, bytes, cudaMemcpyHostToDevice, ex->stream), "uploading the crops");
+    went_well(ex, cudaMemcpyAsync(ex->crops.p, ex->crops_pinned.p, bytes, cudaMemcpyHostToDevice, ex->stream),
+              "uploading the crops");
 }
 
 static bool cuda_replay(struct exec *base, int people, unsigned variant)
@@ -626,7 +670,8 @@ static bool cuda_replay(struct exec *base, int people, unsigned variant)
         }
         return false;
     }
-    if (g->state == graph::SEEN && went_well(ex, cudaStreamBeginCapture(ex->stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture"))
+    if (g->state == graph::SEEN &&
+        went_well(ex, cudaStreamBeginCapture(ex->stream, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture"))
         ex->recording = g;
     if (g->state != graph::READY)
         return false;
@@ -677,13 +722,14 @@ static limber_status cuda_finish(struct exec *base, limber_error *err)
 
 static bool same(const struct lt_problem &a, const struct lt_problem &b)
 {
-    return a.rows == b.rows && a.out == b.out && a.in == b.in && a.batch == b.batch && a.ld_x == b.ld_x && a.ld_w == b.ld_w && a.ld_y == b.ld_y &&
-           a.stride_x == b.stride_x && a.stride_w == b.stride_w && a.stride_y == b.stride_y && a.type == b.type && a.y_type == b.y_type &&
-           a.bias == b.bias && a.accumulate == b.accumulate;
+    return a.rows == b.rows && a.out == b.out && a.in == b.in && a.batch == b.batch && a.ld_x == b.ld_x && a.ld_w == b.ld_w &&
+           a.ld_y == b.ld_y && a.stride_x == b.stride_x && a.stride_w == b.stride_w && a.stride_y == b.stride_y &&
+           a.type == b.type && a.y_type == b.y_type && a.bias == b.bias && a.accumulate == b.accumulate;
 }
 
 /* A matrix product, planned once. */
-static void product(struct cuda_exec *ex, const struct lt_problem &problem, void *y, const void *x, const void *w, const void *bias, const void *c)
+static void product(struct cuda_exec *ex, const struct lt_problem &problem, void *y, const void *x, const void *w,
+                    const void *bias, const void *c)
 {
     struct plan *plan = nullptr;
     for (int i = 0; i < ex->plan_count && !plan; i++)
@@ -717,7 +763,8 @@ static void cuda_embed(struct exec *base, struct span span, struct buf *x, const
     struct cuda_exec *ex = (struct cuda_exec *)base;
     const struct embed_desc *d = &w->embed;
     const int tokens = d->grid_h * d->grid_w;
-    if (failed(ex) || !have(ex, &ex->scratch, (size_t)span.count * (size_t)tokens * (size_t)w->ld * element_bytes(ex->be->type), "the patches"))
+    if (failed(ex) ||
+        !have(ex, &ex->scratch, (size_t)span.count * (size_t)tokens * (size_t)w->ld * element_bytes(ex->be->type), "the patches"))
         return;
     if (x->kind != BUF_STREAM || x->tokens != tokens || x->cols != w->dim || !ex->crops.p)
         return wrong(ex, "embed", "the stream's shape is not the embedding's, or nothing was uploaded");
@@ -742,8 +789,15 @@ static void cuda_embed(struct exec *base, struct span span, struct buf *x, const
     p.mirrored = mirrored;
     if (!went_well(ex, embed_launch(p, ex->be->type, ex->stream), "embed"))
         return;
-    const struct lt_problem problem = {.rows = span.count * tokens, .out = w->out, .in = w->in, .ld_x = w->ld, .ld_w = w->ld,
-                                       .ld_y = of(x)->ld, .type = ex->be->type, .y_type = ELEMENT_F32, .accumulate = true};
+    const struct lt_problem problem = {.rows = span.count * tokens,
+                                       .out = w->out,
+                                       .in = w->in,
+                                       .ld_x = w->ld,
+                                       .ld_w = w->ld,
+                                       .ld_y = of(x)->ld,
+                                       .type = ex->be->type,
+                                       .y_type = ELEMENT_F32,
+                                       .accumulate = true};
     product(ex, problem, p.x, p.patches, w->w, nullptr, p.x);
 }
 
@@ -754,12 +808,14 @@ static void cuda_layernorm(struct exec *base, struct span span, struct buf *y, c
         return;
     if (x->kind != BUF_STREAM || x->cols != w->dim || y->cols != w->dim || y->tokens != x->tokens)
         return wrong(ex, "layernorm", "it reads a stream, and both buffers have its width");
-    went_well(ex, layernorm_launch(rows_at(y, span), of(y)->type, of(y)->ld, (const float *)rows_at(x, span), of(x)->ld, w->gain, w->bias,
-                                   row_count(x, span), w->dim, w->eps, ex->stream), "layernorm");
+    went_well(ex,
+              layernorm_launch(rows_at(y, span), of(y)->type, of(y)->ld, (const float *)rows_at(x, span), of(x)->ld, w->gain,
+                               w->bias, row_count(x, span), w->dim, w->eps, ex->stream),
+              "layernorm");
 }
 
-static void cuda_linear(struct exec *base, struct span span, struct buf *y, const struct buf *x, const struct weight *w, enum activation act,
-                        const struct buf *residual)
+static void cuda_linear(struct exec *base, struct span span, struct buf *y, const struct buf *x, const struct weight *w,
+                        enum activation act, const struct buf *residual)
 {
     struct cuda_exec *ex = (struct cuda_exec *)base;
     if (failed(ex))
@@ -771,14 +827,24 @@ static void cuda_linear(struct exec *base, struct span span, struct buf *y, cons
     void *const to = rows_at(y, span);
     const void *const add = residual ? rows_at(residual, span) : nullptr;
     const bool plain = act == ACT_NONE;
-    const struct lt_problem problem = {.rows = rows, .out = w->out, .in = w->in, .ld_x = of(x)->ld, .ld_w = w->ld, .ld_y = of(y)->ld,
-                                       .type = ex->be->type, .y_type = of(y)->type, .bias = plain && w->bias, .accumulate = plain && add};
+    const struct lt_problem problem = {.rows = rows,
+                                       .out = w->out,
+                                       .in = w->in,
+                                       .ld_x = of(x)->ld,
+                                       .ld_w = w->ld,
+                                       .ld_y = of(y)->ld,
+                                       .type = ex->be->type,
+                                       .y_type = of(y)->type,
+                                       .bias = plain && w->bias,
+                                       .accumulate = plain && add};
     if (plain)
-        return product(ex, problem, to, rows_at(x, span), w->w, of(y)->type == ELEMENT_F32 ? (void *)w->bias : w->bias_typed, add);
+        return product(ex, problem, to, rows_at(x, span), w->w, of(y)->type == ELEMENT_F32 ? (void *)w->bias : w->bias_typed,
+                       add);
     /* GELU: bias and activation follow in a pass of their own; what is added afterwards must not be overwritten before */
     void *between = to;
     if (add) {
-        if (!have(ex, &ex->scratch, (size_t)rows * (size_t)of(y)->ld * element_bytes(of(y)->type), "a layer's result before its activation"))
+        if (!have(ex, &ex->scratch, (size_t)rows * (size_t)of(y)->ld * element_bytes(of(y)->type),
+                  "a layer's result before its activation"))
             return;
         between = ex->scratch.p;
     }
@@ -786,7 +852,8 @@ static void cuda_linear(struct exec *base, struct span span, struct buf *y, cons
     went_well(ex, gelu_launch(to, between, w->bias, add, of(y)->type, rows, w->out, of(y)->ld, ex->stream), "bias and GELU");
 }
 
-static void cuda_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a)
+static void cuda_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv,
+                           const struct attention_args *a)
 {
     struct cuda_exec *ex = (struct cuda_exec *)base;
     const struct attention_stats *stats = a->stats;
@@ -811,7 +878,9 @@ static void cuda_attention(struct exec *base, struct span span, struct buf *y, c
         if (!have(ex, &ex->stats, (size_t)span.count * person * sizeof(float), "the attention statistics") ||
             !have(ex, &ex->masks, masks, "the limb masks"))
             return;
-        if (stats->classes && !went_well(ex, cudaMemcpyAsync(ex->masks.p, stats->masks + (size_t)span.first * tokens, masks, cudaMemcpyHostToDevice, ex->stream),
+        if (stats->classes && !went_well(ex,
+                                         cudaMemcpyAsync(ex->masks.p, stats->masks + (size_t)span.first * tokens, masks,
+                                                         cudaMemcpyHostToDevice, ex->stream),
                                          "uploading the limb masks"))
             return;
         p.stats = (float *)ex->stats.p;
@@ -821,8 +890,10 @@ static void cuda_attention(struct exec *base, struct span span, struct buf *y, c
         p.include_self = stats->include_self;
     }
     if (went_well(ex, attention_launch(p, of(qkv)->type, ex->stream), "attention") && stats)
-        went_well(ex, cudaMemcpyAsync(stats->out + (size_t)span.first * person, ex->stats.p, (size_t)span.count * person * sizeof(float),
-                                      cudaMemcpyDeviceToHost, ex->stream), "downloading the attention statistics");
+        went_well(ex,
+                  cudaMemcpyAsync(stats->out + (size_t)span.first * person, ex->stats.p,
+                                  (size_t)span.count * person * sizeof(float), cudaMemcpyDeviceToHost, ex->stream),
+                  "downloading the attention statistics");
 }
 
 static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
@@ -833,22 +904,41 @@ static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *h
         return;
     void *const features = ex->scratch.p;
     float *const products = (float *)((char *)ex->scratch.p + typed);
-    if (!went_well(ex, relu_launch(features, rows_at(x, span), of(x)->type, rows, w->dim, of(x)->ld, ex->stream), "the head's ReLU"))
+    if (!went_well(ex, relu_launch(features, rows_at(x, span), of(x)->type, rows, w->dim, of(x)->ld, ex->stream),
+                   "the head's ReLU"))
         return;
-    const struct lt_problem problem = {.rows = rows, .out = w->out, .in = w->in, .ld_x = of(x)->ld, .ld_w = w->ld, .ld_y = ld_products,
-                                       .type = ex->be->type, .y_type = ELEMENT_F32};
+    const struct lt_problem problem = {.rows = rows,
+                                       .out = w->out,
+                                       .in = w->in,
+                                       .ld_x = of(x)->ld,
+                                       .ld_w = w->ld,
+                                       .ld_y = ld_products,
+                                       .type = ex->be->type,
+                                       .y_type = ELEMENT_F32};
     product(ex, problem, products, features, w->w, nullptr, nullptr);
-    went_well(ex, simple_head_launch((float *)rows_at(heat, span), products, ld_products, w->bias, span.count, w->grid_h, w->grid_w, w->scale,
-                                     w->keypoints, ex->stream), "the simple head");
+    went_well(ex,
+              simple_head_launch((float *)rows_at(heat, span), products, ld_products, w->bias, span.count, w->grid_h, w->grid_w,
+                                 w->scale, w->keypoints, ex->stream),
+              "the simple head");
 }
 
 /* maps [4][people * pixels][ld_mid] = gathered [4][people * pixels][4 in] x w [4][mid][4 in]^T */
-static void deconvolve(struct cuda_exec *ex, void *maps, const void *gathered, const void *w, int rows, int in, int mid, int ld_mid)
+static void deconvolve(struct cuda_exec *ex, void *maps, const void *gathered, const void *w, int rows, int in, int mid,
+                       int ld_mid)
 {
     const int ld = padded(4 * in);
-    const struct lt_problem problem = {.rows = rows, .out = mid, .in = 4 * in, .ld_x = 4 * in, .ld_w = ld, .ld_y = ld_mid,
-                                       .type = ex->be->type, .y_type = ex->be->type, .batch = 4, .stride_x = (long long)rows * 4 * in,
-                                       .stride_w = (long long)mid * ld, .stride_y = (long long)rows * ld_mid};
+    const struct lt_problem problem = {.rows = rows,
+                                       .out = mid,
+                                       .in = 4 * in,
+                                       .ld_x = 4 * in,
+                                       .ld_w = ld,
+                                       .ld_y = ld_mid,
+                                       .type = ex->be->type,
+                                       .y_type = ex->be->type,
+                                       .batch = 4,
+                                       .stride_x = (long long)rows * 4 * in,
+                                       .stride_w = (long long)mid * ld,
+                                       .stride_y = (long long)rows * ld_mid};
     product(ex, problem, maps, gathered, w, nullptr, nullptr);
 }
 
@@ -862,13 +952,18 @@ static void classic_forward(struct cuda_exec *ex, struct span span, struct buf *
     const enum element type = ex->be->type;
     const parity_maps first = {maps, w->bias, w->grid_h, w->grid_w, w->mid, w->ld_mid};
     const parity_maps second = {maps, w->bias2, 2 * w->grid_h, 2 * w->grid_w, w->mid, w->ld_mid};
-    if (!went_well(ex, gather_rows_launch(gathered, rows_at(x, span), of(x)->ld, type, span.count, w->grid_h, w->grid_w, w->dim, ex->stream), "the classic head"))
+    if (!went_well(
+            ex,
+            gather_rows_launch(gathered, rows_at(x, span), of(x)->ld, type, span.count, w->grid_h, w->grid_w, w->dim, ex->stream),
+            "the classic head"))
         return;
     deconvolve(ex, maps, gathered, w->w, span.count * x->tokens, w->dim, w->mid, w->ld_mid);
     if (!went_well(ex, gather_maps_launch(gathered, first, type, span.count, ex->stream), "the classic head's second layer"))
         return;
     deconvolve(ex, maps, gathered, w->w2, 4 * span.count * x->tokens, w->mid, w->mid, w->ld_mid);
-    went_well(ex, classic_head_launch((float *)rows_at(heat, span), second, w->conv, w->conv_bias, type, span.count, w->keypoints, ex->stream),
+    went_well(ex,
+              classic_head_launch((float *)rows_at(heat, span), second, w->conv, w->conv_bias, type, span.count, w->keypoints,
+                                  ex->stream),
               "the classic head's last layer");
 }
 
@@ -887,13 +982,15 @@ static void cuda_head(struct exec *base, struct span span, struct buf *heat, con
         classic_forward(ex, span, heat, x, w);
 }
 
-static void cuda_decode(struct exec *base, struct span span, const struct buf *heat, const struct buf *mirrored, const struct decode_args *a)
+static void cuda_decode(struct exec *base, struct span span, const struct buf *heat, const struct buf *mirrored,
+                        const struct decode_args *a)
 {
     struct cuda_exec *ex = (struct cuda_exec *)base;
     const int keypoints = heat->cols;
     const size_t joints = (size_t)span.count * (size_t)keypoints, first = (size_t)span.first * (size_t)keypoints;
     const size_t bytes = (first + joints) * sizeof(limber_keypoint), flip_bytes = (size_t)keypoints * sizeof(int);
-    if (failed(ex) || !have(ex, &ex->joints, bytes, "the joints") || !have(ex, &ex->joints_pinned, bytes, "the joints in pinned memory"))
+    if (failed(ex) || !have(ex, &ex->joints, bytes, "the joints") ||
+        !have(ex, &ex->joints_pinned, bytes, "the joints in pinned memory"))
         return;
     if (mirrored && (ex->flip_count != keypoints || memcmp(ex->flip_known, a->flip_pairs, flip_bytes) != 0)) {
         int *known = (int *)realloc(ex->flip_known, flip_bytes);
@@ -904,14 +1001,20 @@ static void cuda_decode(struct exec *base, struct span span, const struct buf *h
             return;
         memcpy(known, a->flip_pairs, flip_bytes);
         ex->flip_count = keypoints;
-        if (!went_well(ex, cudaMemcpyAsync(ex->flip_pairs.p, known, flip_bytes, cudaMemcpyHostToDevice, ex->stream), "uploading the joints' mirror images"))
+        if (!went_well(ex, cudaMemcpyAsync(ex->flip_pairs.p, known, flip_bytes, cudaMemcpyHostToDevice, ex->stream),
+                       "uploading the joints' mirror images"))
             return;
     }
     float *const to = (float *)ex->joints.p + 3 * first;
-    if (!went_well(ex, decode_launch(to, (const float *)rows_at(heat, span), mirrored ? (const float *)rows_at(mirrored, span) : nullptr,
-                                     (const int *)ex->flip_pairs.p, span.count, keypoints, a->map_h, a->map_w, ex->stream), "decode"))
+    if (!went_well(ex,
+                   decode_launch(to, (const float *)rows_at(heat, span),
+                                 mirrored ? (const float *)rows_at(mirrored, span) : nullptr, (const int *)ex->flip_pairs.p,
+                                 span.count, keypoints, a->map_h, a->map_w, ex->stream),
+                   "decode"))
         return;
-    went_well(ex, cudaMemcpyAsync((float *)ex->joints_pinned.p + 3 * first, to, joints * sizeof(limber_keypoint), cudaMemcpyDeviceToHost, ex->stream),
+    went_well(ex,
+              cudaMemcpyAsync((float *)ex->joints_pinned.p + 3 * first, to, joints * sizeof(limber_keypoint),
+                              cudaMemcpyDeviceToHost, ex->stream),
               "downloading the joints");
     const bool more = ex->pending.to == a->joints; /* of the same pass: spans follow each other */
     const int end = more ? ex->pending.from + ex->pending.count : 0, last = (int)(first + joints);
@@ -976,7 +1079,8 @@ static limber_status device_check(enum precision precision, char *about, size_t 
         e = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     if (e != cudaSuccess)
         return cuda_fail(err, LIMBER_E_UNSUPPORTED, "asking the device what it is", e);
-    snprintf(about, about_size, "%s, compute capability %d.%d, %.1f GB", properties.name, major, minor, (double)properties.totalGlobalMem / 1e9);
+    snprintf(about, about_size, "%s, compute capability %d.%d, %.1f GB", properties.name, major, minor,
+             (double)properties.totalGlobalMem / 1e9);
     if (major * 10 + minor < 75)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: %s: 7.5 (Turing) or later is needed", about);
     if (precision == PRECISION_BF16 && major < 8)
@@ -985,14 +1089,17 @@ static limber_status device_check(enum precision precision, char *about, size_t 
 }
 
 /* The one exported symbol. out NULL: only asks; err then receives the device's description where the answer is yes. */
-extern "C" __attribute__((visibility("default"))) limber_status limber_cuda_plugin(int abi, struct backend **out, enum precision precision, limber_error *err)
+extern "C" __attribute__((visibility("default"))) limber_status limber_cuda_plugin(int abi, struct backend **out,
+                                                                                   enum precision precision, limber_error *err)
 {
     char about[384];
     if (out)
         *out = nullptr;
     if (abi != BACKEND_ABI)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: the plugin speaks version %d of the backend table, the library %d: they are of different builds",
-                           BACKEND_ABI, abi);
+        return limber_fail(
+            err, LIMBER_E_UNSUPPORTED,
+            "cuda: the plugin speaks version %d of the backend table, the library %d: they are of different builds", BACKEND_ABI,
+            abi);
     limber_status st = device_check(precision, about, sizeof about, err);
     if (st != LIMBER_OK)
         return st;

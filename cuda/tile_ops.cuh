@@ -13,7 +13,10 @@
 
 #ifdef __CUDACC__
 
-DEVICE uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
+DEVICE uint32_t shared_address(const void *p)
+{
+    return (uint32_t)__cvta_generic_to_shared(p);
+}
 
 /* Four 8x8 matrices of 16-bit elements: lane l names row l % 8 of matrix l / 8 (16 bytes), and receives the two elements
  * 2 (l % 4), + 1 of row l / 4 of each; _trans: of each matrix transposed. */
@@ -155,12 +158,21 @@ DEVICE float to_float(f16 h)
     asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(h.bits));
     return r;
 }
-DEVICE float to_float(bf16 h) { return __uint_as_float((uint32_t)h.bits << 16); }
+DEVICE float to_float(bf16 h)
+{
+    return __uint_as_float((uint32_t)h.bits << 16);
+}
 
 #else /* ---- the twins. __builtin_LINE() is the caller's line: two collectives that lanes must not mix up ---- */
 
-DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void *row, int line = __builtin_LINE()) { cuemu::ldmatrix_x4(r, row, false, line); }
-DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], const void *row, int line = __builtin_LINE()) { cuemu::ldmatrix_x4(r, row, true, line); }
+DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void *row, int line = __builtin_LINE())
+{
+    cuemu::ldmatrix_x4(r, row, false, line);
+}
+DEVICE void ldmatrix_x4_trans(uint32_t (&r)[4], const void *row, int line = __builtin_LINE())
+{
+    cuemu::ldmatrix_x4(r, row, true, line);
+}
 DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, f16, int line = __builtin_LINE())
 {
     cuemu::mma16816(d, a, b0, b1, false, line);
@@ -169,40 +181,92 @@ DEVICE void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
 {
     cuemu::mma16816(d, a, b0, b1, true, line);
 }
-template <class T> DEVICE void mma_first(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T type, int line = __builtin_LINE())
+template <class T>
+DEVICE void mma_first(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, T type, int line = __builtin_LINE())
 {
     d[0] = d[1] = d[2] = d[3] = 0.f;
     mma(d, a, b0, b1, type, line);
 }
-DEVICE uint32_t pack2(float low, float high, f16) { return (uint32_t)cuemu::to_f16(high) << 16 | cuemu::to_f16(low); }
-DEVICE uint32_t pack2(float low, float high, bf16) { return (uint32_t)cuemu::to_bf16(high) << 16 | cuemu::to_bf16(low); }
-DEVICE void cp_async16(void *dst, const void *src, int bytes) { cuemu::cp_async16(dst, src, bytes); }
-DEVICE void cp_async_commit() { cuemu::cp_async_commit(); }
-template <int LEFT> DEVICE void cp_async_wait() { cuemu::cp_async_wait(LEFT); }
-DEVICE float exp2_fast(float x) { return exp2f(x); }
-DEVICE float log2_fast(float x) { return log2f(x); }
-DEVICE float sqrt_fast(float x) { return sqrtf(x); }
-DEVICE float to_float(f16 h) { return cuemu::from_f16(h.bits); }
-DEVICE float to_float(bf16 h) { return cuemu::from_bf16(h.bits); }
+DEVICE uint32_t pack2(float low, float high, f16)
+{
+    return (uint32_t)cuemu::to_f16(high) << 16 | cuemu::to_f16(low);
+}
+DEVICE uint32_t pack2(float low, float high, bf16)
+{
+    return (uint32_t)cuemu::to_bf16(high) << 16 | cuemu::to_bf16(low);
+}
+DEVICE void cp_async16(void *dst, const void *src, int bytes)
+{
+    cuemu::cp_async16(dst, src, bytes);
+}
+DEVICE void cp_async_commit()
+{
+    cuemu::cp_async_commit();
+}
+template <int LEFT> DEVICE void cp_async_wait()
+{
+    cuemu::cp_async_wait(LEFT);
+}
+DEVICE float exp2_fast(float x)
+{
+    return exp2f(x);
+}
+DEVICE float log2_fast(float x)
+{
+    return log2f(x);
+}
+DEVICE float sqrt_fast(float x)
+{
+    return sqrtf(x);
+}
+DEVICE float to_float(f16 h)
+{
+    return cuemu::from_f16(h.bits);
+}
+DEVICE float to_float(bf16 h)
+{
+    return cuemu::from_bf16(h.bits);
+}
 
 #endif
 
 /* ---- numbers of any of the three types ---- */
 
-DEVICE float to_float(float x) { return x; }
-DEVICE void store(float *p, float x) { *p = x; }
-DEVICE void store(f16 *p, float x) { p->bits = (uint16_t)pack2(x, 0.f, f16()); }
-DEVICE void store(bf16 *p, float x) { p->bits = (uint16_t)pack2(x, 0.f, bf16()); }
+DEVICE float to_float(float x)
+{
+    return x;
+}
+DEVICE void store(float *p, float x)
+{
+    *p = x;
+}
+DEVICE void store(f16 *p, float x)
+{
+    p->bits = (uint16_t)pack2(x, 0.f, f16());
+}
+DEVICE void store(bf16 *p, float x)
+{
+    p->bits = (uint16_t)pack2(x, 0.f, bf16());
+}
 
 /* Four neighbours at an address aligned to four of them. */
-DEVICE float4 load4(const float *p) { return *(const float4 *)p; }
+DEVICE float4 load4(const float *p)
+{
+    return *(const float4 *)p;
+}
 template <class T> DEVICE float4 load4(const T *p)
 {
     const uint2 w = *(const uint2 *)p;
     return make_float4(to_float(T{(uint16_t)w.x}), to_float(T{(uint16_t)(w.x >> 16)}), to_float(T{(uint16_t)w.y}),
                        to_float(T{(uint16_t)(w.y >> 16)}));
 }
-DEVICE void store4(float *p, float4 v) { *(float4 *)p = v; }
-template <class T> DEVICE void store4(T *p, float4 v) { *(uint2 *)p = make_uint2(pack2(v.x, v.y, T()), pack2(v.z, v.w, T())); }
+DEVICE void store4(float *p, float4 v)
+{
+    *(float4 *)p = v;
+}
+template <class T> DEVICE void store4(T *p, float4 v)
+{
+    *(uint2 *)p = make_uint2(pack2(v.x, v.y, T()), pack2(v.z, v.w, T()));
+}
 
 #endif

@@ -75,8 +75,8 @@ typedef struct {
     int refine;            /* without boxes: how often to crop again around the confident joints (default 1) */
     int input_height;      /* of a model: 0, 0 for the size it was trained at; else multiples of its patch. Position embeddings */
     int input_width;       /* are then resized bicubically: it runs, but was not trained so */
-    const char *prune;     /* of a model: "LAYER.HEAD,...", both from 0: attention heads whose output counts as zero; NULL: none */
-    int reserved[12];      /* zero */
+    const char *prune; /* of a model: "LAYER.HEAD,...", both from 0: attention heads whose output counts as zero; NULL: none */
+    int reserved[12];  /* zero */
 } limber_options;
 
 /* 8-bit RGB, row-major, `stride` bytes from row to row (at least 3 * width). Borrowed for the call, never kept. */
@@ -121,8 +121,8 @@ typedef struct {
     int keypoint_count;
 } limber_people;
 
-LIMBER_API int limber_api_version(void);          /* LIMBER_API_VERSION of the library that is running */
-LIMBER_API const char *limber_version(void);      /* of the release, "0.1.0" */
+LIMBER_API int limber_api_version(void);                         /* LIMBER_API_VERSION of the library that is running */
+LIMBER_API const char *limber_version(void);                     /* of the release, "0.1.0" */
 LIMBER_API const char *limber_status_name(limber_status status); /* "ok", "format", ... never NULL */
 LIMBER_API limber_options limber_options_default(void);
 
@@ -135,7 +135,8 @@ LIMBER_API limber_status limber_model_open(limber_model **out, const char *path,
 LIMBER_API void limber_model_close(limber_model **model); /* NULL and *NULL are fine; leaves *model NULL. Close sessions first */
 
 LIMBER_API int limber_model_keypoint_count(const limber_model *model);
-LIMBER_API const char *limber_model_keypoint_name(const limber_model *model, int k); /* "left_elbow"; NULL where k is out of range */
+LIMBER_API const char *limber_model_keypoint_name(const limber_model *model,
+                                                  int k);                 /* "left_elbow"; NULL where k is out of range */
 LIMBER_API const char *limber_model_backend(const limber_model *model);   /* what "auto" became: "cpu" */
 LIMBER_API const char *limber_model_precision(const limber_model *model); /* what "auto" became: "bf16" */
 LIMBER_API const char *limber_limb_name(int limb); /* 0..7: "left_upper_arm", "right_upper_arm", "left_forearm", ... */

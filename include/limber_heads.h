@@ -25,7 +25,7 @@
  *     entropy   -sum q_j ln q_j / ln n,  q_j = p_ij / sum_j p_ij: 1 = flat, 0 = one key
  *     self      1 - sum_j p_ij: what went to the own patch
  *
- * All of it follows from the sums the fused attention keeps while it streams over the keys (src/backend.h, struct
+ * All of it follows from the sums the fused attention keeps while it streams over the keys (src/compute/backend.h, struct
  * attention_stats): sum p, p^2, p d, p ln p and p m_c. No L x L matrix exists; memory is O(L).
  *
  * Averages. Correlations are averaged as z = atanh(r) (Fisher 1921; |r| capped at 0.999999), over the rows of a limb, then over
@@ -77,17 +77,17 @@ typedef struct limber_heads limber_heads; /* sums over the images so far; one ca
 
 /* Start from limber_heads_options_default(). */
 typedef struct {
-    int moves;             /* shifted masks per limb and person, 0..LIMBER_HEADS_MAX_MOVES; 0: no null, nothing is tested. Default 2.
+    int moves;         /* shifted masks per limb and person, 0..LIMBER_HEADS_MAX_MOVES; 0: no null, nothing is tested. Default 2.
                               A person passes through the network ceil(classes (2 + moves) / 8) times: 3 with six limbs and 2 */
-    int bootstrap;         /* replicates, 0..100000; 0: no intervals. Default 1000 */
-    uint64_t seed;         /* of shifts, swaps and bootstrap. Default 1 */
-    int include_self;      /* 1: the query's own patch counts as a key. Default 0 */
-    float min_score;       /* joints below are left out. Default 0.3 */
-    const int *layers;     /* [layer_count] ascending, from 0; NULL: all */
+    int bootstrap;     /* replicates, 0..100000; 0: no intervals. Default 1000 */
+    uint64_t seed;     /* of shifts, swaps and bootstrap. Default 1 */
+    int include_self;  /* 1: the query's own patch counts as a key. Default 0 */
+    float min_score;   /* joints below are left out. Default 0.3 */
+    const int *layers; /* [layer_count] ascending, from 0; NULL: all */
     int layer_count;
-    int label_classes;     /* 0: limbs from joints (limber_heads_add); 1..8: regions of a label map (limber_heads_add_labels) */
+    int label_classes; /* 0: limbs from joints (limber_heads_add); 1..8: regions of a label map (limber_heads_add_labels) */
     const char *const *label_names; /* [label_classes], copied; NULL: "1", "2", ... */
-    int reserved[16];      /* zero */
+    int reserved[16];               /* zero */
 } limber_heads_options;
 
 /* images: how many it rests on. 0: nothing is known and all is 0. interval: low and high were found (two images or more). */
@@ -109,9 +109,9 @@ typedef struct {
     limber_heads_estimate r_moved, r_swapped;       /* r_limb under the two nulls */
     limber_heads_estimate over_moved, over_swapped; /* r_limb above each null, person by person */
     limber_heads_estimate side; /* partial on c above partial on the mirrored class, less the same of the swapped body */
-    double mass, share, lift;                       /* lift 0 where nothing is known */
-    double lift_from_others; /* mean lift of this class for queries in the other classes; 0 where there are none */
-    int tested;                                     /* 1: p and q are set */
+    double mass, share, lift;   /* lift 0 where nothing is known */
+    double lift_from_others;    /* mean lift of this class for queries in the other classes; 0 where there are none */
+    int tested;                 /* 1: p and q are set */
     double p_moved, p_swapped, p, q;
     int specialist, sided;
     limber_heads_example best, lot; /* the highest r_limb; one person drawn by lot */
@@ -136,12 +136,12 @@ typedef struct {
     limber_heads_head *heads;                     /* [head_count], by layer, then head */
     int class_count;
     char class_name[LIMBER_HEADS_MAX_CLASSES][48];
-    int mirror[LIMBER_HEADS_MAX_CLASSES];         /* the class on the other side of the body, or -1 */
+    int mirror[LIMBER_HEADS_MAX_CLASSES]; /* the class on the other side of the body, or -1 */
     int grid_h, grid_w;
     int64_t images, images_used, people, people_used; /* used: at least one class with two patches, not the whole grid */
-    int class_people[LIMBER_HEADS_MAX_CLASSES];   /* people in which a class could be asked about */
-    int tests;                                    /* head and class pairs tested: the m of Benjamini-Hochberg */
-    int specialists;                              /* heads of that kind */
+    int class_people[LIMBER_HEADS_MAX_CLASSES];       /* people in which a class could be asked about */
+    int tests;                                        /* head and class pairs tested: the m of Benjamini-Hochberg */
+    int specialists;                                  /* heads of that kind */
     int moves, bootstrap, include_self;
     uint64_t seed;
 } limber_heads_result;
@@ -161,7 +161,7 @@ LIMBER_API void limber_heads_close(limber_heads **heads); /* NULL and *NULL are 
 /* One image and its people. boxes NULL: the whole image is one box, refined as the session says. joints: [count][17] in image
  * pixels, in COCO's order, with a score that min_score is held against (0: hidden or not labelled); NULL: the model's own joints,
  * found by a pass of their own (LIMBER_E_UNSUPPORTED where they are not COCO's 17). A patch belongs to a limb if its centre lies within a radius of a bone between two joints that are
- * both there; the radius is a share of the longer side of the person's box and at least 0.75 patch (src/heads_masks.c, limb_rules).
+ * both there; the radius is a share of the longer side of the person's box and at least 0.75 patch (src/heads/masks.c, limb_rules).
  * An image whose people show no limb counts as an image, and for nothing else. On failure nothing of the image is counted. */
 LIMBER_API limber_status limber_heads_add(limber_heads *heads, const limber_image *image, const limber_box *boxes,
                                           const limber_keypoint *joints, int count, limber_error *err);

@@ -1,4 +1,4 @@
-/* emulate_amx.h - the AMX tile instructions in C, so that src/cpu/kernels_amx.c and kernels_amxint8.c run on machines without tiles. Include it after
+/* emulate_amx.h - the AMX tile instructions in C, so that src/compute/cpu/kernels_amx.c and kernels_amxint8.c run on machines without tiles. Include it after
  * <immintrin.h> and before the kernels; it takes the names of the intrinsics.
  *
  * As the manual has it (Intel SDM, TDPBF16PS): C[m][n] += A[m][2k] B[k][2n] and then A[m][2k+1] B[k][2n+1], k upwards, in fp32.
@@ -81,7 +81,8 @@ static inline void emulated_dpbsud(int c, int a, int b)
         for (int n = 0; n < 16; n++)
             for (int k = 0; k < 16; k++)
                 for (int i = 0; i < 32; i += 8)
-                    emulated_tile(c)[m][n] += (uint32_t)((int8_t)(emulated_tile(a)[m][k] >> i) * (int)(uint8_t)(emulated_tile(b)[k][n] >> i));
+                    emulated_tile(c)[m][n] +=
+                        (uint32_t)((int8_t)(emulated_tile(a)[m][k] >> i) * (int)(uint8_t)(emulated_tile(b)[k][n] >> i));
 }
 
 #undef _tile_loadconfig

@@ -65,8 +65,12 @@ static const struct {
 static void variants_agree(const char *precision, double unit)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct attention_args args = {.heads = cases[i].heads, .head_dim = cases[i].head_dim, .grid_h = cases[i].grid_h,
-                                            .grid_w = cases[i].grid_w, .kind = cases[i].kind, .size = cases[i].size,
+        const struct attention_args args = {.heads = cases[i].heads,
+                                            .head_dim = cases[i].head_dim,
+                                            .grid_h = cases[i].grid_h,
+                                            .grid_w = cases[i].grid_w,
+                                            .kind = cases[i].kind,
+                                            .size = cases[i].size,
                                             .shift = cases[i].shift};
         const struct span all = {.first = 0, .count = 3, .lane = NULL};
         const int tokens = args.grid_h * args.grid_w, dim = args.heads * args.head_dim;
@@ -86,8 +90,8 @@ static void variants_agree(const char *precision, double unit)
             const double off = fabs((double)got[k] - want[k]);
             worst = off > worst || isnan(off) ? off : worst; /* fmax would forget a NaN */
         }
-        cr_expect(worst <= unit * 2, "%s case %zu (%dx%d, kind %d, size %d, shift %d): off by %g, allowed %g", precision, i, args.grid_h,
-                  args.grid_w, (int)args.kind, args.size, args.shift, worst, unit * 2);
+        cr_expect(worst <= unit * 2, "%s case %zu (%dx%d, kind %d, size %d, shift %d): off by %g, allowed %g", precision, i,
+                  args.grid_h, args.grid_w, (int)args.kind, args.size, args.shift, worst, unit * 2);
         free(qkv);
         free(want);
         free(got);

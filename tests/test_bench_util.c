@@ -88,7 +88,8 @@ static void naive_agrees(int tokens, int heads, int head_dim, int threads)
             for (int j = 0; j < tokens; j++) {
                 double s = 0;
                 for (int c = 0; c < head_dim; c++)
-                    s += (double)qkv[(size_t)(i * 3 * dim + h * head_dim + c)] * qkv[(size_t)(j * 3 * dim + dim + h * head_dim + c)];
+                    s += (double)qkv[(size_t)(i * 3 * dim + h * head_dim + c)] *
+                         qkv[(size_t)(j * 3 * dim + dim + h * head_dim + c)];
                 total += p[j] = exp(s / sqrt(head_dim));
             }
             for (int c = 0; c < head_dim; c++) {

@@ -85,10 +85,10 @@ Test(coco_eval, pck_counts_within_a_share_of_the_torso)
     int correct[COCO_KEYPOINTS] = {0}, labelled[COCO_KEYPOINTS] = {0};
     for (int k = 0; k < COCO_KEYPOINTS; k++)
         g.visibility[k] = 2;
-    g.visibility[3] = 0;                                  /* an unlabelled ear counts nowhere */
-    g.keypoints[11][1] = g.keypoints[12][1] = 100;        /* hips 100 below the shoulders at 0 */
+    g.visibility[3] = 0;                           /* an unlabelled ear counts nowhere */
+    g.keypoints[11][1] = g.keypoints[12][1] = 100; /* hips 100 below the shoulders at 0 */
     memcpy(d.keypoints, g.keypoints, sizeof d.keypoints);
-    d.keypoints[9][0] = 20;   /* on the limit */
+    d.keypoints[9][0] = 20; /* on the limit */
     d.keypoints[10][0] = 20.01;
     coco_pck(&g, &d, 1, 0.2, correct, labelled);
     for (int k = 0; k < COCO_KEYPOINTS; k++) {

@@ -1,5 +1,5 @@
 /* test_cpu_math.c - 2^x and GELU of every instruction set against double, over their whole range: every 64th float of it, and the
- * edges. The bounds are the ones src/cpu/vmath.h states. */
+ * edges. The bounds are the ones src/compute/cpu/vmath.h states. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -43,8 +43,17 @@ static void gelu_of(const struct kernels *k, float *out, const float *x, int n)
             rest -= bf16_value(bits);
         }
     }
-    const struct gemm g = {.a = {a}, .a_stride = (size_t)units * LANES, .slabs = 1, .units = units, .w = w, .n = 1, .bias = bias,
-                           .act = CPU_GELU, .out = sums, .out_stride = 2 * LANES, .kind = OUT_FP32};
+    const struct gemm g = {.a = {a},
+                           .a_stride = (size_t)units * LANES,
+                           .slabs = 1,
+                           .units = units,
+                           .w = w,
+                           .n = 1,
+                           .bias = bias,
+                           .act = CPU_GELU,
+                           .out = sums,
+                           .out_stride = 2 * LANES,
+                           .kind = OUT_FP32};
     for (int p = 0; p < panels; p += GEMM_MAX_PANELS)
         k->gemm(&g, p, p + GEMM_MAX_PANELS < panels ? p + GEMM_MAX_PANELS : panels, 0, 1, scratch);
     for (int i = 0; i < n; i++)
@@ -65,20 +74,27 @@ static void softmax_of(const struct kernels *k, float *out, const float *x, int 
     const size_t stride = 3 * 16 * LANES;
     uint32_t *qkv = aligned_alloc(64, stride * sizeof *qkv), *o = aligned_alloc(64, 16 * LANES * sizeof *o);
     void *scratch = aligned_alloc(64, k->attention_scratch(2, hd) + 64);
-    const struct attention a = {.qkv = qkv, .qkv_stride = stride, .out = o, .out_stride = 16 * LANES, .tokens = 2, .heads = 1, .head_dim = hd, .grid_w = 2};
+    const struct attention a = {.qkv = qkv,
+                                .qkv_stride = stride,
+                                .out = o,
+                                .out_stride = 16 * LANES,
+                                .tokens = 2,
+                                .heads = 1,
+                                .head_dim = hd,
+                                .grid_w = 2};
     for (int i = 0; i < n; i++) {
         const float scaled = x[i] * sqrtf((float)hd);
         memset(qkv, 0, stride * sizeof *qkv);
         if (unit == 1) {
             float *v = (float *)(void *)qkv;
-            v[0] = scaled;          /* q of token 0 */
-            v[LANES + 1] = 1;       /* k: 0 and 1 */
-            v[2 * LANES + 1] = 1;   /* v: 0 and 1 */
+            v[0] = scaled;        /* q of token 0 */
+            v[LANES + 1] = 1;     /* k: 0 and 1 */
+            v[2 * LANES + 1] = 1; /* v: 0 and 1 */
         } else {
             uint16_t *v = (uint16_t *)(void *)qkv;
             v[0] = (uint16_t)bf16_bits(x[i]);
             v[2 * LANES + 2] = (uint16_t)bf16_bits(sqrtf(2)); /* k of token 1, column 0 */
-            v[4 * LANES + 1] = 0x3f80;                       /* v of token 1, column 0: pairs of tokens */
+            v[4 * LANES + 1] = 0x3f80;                        /* v of token 1, column 0: pairs of tokens */
         }
         k->attention(&a, 0, 0, 1, scratch);
         if (unit == 1)
@@ -138,8 +154,11 @@ static void check_gelu(void *context, const float *x, int n)
     for (int i = 0; i < n; i++) {
         const double want = gelu(x[i]), error = fabs(got[i] - want);
         /* what vmath.h states, and the denormals' spacing; bf16 instructions take denormals for zero */
-        const double absolute = error / ((low ? 6e-5 + 2e-6 * fabs((double)x[i]) : 3e-7 * fabs((double)x[i])) + (low ? FLT_MIN : 2e-45));
-        const double relative = fabs((double)x[i]) < (low ? 1e-33 : 8 * FLT_MIN) || x[i] < (low ? -2 : -10) ? 0 : error / fabs(want) / (low ? 6e-4 : 6e-6);
+        const double absolute =
+            error / ((low ? 6e-5 + 2e-6 * fabs((double)x[i]) : 3e-7 * fabs((double)x[i])) + (low ? FLT_MIN : 2e-45));
+        const double relative = fabs((double)x[i]) < (low ? 1e-33 : 8 * FLT_MIN) || x[i] < (low ? -2 : -10)
+                                    ? 0
+                                    : error / fabs(want) / (low ? 6e-4 : 6e-6);
         if (!(absolute <= c->worst_absolute))
             c->worst_absolute = absolute, c->at_absolute = x[i];
         if (!(relative <= c->worst_relative))
@@ -157,7 +176,8 @@ Test(cpu_math, gelu_over_its_whole_range)
         sweep(0, 1e-30f, check_gelu, &c); /* denormals and what lies above them */
         sweep(1e-3f, 32, check_gelu, &c);
         sweep(1e30f, 3e30f, check_gelu, &c);
-        cr_expect(c.worst_absolute <= 1, "%s: gelu(%.9g) is wrong by %.3g of what is stated", levels[l], c.at_absolute, c.worst_absolute);
+        cr_expect(c.worst_absolute <= 1, "%s: gelu(%.9g) is wrong by %.3g of what is stated", levels[l], c.at_absolute,
+                  c.worst_absolute);
         cr_expect(c.worst_relative <= 1, "%s: gelu(%.9g) is wrong by %.3g of the relative error stated", levels[l], c.at_relative,
                   c.worst_relative);
         const float edge[] = {INFINITY, -INFINITY, NAN, -NAN, 0, -0.f, FLT_MAX};
@@ -191,7 +211,8 @@ static void check_softmax(void *context, const float *x, int n)
     softmax_of(c->k, got, in, n);
     for (int i = 0; i < n; i++) {
         /* 1 / (1 + e^-x); bf16: k is sqrt 2 rounded */
-        const double s = (double)in[i] * (low ? (double)bf16_value(bf16_bits(sqrtf(2))) / sqrt(2.0) : 1), want = 1 / (1 + exp(-s));
+        const double s = (double)in[i] * (low ? (double)bf16_value(bf16_bits(sqrtf(2))) / sqrt(2.0) : 1),
+                     want = 1 / (1 + exp(-s));
         /* fp32: 2^x is good to 1.2e-7 and its argument to half a unit of |x| log2 e; bf16: one rounding of p, one of the result */
         const double allowed = low ? 2 * 0x1p-8 * want + 1e-37 : (4e-7 + 1.5e-7 * fabs(s)) * want + 3e-38;
         const double error = fabs(got[i] - want) / allowed;
@@ -218,7 +239,7 @@ Test(cpu_math, softmax_of_two_over_the_range_of_exp)
         const float edge[] = {1e30f, -1e30f, NAN};
         float got[3];
         softmax_of(c.k, got, edge, 3);
-        cr_expect(got[0] == 1 && got[1] >= 0 && got[1] < 1e-30f && isnan(got[2]), "%s: at 1e30, -1e30, NaN: %g %g %g", levels[l], got[0], got[1],
-                  got[2]);
+        cr_expect(got[0] == 1 && got[1] >= 0 && got[1] < 1e-30f && isnan(got[2]), "%s: at 1e30, -1e30, NaN: %g %g %g", levels[l],
+                  got[0], got[1], got[2]);
     }
 }

@@ -95,8 +95,8 @@ static void bench_person(struct bench *b, const uint8_t *own, attention_fn atten
             for (size_t j = 0; j < tokens; j++)
                 b->row[j] /= sum;
             for (int r = 0; r < b->columns.copies; r++)
-                sum_row(b->sums + (((size_t)r * (size_t)b->shape.heads + (size_t)h) * tokens + (size_t)i) * HEADS_SUMS, b->row, &b->g,
-                        b->columns.masks + (size_t)r * tokens, i, b->shape.include_self);
+                sum_row(b->sums + (((size_t)r * (size_t)b->shape.heads + (size_t)h) * tokens + (size_t)i) * HEADS_SUMS, b->row,
+                        &b->g, b->columns.masks + (size_t)r * tokens, i, b->shape.include_self);
         }
     const float *layers[] = {b->sums};
     if (heads_stats_person(b->hs, &b->columns, layers, person))
@@ -105,8 +105,8 @@ static void bench_person(struct bench *b, const uint8_t *own, attention_fn atten
 
 static limber_heads_result bench_result(struct bench *b)
 {
-    limber_heads_result r = {.layer_count = 1, .heads_per_layer = b->shape.heads, .head_count = b->shape.heads,
-                             .class_count = b->shape.classes};
+    limber_heads_result r = {
+        .layer_count = 1, .heads_per_layer = b->shape.heads, .head_count = b->shape.heads, .class_count = b->shape.classes};
     limber_error err = {0};
     cr_assert(!heads_stats_summarise(b->hs, &r, &err), "%s", err.text);
     return r;
@@ -155,10 +155,11 @@ static double pearson(const double *a, const double *b, int n)
     return ab / sqrt(aa * bb);
 }
 
-#define EXPECT_NEAR(got, want, tolerance)                                                                                         \
-    do {                                                                                                                          \
-        double got_ = (got), want_ = (want);                                                                                      \
-        cr_expect(fabs(got_ - want_) <= (tolerance), #got " is %.9g, expected %.9g within %g", got_, want_, (double)(tolerance)); \
+#define EXPECT_NEAR(got, want, tolerance)                                                                                        \
+    do {                                                                                                                         \
+        double got_ = (got), want_ = (want);                                                                                     \
+        cr_expect(fabs(got_ - want_) <= (tolerance), #got " is %.9g, expected %.9g within %g", got_, want_,                      \
+                  (double)(tolerance));                                                                                          \
     } while (0)
 
 /* ---- NumPy and SciPy ---- */
@@ -218,7 +219,8 @@ Test(heads, student_is_scipys)
               {40, 124, 4.967064762132849e-73}};
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         double p = heads_student_p(of[i].t, of[i].degrees);
-        cr_expect(fabs(p - of[i].p) <= 1e-10 * of[i].p, "t %g, %g degrees: %.17g, scipy has %.17g", of[i].t, of[i].degrees, p, of[i].p);
+        cr_expect(fabs(p - of[i].p) <= 1e-10 * of[i].p, "t %g, %g degrees: %.17g, scipy has %.17g", of[i].t, of[i].degrees, p,
+                  of[i].p);
     }
     cr_expect(heads_student_p(1e200, 5) == 0 && heads_student_p(-1e200, 5) == 1);
 }
@@ -403,7 +405,8 @@ static void random_joints(limber_keypoint k[17], uint64_t seed)
     for (int i = 0; i < 5; i++)
         k[i] = (limber_keypoint){(float)(cx + (i % 2 ? 0.4 : -0.4) * (i > 0)), (float)(top + 0.2 * (i > 2)), 1};
     for (int side = 0; side < 2; side++) { /* 0: left, at the right of the picture */
-        double out = side ? -1 : 1, arm = ROLL(-0.6, 2.8), fore = arm + ROLL(-0.4, 1.4), leg = ROLL(-0.2, 0.7), shin = leg - ROLL(0, 0.6);
+        double out = side ? -1 : 1, arm = ROLL(-0.6, 2.8), fore = arm + ROLL(-0.4, 1.4), leg = ROLL(-0.2, 0.7),
+               shin = leg - ROLL(0, 0.6);
         double x = cx + lean + 1.2 * out, y = neck;
         k[5 + side] = (limber_keypoint){(float)x, (float)y, 1};
         k[7 + side] = (limber_keypoint){(float)(x += 2 * sin(arm) * out), (float)(y += 2 * cos(arm)), 1};
@@ -454,16 +457,35 @@ static void planted(double *row, const struct heads_grid *g, const uint8_t *own,
     for (int j = 0; j < g->tokens; j++) {
         double seen = 0;
         switch (head) {
-        case P_LEFT_ARM: seen = own[i] & own[j] & LEFT_ARM ? 4 : 0; break;
-        case P_RIGHT_LEG: seen = own[i] & own[j] & RIGHT_LEG ? 4 : 0; break;
-        case P_BOTH_ARMS: seen = (own[i] & ARMS) && (own[j] & ARMS) ? 6 : 0; break;
-        case P_LOCAL: seen = 60 * blob(g, j, i / g->w, i % g->w, 1.5); break;
-        case P_CENTRE: seen = 20 * blob(g, j, 6, 5.5, 2); break;
-        case P_BESIDE: seen = 60 * blob(g, j, i / g->w + 2, i % g->w, 1.2); break;
-        case P_PERSON: seen = own[i] && own[j] ? 6 : 0; break;
-        case P_OWN_LIMB: seen = own[i] & own[j] ? 4 : 0; break;
-        case P_ARM_ANYHOW: seen = own[j] & LEFT_ARM ? 4 : 0; break;
-        default: break;
+        case P_LEFT_ARM:
+            seen = own[i] & own[j] & LEFT_ARM ? 4 : 0;
+            break;
+        case P_RIGHT_LEG:
+            seen = own[i] & own[j] & RIGHT_LEG ? 4 : 0;
+            break;
+        case P_BOTH_ARMS:
+            seen = (own[i] & ARMS) && (own[j] & ARMS) ? 6 : 0;
+            break;
+        case P_LOCAL:
+            seen = 60 * blob(g, j, i / g->w, i % g->w, 1.5);
+            break;
+        case P_CENTRE:
+            seen = 20 * blob(g, j, 6, 5.5, 2);
+            break;
+        case P_BESIDE:
+            seen = 60 * blob(g, j, i / g->w + 2, i % g->w, 1.2);
+            break;
+        case P_PERSON:
+            seen = own[i] && own[j] ? 6 : 0;
+            break;
+        case P_OWN_LIMB:
+            seen = own[i] & own[j] ? 4 : 0;
+            break;
+        case P_ARM_ANYHOW:
+            seen = own[j] & LEFT_ARM ? 4 : 0;
+            break;
+        default:
+            break;
         }
         row[j] = head == P_DIFFUSE ? 1 + 0.1 * uniform(state) : seen + 1.5 * uniform(state);
     }
@@ -528,9 +550,11 @@ Test(heads, planted_heads_are_found_and_no_others)
         if (getenv("LIMBER_SHOW"))
             for (int c = 0; c < CLASSES; c++) {
                 const limber_heads_class *k = &r.heads[h].classes[c];
-                fprintf(stderr, "%-22s %-9s r %6.3f near %6.3f part %6.3f moved %6.3f swap %6.3f  p %.2g %.2g q %.2g lift %5.2f side %6.3f\n",
-                        want[h].name, heads_limb_names[c], k->r_limb.mean, k->r_near.mean, k->partial.mean, k->over_moved.mean,
-                        k->over_swapped.mean, k->p_moved, k->p_swapped, k->q, k->lift, k->side.mean);
+                fprintf(
+                    stderr,
+                    "%-22s %-9s r %6.3f near %6.3f part %6.3f moved %6.3f swap %6.3f  p %.2g %.2g q %.2g lift %5.2f side %6.3f\n",
+                    want[h].name, heads_limb_names[c], k->r_limb.mean, k->r_near.mean, k->partial.mean, k->over_moved.mean,
+                    k->over_swapped.mean, k->p_moved, k->p_swapped, k->q, k->lift, k->side.mean);
             }
     }
     cr_expect(r.heads[P_LEFT_ARM].classes[2].sided && r.heads[P_RIGHT_LEG].classes[5].sided);
@@ -538,7 +562,8 @@ Test(heads, planted_heads_are_found_and_no_others)
               r.heads[P_BOTH_ARMS].classes[2].side.mean, r.heads[P_BOTH_ARMS].classes[3].side.mean);
     cr_expect_eq(r.specialists, 5);
     for (int c = 2; c < CLASSES; c++) /* near-sighted heads see their own side best: that must not count */
-        cr_expect(r.heads[P_LOCAL].classes[c].side.low <= 0, "local, %s: side %g", heads_limb_names[c], r.heads[P_LOCAL].classes[c].side.mean);
+        cr_expect(r.heads[P_LOCAL].classes[c].side.low <= 0, "local, %s: side %g", heads_limb_names[c],
+                  r.heads[P_LOCAL].classes[c].side.mean);
     result_is_finite(&r);
     limber_heads_result_free(&r);
     bench_close(&b);
@@ -737,7 +762,8 @@ Test(heads, nothing_and_almost_nothing)
     heads_stats_image(b.hs, 3);
     r = bench_result(&b);
     cr_expect(r.images_used == 1 && r.people_used == 1 && r.class_people[0] == 1 && r.class_people[1] == 0);
-    cr_expect(r.heads[0].classes[0].r_limb.images == 1 && !r.heads[0].classes[0].r_limb.interval && !r.heads[0].classes[0].tested);
+    cr_expect(r.heads[0].classes[0].r_limb.images == 1 && !r.heads[0].classes[0].r_limb.interval &&
+              !r.heads[0].classes[0].tested);
     cr_expect(r.heads[0].classes[1].r_limb.images == 0 && r.heads[0].classes[1].r_limb.mean == 0);
     cr_expect(r.tests == 0 && r.specialists == 0);
     result_is_finite(&r);
@@ -789,10 +815,12 @@ Test(heads, capsules_cover_the_limb_and_leave_hidden_joints_out)
     for (int j = 0; j < 192; j++)
         cr_expect_eq(own[j], j % 12 == 2 && j / 12 >= 3 && j / 12 <= 8 ? 4 : 0, "patch (%d, %d)", j / 12, j % 12);
     k[5].score = 0.2f;
-    cr_expect_eq(heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 0);
+    cr_expect_eq(
+        heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 0);
     k[5].score = 0.9f;
     k[9].score = NAN;
-    cr_expect_eq(heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 1);
+    cr_expect_eq(
+        heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 12.8f}, (struct heads_place){.scale_x = 1, .scale_y = 1}), 1);
     k[9] = (limber_keypoint){9, 8, 0.3f};
     n = heads_capsules(capsules, k, 0.3f, (limber_box){0, 0, 6, 40}, (struct heads_place){.scale_x = 1, .scale_y = 1});
     cr_expect_eq(n, 2);
@@ -803,7 +831,8 @@ Test(heads, capsules_cover_the_limb_and_leave_hidden_joints_out)
 Test(heads, a_joint_lands_on_the_patch_that_sees_it)
 {
     /* heatmap pixel -> image by the decoder's own mapping -> patch; against the crop's pixels, patch centres at 16 k + 5.5 */
-    struct config c = {.image_h = 256, .image_w = 192, .patch_h = 16, .patch_w = 16, .grid_h = 16, .grid_w = 12, .map_h = 64, .map_w = 48};
+    struct config c = {
+        .image_h = 256, .image_w = 192, .patch_h = 16, .patch_w = 16, .grid_h = 16, .grid_w = 12, .map_h = 64, .map_w = 48};
     struct crop_region region = crop_region_of_box((limber_box){31, -12, 140, 311}, 256, 192, 200);
     struct heads_place place = heads_place_of(&c, region);
     for (float x = 0; x < 48; x += 5.25f)
@@ -1011,12 +1040,13 @@ Test(heads, a_planted_checkpoint_is_read_back)
     cr_assert_eq(r.head_count, 4);
     for (int i = 0; i < 4; i++) {
         const limber_heads_head *h = &r.heads[i];
-        cr_expect_eq(specialist_of(h), want[h->layer][h->head], "layer %d head %d: specialist of %#x, expected %#x", h->layer, h->head,
-                     specialist_of(h), want[h->layer][h->head]);
+        cr_expect_eq(specialist_of(h), want[h->layer][h->head], "layer %d head %d: specialist of %#x, expected %#x", h->layer,
+                     h->head, specialist_of(h), want[h->layer][h->head]);
         for (int c = 0; getenv("LIMBER_SHOW") && c < CLASSES; c++)
-            fprintf(stderr, "(%d,%d) %-9s r %6.3f near %6.3f part %6.3f moved %6.3f swap %6.3f q %.2g lift %5.2f\n", h->layer, h->head,
-                    heads_limb_names[c], h->classes[c].r_limb.mean, h->classes[c].r_near.mean, h->classes[c].partial.mean,
-                    h->classes[c].over_moved.mean, h->classes[c].over_swapped.mean, h->classes[c].q, h->classes[c].lift);
+            fprintf(stderr, "(%d,%d) %-9s r %6.3f near %6.3f part %6.3f moved %6.3f swap %6.3f q %.2g lift %5.2f\n", h->layer,
+                    h->head, heads_limb_names[c], h->classes[c].r_limb.mean, h->classes[c].r_near.mean,
+                    h->classes[c].partial.mean, h->classes[c].over_moved.mean, h->classes[c].over_swapped.mean, h->classes[c].q,
+                    h->classes[c].lift);
     }
     cr_expect(r.heads[0].classes[2].sided && r.heads[1].classes[5].sided);
     result_is_finite(&r);
@@ -1087,7 +1117,8 @@ static void model_against_maps(const char *name, const char *backend)
         double entropy = 0, distance = 0, z[CLASSES] = {0}, zp[CLASSES] = {0}, mass[CLASSES] = {0};
         int rows[CLASSES] = {0};
         for (size_t i = 0; i < L; i++) {
-            const float *layer = maps.qkv + (size_t)h->layer * maps.layer, *q = layer + i * 3 * hidden + (size_t)(h->head * c->head_dim);
+            const float *layer = maps.qkv + (size_t)h->layer * maps.layer,
+                        *q = layer + i * 3 * hidden + (size_t)(h->head * c->head_dim);
             double max = -1e300, sum = 0;
             for (size_t j = 0; j < L; j++) {
                 const float *key = layer + j * 3 * hidden + hidden + (size_t)(h->head * c->head_dim);
@@ -1132,11 +1163,11 @@ static void model_against_maps(const char *name, const char *backend)
                 rows[b]++;
             }
         }
-#define CLOSE(got, want)                                                   \
-    do {                                                                   \
-        EXPECT_NEAR(got, want, 1e-5);                                      \
-        worst = fabs((got) - (want)) > worst ? fabs((got) - (want)) : worst; \
-        compared++;                                                        \
+#define CLOSE(got, want)                                                                                                         \
+    do {                                                                                                                         \
+        EXPECT_NEAR(got, want, 1e-5);                                                                                            \
+        worst = fabs((got) - (want)) > worst ? fabs((got) - (want)) : worst;                                                     \
+        compared++;                                                                                                              \
     } while (0)
         CLOSE(h->entropy.mean, entropy);
         CLOSE(h->distance.mean, distance);
@@ -1184,8 +1215,8 @@ Test(heads, threads_and_batches_change_nothing)
         limber_session_close(&session);
         limber_model_close(&model);
         cr_expect(r[i].images_used == 3 && r[i].people_used == 6);
-        cr_expect(!memcmp(r[0].heads, r[i].heads, (size_t)r[0].head_count * sizeof *r[0].heads), "%d threads, batch %d", setups[i][0],
-                  setups[i][1]);
+        cr_expect(!memcmp(r[0].heads, r[i].heads, (size_t)r[0].head_count * sizeof *r[0].heads), "%d threads, batch %d",
+                  setups[i][0], setups[i][1]);
     }
     for (int i = 0; i < 4; i++)
         limber_heads_result_free(&r[i]);
@@ -1255,13 +1286,13 @@ Test(heads, refusals)
     refuses(limber_heads_open(&heads, NULL, NULL, &err), LIMBER_E_ARGUMENT, &err, "session is NULL");
     limber_heads_options o = limber_heads_options_default();
     const int layers[] = {1, 0}, beyond[] = {2};
-#define WITH(field, value, words)                                                              \
-    do {                                                                                       \
-        limber_heads_options bad = o;                                                          \
-        bad.field = value;                                                                     \
-        bad.layer_count = bad.layers == beyond ? 1 : 2;                                        \
-        refuses(limber_heads_open(&heads, session, &bad, &err), LIMBER_E_ARGUMENT, &err, words); \
-        cr_expect_null(heads);                                                                 \
+#define WITH(field, value, words)                                                                                                \
+    do {                                                                                                                         \
+        limber_heads_options bad = o;                                                                                            \
+        bad.field = value;                                                                                                       \
+        bad.layer_count = bad.layers == beyond ? 1 : 2;                                                                          \
+        refuses(limber_heads_open(&heads, session, &bad, &err), LIMBER_E_ARGUMENT, &err, words);                                 \
+        cr_expect_null(heads);                                                                                                   \
     } while (0)
     WITH(moves, -1, "moves is -1");
     WITH(bootstrap, 100001, "100001");

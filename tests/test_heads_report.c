@@ -20,9 +20,20 @@
 
 static limber_heads_result result_make(int layers, int heads, int images)
 {
-    limber_heads_result r = {.layer_count = layers, .heads_per_layer = heads, .head_count = layers * heads, .class_count = 3,
-                             .mirror = {-1, 2, 1, -1, -1, -1, -1, -1}, .grid_h = 2, .grid_w = 2, .images = images, .images_used = images,
-                             .people = images, .people_used = images, .moves = 2, .bootstrap = 10, .seed = 5};
+    limber_heads_result r = {.layer_count = layers,
+                             .heads_per_layer = heads,
+                             .head_count = layers * heads,
+                             .class_count = 3,
+                             .mirror = {-1, 2, 1, -1, -1, -1, -1, -1},
+                             .grid_h = 2,
+                             .grid_w = 2,
+                             .images = images,
+                             .images_used = images,
+                             .people = images,
+                             .people_used = images,
+                             .moves = 2,
+                             .bootstrap = 10,
+                             .seed = 5};
     snprintf(r.class_name[0], 48, "sky <&\"'>, wide");
     snprintf(r.class_name[1], 48, "left_arm");
     snprintf(r.class_name[2], 48, "right_arm");
@@ -33,7 +44,8 @@ static limber_heads_result result_make(int layers, int heads, int images)
         r.heads[h].layer = 4 + h / heads;
         r.heads[h].head = h % heads;
         limber_heads_estimate known = {.mean = 0.5, .low = 0.4, .high = 0.6, .images = images, .interval = images > 1};
-        r.heads[h].reach = r.heads[h].entropy = r.heads[h].distance = r.heads[h].self = r.heads[h].r_near = images ? known : (limber_heads_estimate){0};
+        r.heads[h].reach = r.heads[h].entropy = r.heads[h].distance = r.heads[h].self = r.heads[h].r_near =
+            images ? known : (limber_heads_estimate){0};
         for (int c = 0; c < 3; c++) {
             limber_heads_class *k = &r.heads[h].classes[c];
             k->best.image = k->lot.image = -1;
@@ -67,7 +79,8 @@ static char *page_of(const limber_heads_result *r)
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
-    const struct heads_about about = {.model = "a<b", .architecture = "x", .backend = "ref", .precision = "fp32", .labels = "hand", .complete = true};
+    const struct heads_about about = {
+        .model = "a<b", .architecture = "x", .backend = "ref", .precision = "fp32", .labels = "hand", .complete = true};
     heads_report_page(f, r, &about, NULL, 0);
     fclose(f);
     return text;
@@ -86,7 +99,8 @@ static void drop_photographs(char *page)
 
 static void no_nonsense(const char *text, const char *what)
 {
-    static const char *const never[] = {"nan", "NaN", "inf,", "-inf", "(null)", "http:", "https:", "<script", "src=", "@import", "url("};
+    static const char *const never[] = {
+        "nan", "NaN", "inf,", "-inf", "(null)", "http:", "https:", "<script", "src=", "@import", "url("};
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         cr_expect(!strstr(text, never[i]), "%s holds \"%s\"", what, never[i]);
 }
@@ -115,8 +129,9 @@ Test(heads_report, misses_name_the_criterion)
     limber_heads_result r = result_make(1, 1, 5);
     limber_heads_class *k = &r.heads[0].classes[1];
     char text[160];
-    static const char *const words[] = {"reads the sky <&\"'>, wide too", "lift 1.90 beside 2.00", "times its area share", "nearness counts for more",
-                                        "above the stricter null", "could be chance", "two images or more"};
+    static const char *const words[] = {
+        "reads the sky <&\"'>, wide too", "lift 1.90 beside 2.00", "times its area share", "nearness counts for more",
+        "above the stricter null",        "could be chance",       "two images or more"};
     k->over_moved.mean = k->over_swapped.mean = 0.3;
     r.heads[0].pair[1][0].lift = 1.9;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -166,15 +181,19 @@ Test(heads_report, pages_for_every_outcome)
     static const struct {
         int images, specialists;
         const char *words;
-    } of[] = {{0, 0, "Nothing can be said"}, {1, 0, "Averages only"}, {9, 0, "No head is a limb specialist"},
-              {9, 1, "1 of 6 heads is a limb specialist"}, {9, 2, "2 of 6 heads are limb specialists"}};
+    } of[] = {{0, 0, "Nothing can be said"},
+              {1, 0, "Averages only"},
+              {9, 0, "No head is a limb specialist"},
+              {9, 1, "1 of 6 heads is a limb specialist"},
+              {9, 2, "2 of 6 heads are limb specialists"}};
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         limber_heads_result r = result_make(3, 2, of[i].images);
         r.tests = of[i].images > 1 ? 18 : 0;
         for (int s = 0; s < of[i].specialists; s++)
             make_specialist(&r, s, 1);
         char *page = page_of(&r);
-        cr_expect(strstr(page, of[i].words), "%d images, %d specialists: no \"%s\"", of[i].images, of[i].specialists, of[i].words);
+        cr_expect(strstr(page, of[i].words), "%d images, %d specialists: no \"%s\"", of[i].images, of[i].specialists,
+                  of[i].words);
         no_nonsense(page, of[i].words);
         cr_expect_eq(strstr(page, "Not a specialist: ") != NULL, of[i].images > 1 && of[i].specialists == 0);
         free(page);
@@ -184,7 +203,8 @@ Test(heads_report, pages_for_every_outcome)
         json_error_t error;
         json_t *json = json_loads(t.text, 0, &error);
         cr_assert(json, "%s", error.text);
-        const json_t *first = json_object_get(json_object_get(json_array_get(json_object_get(json, "heads"), 0), "classes"), "left_arm");
+        const json_t *first =
+            json_object_get(json_object_get(json_array_get(json_object_get(json, "heads"), 0), "classes"), "left_arm");
         cr_expect_eq(json_is_null(json_object_get(json_object_get(first, "r_limb"), "mean")), of[i].images == 0);
         cr_expect_eq(json_is_null(json_object_get(json_object_get(first, "r_limb"), "low")), of[i].images < 2);
         cr_expect_eq(json_is_null(json_object_get(first, "q")), of[i].images < 2);
@@ -264,7 +284,8 @@ static void write_picture(const char *dir, const char *name, int width, int heig
     limber_error err = {0};
     uint8_t *rgb = malloc((size_t)width * (size_t)height * 3);
     for (int i = 0; i < width * height * 3; i++)
-        rgb[i] = labels ? (uint8_t)(1 + (i / 3 % width > width / 2)) : (uint8_t)(heads_hash((uint64_t)seed, (uint64_t)(i / 7), 0, 0) % 256);
+        rgb[i] = labels ? (uint8_t)(1 + (i / 3 % width > width / 2))
+                        : (uint8_t)(heads_hash((uint64_t)seed, (uint64_t)(i / 7), 0, 0) % 256);
     limber_image image = {.rgb = rgb, .width = width, .height = height, .stride = (size_t)width * 3};
     snprintf(path, sizeof path, "%s/%s", dir, name);
     cr_assert(!image_write_png(path, &image, &err), "%s", err.text);
@@ -309,12 +330,16 @@ static void write_annotations(const struct places *p)
     char *text = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&text, &size);
-    fputs("{\"images\":[{\"id\":1,\"file_name\":\"a.png\"},{\"id\":2,\"file_name\":\"b&<i>.png\"},{\"id\":3,\"file_name\":\"c.png\"},"
-          "{\"id\":4,\"file_name\":\"d.png\"}],\"categories\":[{\"id\":1,\"name\":\"person\"}],\"annotations\":[", f);
-    static const int xy[17][2] = {{48, 14}, {51, 11}, {45, 11}, {54, 13}, {42, 13}, {60, 28}, {36, 28}, {70, 44}, {26, 44},
+    fputs("{\"images\":[{\"id\":1,\"file_name\":\"a.png\"},{\"id\":2,\"file_name\":\"b&<i>.png\"},{\"id\":3,\"file_name\":\"c."
+          "png\"},"
+          "{\"id\":4,\"file_name\":\"d.png\"}],\"categories\":[{\"id\":1,\"name\":\"person\"}],\"annotations\":[",
+          f);
+    static const int xy[17][2] = {{48, 14}, {51, 11}, {45, 11}, {54, 13}, {42, 13}, {60, 28}, {36, 28},  {70, 44}, {26, 44},
                                   {76, 60}, {20, 60}, {56, 66}, {40, 66}, {60, 90}, {36, 90}, {62, 114}, {34, 114}};
     for (int a = 0; a < 4; a++) {
-        fprintf(f, "%s{\"id\":%d,\"image_id\":%d,\"category_id\":1,\"iscrowd\":0,\"bbox\":[12,4,72,118],\"area\":900,\"num_keypoints\":17,\"keypoints\":[",
+        fprintf(f,
+                "%s{\"id\":%d,\"image_id\":%d,\"category_id\":1,\"iscrowd\":0,\"bbox\":[12,4,72,118],\"area\":900,\"num_"
+                "keypoints\":17,\"keypoints\":[",
                 a ? "," : "", a + 1, a < 3 ? a + 1 : 1);
         for (int k = 0; k < 17; k++)
             fprintf(f, "%s%d,%d,%d", k ? "," : "", xy[k][0] + a, xy[k][1], a == 2 ? 1 : 2);
@@ -338,7 +363,8 @@ Test(heads_report, the_command_with_annotations)
     expect_run(run("%s --annotations %s/persons.json --out %s --model %s --bootstrap 50", p.images, p.root, p.out, TINY), 0, "");
     check_files(&p);
     json_t *json = json_of(p.out);
-    cr_expect(number_of(json, "images") == 4 && number_of(json, "images_used") == 2, "hidden joints and empty images count for nothing");
+    cr_expect(number_of(json, "images") == 4 && number_of(json, "images_used") == 2,
+              "hidden joints and empty images count for nothing");
     cr_expect(number_of(json, "people") == 4 && number_of(json, "people_used") == 3);
     cr_expect(json_is_true(json_object_get(json, "complete")));
     cr_expect_eq((int)json_array_size(json_object_get(json, "heads")), 4);
@@ -351,11 +377,15 @@ Test(heads_report, the_command_with_annotations)
 
     /* twice the same bytes; one layer is one layer */
     char *csv = text_of(p.out, "heads.csv");
-    expect_run(run("%s --annotations %s/persons.json --out %s --model %s --bootstrap 50 --threads 1 --batch 1", p.images, p.root, p.out, TINY), 0, "");
+    expect_run(run("%s --annotations %s/persons.json --out %s --model %s --bootstrap 50 --threads 1 --batch 1", p.images, p.root,
+                   p.out, TINY),
+               0, "");
     char *again = text_of(p.out, "heads.csv");
     cr_expect_str_eq(csv, again);
     free(csv), free(again);
-    expect_run(run("%s --annotations %s/persons.json --out %s --model %s --layers 1 --moves 0 --bootstrap 0", p.images, p.root, p.out, TINY), 0, "");
+    expect_run(run("%s --annotations %s/persons.json --out %s --model %s --layers 1 --moves 0 --bootstrap 0", p.images, p.root,
+                   p.out, TINY),
+               0, "");
     check_files(&p);
     json = json_of(p.out);
     cr_expect_eq((int)json_array_size(json_object_get(json, "heads")), 2);
@@ -400,7 +430,8 @@ Test(heads_report, the_command_with_label_maps)
     write_picture(p.images, "b.png", 90, 70, 2, false);
     write_picture(p.maps, "a.png", 96, 128, 0, true);
     write_picture(p.maps, "b.png", 90, 70, 0, true);
-    expect_run(run("%s --labels %s --label-names sky,road --out %s --model %s --bootstrap 20", p.images, p.maps, p.out, TINY), 0, "");
+    expect_run(run("%s --labels %s --label-names sky,road --out %s --model %s --bootstrap 20", p.images, p.maps, p.out, TINY), 0,
+               "");
     check_files(&p);
     json_t *json = json_of(p.out);
     cr_expect_eq((int)json_array_size(json_object_get(json, "classes")), 2);
@@ -408,11 +439,13 @@ Test(heads_report, the_command_with_label_maps)
     cr_expect_eq(number_of(json_object_get(json, "people_with"), "sky"), 2);
     json_decref(json);
     write_picture(p.maps, "b.png", 91, 70, 0, true);
-    expect_run(run("%s --labels %s --out %s --model %s", p.images, p.maps, p.out, TINY), 1, "label map is 91x70, its image 90x70");
+    expect_run(run("%s --labels %s --out %s --model %s", p.images, p.maps, p.out, TINY), 1,
+               "label map is 91x70, its image 90x70");
     write_picture(p.maps, "b.png", 90, 70, 5, false);
     expect_run(run("%s --labels %s --out %s --model %s", p.images, p.maps, p.out, TINY), 1, "label map: colour");
     write_picture(p.maps, "b.png", 90, 70, 0, true);
-    expect_run(run("%s --labels %s --label-names sky --out %s --model %s", p.images, p.maps, p.out, TINY), 1, "label map: 2 at (46, 0), expected 0..1");
+    expect_run(run("%s --labels %s --label-names sky --out %s --model %s", p.images, p.maps, p.out, TINY), 1,
+               "label map: 2 at (46, 0), expected 0..1");
     check_files(&p);
     places_remove(&p);
 }

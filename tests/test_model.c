@@ -1,6 +1,6 @@
 /* From a checkpoint to packed weights: what is refused and why, and that every number reaches the backend where it belongs.
  *
- * The names and shapes here are written down a second time, from the reference and not from the table in weights.c; a backend
+ * The names and shapes here are written down a second time, from the reference and not from the table in model/weights.c; a backend
  * that only keeps what it is given shows what was packed. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
@@ -544,7 +544,8 @@ Test(pack, pruned_heads)
         in_layer(name, l, "attention.output.dense.weight");
         for (int i = 0; i < d * d; i++) {
             const bool gone = pruned[l * plan.heads + i % d / head_dim];
-            cr_assert_eq(w[i], gone ? 0 : value_of(name, (size_t)i), "layer %d, row %d, column %d is %g", l, i / d, i % d, (double)w[i]);
+            cr_assert_eq(w[i], gone ? 0 : value_of(name, (size_t)i), "layer %d, row %d, column %d is %g", l, i / d, i % d,
+                         (double)w[i]);
         }
         expect_values(p.m.blocks[l].projection->copy[1], in_layer(name, l, "attention.output.dense.bias"), 0, (size_t)d);
         expect_values(p.m.blocks[l].fc1->copy[0], in_layer(name, l, "mlp.fc1.weight"), 0, (size_t)(plan.mlp * d));
@@ -769,7 +770,8 @@ Test(model, options)
         o.backend = cases[i].backend, o.precision = cases[i].precision, o.attention = cases[i].attention;
         expect_open(NULL, &o, cases[i].want, cases[i].says);
     }
-    static const char *const wrong[] = {"", "0", "0.", ".0", "0.8", "8.0", "-1.0", "0.0,", "0.0;1.1", "0.0 ", "0,0", "99999999999.0", "0.0,1"};
+    static const char *const wrong[] = {"",     "0",       "0.",   ".0",  "0.8",           "8.0",  "-1.0",
+                                        "0.0,", "0.0;1.1", "0.0 ", "0,0", "99999999999.0", "0.0,1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         limber_options o = limber_options_default();
         o.backend = "ref", o.prune = wrong[i];

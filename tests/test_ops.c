@@ -18,7 +18,10 @@
 #ifndef TEST_OPS_VARIANTS
 #define TEST_OPS_VARIANTS                                                                                                        \
     {"cpu", "scalar", "fp32"}, {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"}, {"cpu", "avx512bf16", "bf16"},                \
-        {"cpu", "amx", "bf16"}, {"cpu", "avx512vnni", "int8"}, {"cpu", "avx512bf16", "int8"}, {"cpu", "amxint8", "int8"}, {"cuda", NULL, "fp32"}
+        {"cpu", "amx", "bf16"}, {"cpu", "avx512vnni", "int8"}, {"cpu", "avx512bf16", "int8"}, {"cpu", "amxint8", "int8"},        \
+    {                                                                                                                            \
+        "cuda", NULL, "fp32"                                                                                                     \
+    }
 #define TEST_OPS_PREPARE(t) (void)t
 #endif
 
@@ -47,7 +50,8 @@ static bool open_variant(struct under_test *t, const struct variant *v, int thre
         return false;
     snprintf(t->name, sizeof t->name, "%s %s %s", v->backend, v->level ? v->level : "", v->precision);
     t->quantised = t->be->precision == PRECISION_INT8;
-    t->low = t->be->precision == PRECISION_BF16 || (t->quantised && strcmp(v->level, "avx512vnni")); /* bf16 where the level has it */
+    t->low =
+        t->be->precision == PRECISION_BF16 || (t->quantised && strcmp(v->level, "avx512vnni")); /* bf16 where the level has it */
     if (strcmp(v->backend, "ref"))
         TEST_OPS_PREPARE(t);
     cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, &err), LIMBER_OK, "%s", err.text);
@@ -134,8 +138,8 @@ static void expect_close(const char *what, const float *got, const float *exact,
         largest = fabs(exact[i]) > largest ? fabs(exact[i]) : largest;
     }
     allowed = 2 * allowed + largest * 0x1p-24;
-    cr_expect(worst <= allowed, "%s: element %zu is %.9g, ref has %.9g: wrong by %.3g, twice a plain loop's error is %.3g", what, at,
-              got[at], exact[at], worst, allowed);
+    cr_expect(worst <= allowed, "%s: element %zu is %.9g, ref has %.9g: wrong by %.3g, twice a plain loop's error is %.3g", what,
+              at, got[at], exact[at], worst, allowed);
 }
 
 /* Runs `op` on ref and on every variant; each gets its own result, and ref's and the plain loop's to compare with. */
@@ -217,7 +221,8 @@ static void linear_plain(float *out, bool low, const void *context)
         for (int o = 0; o < c->out; o++) {
             float sum = 0;
             for (int k = 0; k < c->in; k++)
-                sum += rounded(c->x[(size_t)i * (size_t)c->in + (size_t)k], low) * rounded(c->w[(size_t)o * (size_t)c->in + (size_t)k], low);
+                sum += rounded(c->x[(size_t)i * (size_t)c->in + (size_t)k], low) *
+                       rounded(c->w[(size_t)o * (size_t)c->in + (size_t)k], low);
             sum += c->bias ? c->b[o] : 0;
             if (c->act == ACT_GELU_ERF)
                 sum = 0.5f * sum * (1 + erff(sum * 0.70710678f));
@@ -243,7 +248,8 @@ Test(ops, linear)
             c.bias = kind != 3;
             c.to = kind == 1 ? BUF_OPERAND : kind == 3 ? BUF_QKV : BUF_STREAM;
             c.out = kind == 3 ? 6 * ((c.out + 5) / 6) : c.out; /* q, k and v */
-            float *x = random_floats(rows * (size_t)c.in, 1), *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
+            float *x = random_floats(rows * (size_t)c.in, 1),
+                  *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
             float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
             c.x = x, c.w = w, c.b = b, c.r = r;
             snprintf(name, sizeof name, "linear %d x %d tokens, %d to %d, kind %d", c.people, c.tokens, c.in, c.out, kind);
@@ -282,7 +288,8 @@ static void linear_int8_plain(double *out, double *off, bool low, const struct l
                 a = a < 0 ? 0 : a > 255 ? 255 : a;
                 q[k] = (int)nearbyintf(w[k] * w_per_step);
                 sum += (double)(a - zero) * q[k];
-                moved += 0.5 * step * fabs((double)w[k]) + 0.5 * w_step * fabs((double)x[k]) + step * w_step + (low ? 0x1p-8 * fabs((double)x[k] * w[k]) : 0);
+                moved += 0.5 * step * fabs((double)w[k]) + 0.5 * w_step * fabs((double)x[k]) + step * w_step +
+                         (low ? 0x1p-8 * fabs((double)x[k] * w[k]) : 0);
             }
             out[(size_t)i * (size_t)c->out + (size_t)o] = sum * step * w_step;
             off[(size_t)i * (size_t)c->out + (size_t)o] = moved;
@@ -312,24 +319,28 @@ static void linear_int8_agrees(struct under_test *t, const struct linear_case *c
     for (size_t i = 0; i < n; i++) {
         double exact = 0, size = 0;
         for (size_t k = 0; k < (size_t)c->in; k++) {
-            const double product = (double)c->x[i / (size_t)c->out * (size_t)c->in + k] * c->w[i % (size_t)c->out * (size_t)c->in + k];
+            const double product =
+                (double)c->x[i / (size_t)c->out * (size_t)c->in + k] * c->w[i % (size_t)c->out * (size_t)c->in + k];
             exact += product;
             size += fabs(product);
         }
         const double want = linear_finish(c, plain[i], i), last = (t->low && c->to != BUF_STREAM ? 0x1p-8 : 0) * fabs(want);
-        const double arithmetic = 0x1p-20 * (size + 4) /* bias and residual */ + (c->act == ACT_GELU_ERF ? 7e-5 + 2e-6 * fabs(want) : 0) + last;
+        const double arithmetic =
+            0x1p-20 * (size + 4) /* bias and residual */ + (c->act == ACT_GELU_ERF ? 7e-5 + 2e-6 * fabs(want) : 0) + last;
         sums += !(fabs(got[i] - want) <= arithmetic);
         grids += !(fabs(got[i] - linear_finish(c, exact, i)) <= 1.2 * off[i] + arithmetic); /* GELU's slope is at most 1.13 */
     }
     cr_expect(!sums, "%s %s: %d of %zu results are not the sums of the integers", t->name, name, sums, n);
-    cr_expect(!grids, "%s %s: %d of %zu results are further from the exact product than the grids explain", t->name, name, grids, n);
+    cr_expect(!grids, "%s %s: %d of %zu results are further from the exact product than the grids explain", t->name, name, grids,
+              n);
     free(plain), free(off), free(got);
 }
 
 Test(ops, linear_int8)
 {
     static const int shapes[][4] = {/* people, tokens, in, out: columns that fill no word, no AMX step, no tile */
-                                    {1, 1, 32, 8}, {2, 17, 61, 51}, {1, 50, 66, 96}, {1, 193, 96, 35}, {2, 20, 3100, 30}, {1, 3, 1, 3}};
+                                    {1, 1, 32, 8},    {2, 17, 61, 51},   {1, 50, 66, 96},
+                                    {1, 193, 96, 35}, {2, 20, 3100, 30}, {1, 3, 1, 3}};
     for (size_t v = 0; v < VARIANTS; v++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int kind = 0; kind < 4; kind++) {
@@ -345,12 +356,17 @@ Test(ops, linear_int8)
                 c.bias = kind != 3;
                 c.to = kind == 1 ? BUF_OPERAND : kind == 3 ? BUF_QKV : BUF_STREAM;
                 c.out = kind == 3 ? 6 * ((c.out + 5) / 6) : c.out;
-                float *x = random_floats(rows * (size_t)c.in, 1), *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
+                float *x = random_floats(rows * (size_t)c.in, 1),
+                      *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
                 float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
                 for (size_t i = 0; i < rows; i++) /* tokens far larger and far smaller, all of one sign, zeros */
                     for (int k = 0; k < c.in; k++) {
                         float *n = &x[i * (size_t)c.in + (size_t)k];
-                        *n = i % 5 == 1 ? *n * 300 : i % 5 == 2 ? fabsf(*n) + 2 : i % 5 == 3 ? *n * 1e-4f - 1e-3f : i == 4 ? 0 : *n;
+                        *n = i % 5 == 1   ? *n * 300
+                             : i % 5 == 2 ? fabsf(*n) + 2
+                             : i % 5 == 3 ? *n * 1e-4f - 1e-3f
+                             : i == 4     ? 0
+                                          : *n;
                     }
                 memset(w, 0, (size_t)c.in * sizeof *w); /* and a column of zeros */
                 c.x = x, c.w = w, c.b = b, c.r = r;
@@ -422,7 +438,8 @@ static void layernorm_plain(float *out, bool low, const void *context)
             var += (x[k] - mean) * (x[k] - mean);
         const float scale = 1 / sqrtf(var / (float)c->dim + c->eps);
         for (int k = 0; k < c->dim; k++)
-            out[(size_t)i * (size_t)c->dim + (size_t)k] = rounded((x[k] - mean) * scale * c->gain[k] + c->bias[k], low && c->to == BUF_OPERAND);
+            out[(size_t)i * (size_t)c->dim + (size_t)k] =
+                rounded((x[k] - mean) * scale * c->gain[k] + c->bias[k], low && c->to == BUF_OPERAND);
     }
 }
 
@@ -435,15 +452,18 @@ Test(ops, layernorm)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)
             for (int to = 0; to < 2; to++) {
-                struct layernorm_case c = {.tokens = shapes[s][0], .dim = shapes[s][1], .eps = 1e-6f, .to = to ? BUF_STREAM : BUF_OPERAND};
+                struct layernorm_case c = {
+                    .tokens = shapes[s][0], .dim = shapes[s][1], .eps = 1e-6f, .to = to ? BUF_STREAM : BUF_OPERAND};
                 const size_t n = (size_t)c.tokens * (size_t)c.dim;
                 char name[96];
                 seed(7 + s);
-                float *x = random_floats(n, rows[k].spread), *gain = random_floats((size_t)c.dim, 2), *bias = random_floats((size_t)c.dim, 1);
+                float *x = random_floats(n, rows[k].spread), *gain = random_floats((size_t)c.dim, 2),
+                      *bias = random_floats((size_t)c.dim, 1);
                 for (size_t i = 0; i < n; i++)
                     x[i] += rows[k].offset;
                 c.x = x, c.gain = gain, c.bias = bias;
-                snprintf(name, sizeof name, "layernorm %dx%d, %g +- %g", c.tokens, c.dim, (double)rows[k].offset, (double)rows[k].spread);
+                snprintf(name, sizeof name, "layernorm %dx%d, %g +- %g", c.tokens, c.dim, (double)rows[k].offset,
+                         (double)rows[k].spread);
                 op_agrees(&(struct op){name, 1, c.tokens, c.dim, c.to, run_layernorm, layernorm_plain, NULL, &c});
                 free(x), free(gain), free(bias);
             }
@@ -470,8 +490,8 @@ Test(ops, layernorm_rows_of_one_value)
         run_layernorm(&t, out, &c);
         t.ex->ops->buf_read(t.ex, out, (struct span){0, 1, NULL}, got);
         for (int i = 0; i < TOKENS * DIM; i++)
-            cr_expect_float_eq(got[i], bias[i % DIM], 1e-4f, "%s: row %d column %d is %g, expected the bias %g", t.name, i / DIM, i % DIM,
-                               got[i], bias[i % DIM]);
+            cr_expect_float_eq(got[i], bias[i % DIM], 1e-4f, "%s: row %d column %d is %g, expected the bias %g", t.name, i / DIM,
+                               i % DIM, got[i], bias[i % DIM]);
         t.ex->ops->buf_close(t.ex, out);
         close_variant(&t);
     }
@@ -522,7 +542,8 @@ static void attention_plain(float *out, bool low, const void *context)
     for (int person = 0; person < c->people; person++)
         for (int h = 0; h < c->heads; h++)
             for (int i = 0; i < n; i++) {
-                const float *rows = v + (size_t)person * (size_t)n * 3 * (size_t)dim + (size_t)(h * hd), *q = rows + (size_t)i * 3 * (size_t)dim;
+                const float *rows = v + (size_t)person * (size_t)n * 3 * (size_t)dim + (size_t)(h * hd),
+                            *q = rows + (size_t)i * 3 * (size_t)dim;
                 float max = -INFINITY, total = 0;
                 for (int j = 0; j < n; j++) {
                     const float *k = rows + (size_t)j * 3 * (size_t)dim + dim;
@@ -538,7 +559,8 @@ static void attention_plain(float *out, bool low, const void *context)
                     float sum = 0;
                     for (int j = 0; j < n; j++)
                         sum += rounded(p[j], low) * rows[(size_t)j * 3 * (size_t)dim + (size_t)(2 * dim + d)];
-                    out[((size_t)person * (size_t)n + (size_t)i) * (size_t)dim + (size_t)(h * hd + d)] = rounded(sum / total, low);
+                    out[((size_t)person * (size_t)n + (size_t)i) * (size_t)dim + (size_t)(h * hd + d)] =
+                        rounded(sum / total, low);
                 }
             }
     free(v);
@@ -546,15 +568,17 @@ static void attention_plain(float *out, bool low, const void *context)
 }
 
 static const int attention_shapes[][5] = {/* people, tokens, grid_w, heads, head_dim; 600: more keys than a tile holds */
-                                          {1, 1, 1, 2, 32},    {2, 17, 17, 3, 64}, {1, 120, 10, 2, 80}, {1, 192, 12, 2, 32}, {1, 193, 193, 2, 24},
-                                          {1, 192, 12, 1, 64}, {1, 600, 20, 2, 32}, {2, 45, 9, 2, 25},   {1, 35, 7, 3, 18}};
+                                          {1, 1, 1, 2, 32},    {2, 17, 17, 3, 64},   {1, 120, 10, 2, 80},
+                                          {1, 192, 12, 2, 32}, {1, 193, 193, 2, 24}, {1, 192, 12, 1, 64},
+                                          {1, 600, 20, 2, 32}, {2, 45, 9, 2, 25},    {1, 35, 7, 3, 18}};
 
 Test(ops, attention)
 {
     for (size_t s = 0; s < sizeof attention_shapes / sizeof *attention_shapes; s++)
         for (int loud = 0; loud < 3; loud++) {
             const int *shape = attention_shapes[s];
-            struct attention_case c = {.people = shape[0], .tokens = shape[1], .grid_w = shape[2], .heads = shape[3], .head_dim = shape[4]};
+            struct attention_case c = {
+                .people = shape[0], .tokens = shape[1], .grid_w = shape[2], .heads = shape[3], .head_dim = shape[4]};
             const size_t dim = (size_t)c.heads * (size_t)c.head_dim, rows = (size_t)c.people * (size_t)c.tokens;
             char name[96];
             seed(50 + s);
@@ -562,10 +586,14 @@ Test(ops, attention)
             if (loud) /* +-1: logits are whole numbers up to +-60 apart, or all the same */
                 for (size_t i = 0; i < rows; i++)
                     for (size_t k = 0; k < 2 * dim; k++)
-                        qkv[i * 3 * dim + k] = loud == 2 ? 1.5f : k < dim ? (uniform() < 0 ? -1.f : 1.f) : roundf(uniform() * 2) * 60 / sqrtf((float)c.head_dim);
+                        qkv[i * 3 * dim + k] = loud == 2 ? 1.5f
+                                               : k < dim ? (uniform() < 0 ? -1.f : 1.f)
+                                                         : roundf(uniform() * 2) * 60 / sqrtf((float)c.head_dim);
             c.qkv = qkv;
-            snprintf(name, sizeof name, "attention %d x %d tokens, %d heads of %d, loud %d", c.people, c.tokens, c.heads, c.head_dim, loud);
-            op_agrees(&(struct op){name, c.people, c.tokens, (int)dim, BUF_OPERAND, run_attention, attention_plain, attention_refused, &c});
+            snprintf(name, sizeof name, "attention %d x %d tokens, %d heads of %d, loud %d", c.people, c.tokens, c.heads,
+                     c.head_dim, loud);
+            op_agrees(&(struct op){name, c.people, c.tokens, (int)dim, BUF_OPERAND, run_attention, attention_plain,
+                                   attention_refused, &c});
             free(qkv);
         }
 }
@@ -576,7 +604,8 @@ Test(ops, attention_stats)
     for (size_t s = 0; s < sizeof attention_shapes / sizeof *attention_shapes; s++)
         for (int self = 0; self < 2; self++) {
             const int *shape = attention_shapes[s], classes = self ? 6 : 8;
-            struct attention_case c = {.people = shape[0], .tokens = shape[1], .grid_w = shape[2], .heads = shape[3], .head_dim = shape[4]};
+            struct attention_case c = {
+                .people = shape[0], .tokens = shape[1], .grid_w = shape[2], .heads = shape[3], .head_dim = shape[4]};
             const size_t dim = (size_t)c.heads * (size_t)c.head_dim, rows = (size_t)c.people * (size_t)c.tokens;
             const size_t width = 4 + (size_t)classes, n = rows * (size_t)c.heads * width;
             seed(900 + s);
@@ -604,11 +633,13 @@ Test(ops, attention_stats)
                     c.stats = NULL;
                     float *without = op_result(&t, &op, BUF_OPERAND);
                     c.stats = &stats;
-                    cr_expect(!memcmp(with, without, rows * dim * sizeof *with), "%s: statistics change attention's result, shape %zu", t.name, s);
+                    cr_expect(!memcmp(with, without, rows * dim * sizeof *with),
+                              "%s: statistics change attention's result, shape %zu", t.name, s);
                     for (size_t i = 0; i < n; i++) {
                         const double scale = i % width == 2 ? 20 : i % width == 3 ? 6 : 1; /* distances; entropy */
                         if (!(fabs((double)got[i] - want[i]) <= tolerance * scale)) {
-                            cr_expect_fail("%s, shape %zu: row %zu sum %zu is %.9g, ref has %.9g", t.name, s, i / width, i % width, got[i], want[i]);
+                            cr_expect_fail("%s, shape %zu: row %zu sum %zu is %.9g, ref has %.9g", t.name, s, i / width,
+                                           i % width, got[i], want[i]);
                             break;
                         }
                     }
@@ -659,7 +690,11 @@ static void embed_plain(float *out, bool low, const void *context)
                             if (y < 0 || y >= d->image_h || x < 0 || x >= d->image_w)
                                 continue;
                             x = c->mirrored ? d->image_w - 1 - x : x;
-                            sum += rounded(*k, low) * rounded(d->lut[ch][c->crops[((size_t)(p * d->image_h + y) * (size_t)d->image_w + (size_t)x) * 3 + (size_t)ch]], low);
+                            sum +=
+                                rounded(*k, low) *
+                                rounded(d->lut[ch][c->crops[((size_t)(p * d->image_h + y) * (size_t)d->image_w + (size_t)x) * 3 +
+                                                            (size_t)ch]],
+                                        low);
                         }
                 *out++ = sum + d->bias[o] + d->pos[(size_t)t * (size_t)d->dim + (size_t)o];
             }
@@ -668,11 +703,16 @@ static void embed_plain(float *out, bool low, const void *context)
 Test(ops, embed)
 {
     static const int shapes[][7] = {/* image h, w, patch h, w, pad, dim, people */
-                                    {64, 48, 16, 16, 2, 40, 1}, {33, 44, 8, 11, 0, 25, 2}, {256, 192, 16, 16, 2, 24, 1}};
+                                    {64, 48, 16, 16, 2, 40, 1},
+                                    {33, 44, 8, 11, 0, 25, 2},
+                                    {256, 192, 16, 16, 2, 24, 1}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int mirrored = 0; mirrored < 2; mirrored++) {
             const int *q = shapes[s];
-            struct embed_case c = {.d = {.image_h = q[0], .image_w = q[1], .patch_h = q[2], .patch_w = q[3], .pad = q[4], .dim = q[5]}, .people = q[6], .mirrored = mirrored};
+            struct embed_case c = {
+                .d = {.image_h = q[0], .image_w = q[1], .patch_h = q[2], .patch_w = q[3], .pad = q[4], .dim = q[5]},
+                .people = q[6],
+                .mirrored = mirrored};
             struct embed_desc *d = &c.d;
             d->grid_h = (d->image_h + 2 * d->pad - d->patch_h) / d->patch_h + 1;
             d->grid_w = (d->image_w + 2 * d->pad - d->patch_w) / d->patch_w + 1;
@@ -682,11 +722,13 @@ Test(ops, embed)
             uint8_t *crops = malloc(pixels);
             for (size_t i = 0; i < pixels; i++)
                 crops[i] = (uint8_t)(127.5f + 127.5f * uniform());
-            float *lut = random_floats(3 * 256, 2), *w = random_floats((size_t)d->dim * 3 * (size_t)(d->patch_h * d->patch_w), 0.1f);
+            float *lut = random_floats(3 * 256, 2),
+                  *w = random_floats((size_t)d->dim * 3 * (size_t)(d->patch_h * d->patch_w), 0.1f);
             float *b = random_floats((size_t)d->dim, 1), *pos = random_floats((size_t)tokens * (size_t)d->dim, 1);
             d->lut = (const float(*)[256])lut, d->weight = w, d->bias = b, d->pos = pos;
             c.crops = crops;
-            op_agrees(&(struct op){mirrored ? "embed mirrored" : "embed", c.people, tokens, d->dim, BUF_STREAM, run_embed, embed_plain, NULL, &c});
+            op_agrees(&(struct op){mirrored ? "embed mirrored" : "embed", c.people, tokens, d->dim, BUF_STREAM, run_embed,
+                                   embed_plain, NULL, &c});
             free(crops), free(lut), free(w), free(b), free(pos);
         }
 }
@@ -709,10 +751,12 @@ static void run_head(struct under_test *t, struct buf *out, const void *context)
     struct under_test own = {.be = t->be};
     struct weight *w;
     limber_error err;
-    limber_status st = c->simple ? t->be->ops->simple_head_pack(t->be, &w, &c->s, &err) : t->be->ops->classic_head_pack(t->be, &w, &c->c, &err);
+    limber_status st =
+        c->simple ? t->be->ops->simple_head_pack(t->be, &w, &c->s, &err) : t->be->ops->classic_head_pack(t->be, &w, &c->c, &err);
     cr_assert_eq(st, LIMBER_OK, "%s", err.text);
     cr_assert_eq(t->be->ops->exec_open(t->be, &own.ex, 2, c->people, &err), LIMBER_OK);
-    struct buf *x = buf_of(&own, BUF_OPERAND, c->people, tokens, dim, c->x), *heat = buf_of(&own, BUF_HEATMAP, c->people, out->tokens, out->cols, NULL);
+    struct buf *x = buf_of(&own, BUF_OPERAND, c->people, tokens, dim, c->x),
+               *heat = buf_of(&own, BUF_HEATMAP, c->people, out->tokens, out->cols, NULL);
     own.ex->ops->head(own.ex, (struct span){0, c->people, NULL}, heat, x, w);
     cr_assert_eq(own.ex->ops->finish(own.ex, &err), LIMBER_OK, "%s", err.text);
     float *v = zeros((size_t)c->people * (size_t)out->tokens * (size_t)out->cols);
@@ -745,8 +789,10 @@ static void simple_plain(float *out, const float *x, const struct simple_head_de
             axis(y, d->grid_h, d->scale, &y0, &y1, &fy);
             axis(xx, d->grid_w, d->scale, &x0, &x1, &fx);
             for (int c = 0; c < d->dim; c++) {
-                const float a = fmaxf(x[(y0 * d->grid_w + x0) * d->dim + c], 0), b = fmaxf(x[(y0 * d->grid_w + x1) * d->dim + c], 0);
-                const float e = fmaxf(x[(y1 * d->grid_w + x0) * d->dim + c], 0), g = fmaxf(x[(y1 * d->grid_w + x1) * d->dim + c], 0);
+                const float a = fmaxf(x[(y0 * d->grid_w + x0) * d->dim + c], 0),
+                            b = fmaxf(x[(y0 * d->grid_w + x1) * d->dim + c], 0);
+                const float e = fmaxf(x[(y1 * d->grid_w + x0) * d->dim + c], 0),
+                            g = fmaxf(x[(y1 * d->grid_w + x1) * d->dim + c], 0);
                 up[(y * w + xx) * d->dim + c] = rounded((a * (1 - fx) + b * fx) * (1 - fy) + (e * (1 - fx) + g * fx) * fy, low);
             }
         }
@@ -766,7 +812,8 @@ static void simple_plain(float *out, const float *x, const struct simple_head_de
     free(up);
 }
 
-static void deconv_plain(float *out, const float *in, int h, int w, int cin, int cout, const float *weight, const float *bias, bool low)
+static void deconv_plain(float *out, const float *in, int h, int w, int cin, int cout, const float *weight, const float *bias,
+                         bool low)
 {
     for (int oy = 0; oy < 2 * h; oy++)
         for (int ox = 0; ox < 2 * w; ox++)
@@ -777,7 +824,8 @@ static void deconv_plain(float *out, const float *in, int h, int w, int cin, int
                     if (ny < 0 || nx < 0 || ny % 2 || nx % 2 || ny / 2 >= h || nx / 2 >= w)
                         continue;
                     for (int i = 0; i < cin; i++)
-                        sum += in[(ny / 2 * w + nx / 2) * cin + i] * rounded(weight[((size_t)i * (size_t)cout + (size_t)o) * 16 + (size_t)t], low);
+                        sum += in[(ny / 2 * w + nx / 2) * cin + i] *
+                               rounded(weight[((size_t)i * (size_t)cout + (size_t)o) * 16 + (size_t)t], low);
                 }
                 out[(oy * 2 * w + ox) * cout + o] = rounded(fmaxf(sum, 0), low);
             }
@@ -790,12 +838,14 @@ static void head_plain(float *out, bool low, const void *context)
     float *x = rounded_copy(h->x, (size_t)h->people * (size_t)tokens * (size_t)dim, low);
     for (int p = 0; p < h->people; p++) {
         if (h->simple) {
-            simple_plain(out + (size_t)p * (size_t)h->s.keypoints * (size_t)(tokens * h->s.scale * h->s.scale), x + (size_t)p * (size_t)tokens * (size_t)dim, &h->s, low);
+            simple_plain(out + (size_t)p * (size_t)h->s.keypoints * (size_t)(tokens * h->s.scale * h->s.scale),
+                         x + (size_t)p * (size_t)tokens * (size_t)dim, &h->s, low);
             continue;
         }
         const struct classic_head_desc *d = &h->c;
         float *mid1 = zeros((size_t)(4 * tokens) * (size_t)d->mid), *mid2 = zeros((size_t)(16 * tokens) * (size_t)d->mid);
-        deconv_plain(mid1, x + (size_t)p * (size_t)tokens * (size_t)dim, d->grid_h, d->grid_w, dim, d->mid, d->deconv1, d->bias1, low);
+        deconv_plain(mid1, x + (size_t)p * (size_t)tokens * (size_t)dim, d->grid_h, d->grid_w, dim, d->mid, d->deconv1, d->bias1,
+                     low);
         deconv_plain(mid2, mid1, 2 * d->grid_h, 2 * d->grid_w, d->mid, d->mid, d->deconv2, d->bias2, low);
         for (int k = 0; k < d->keypoints; k++)
             for (int i = 0; i < 16 * tokens; i++) {
@@ -813,7 +863,7 @@ static void head_plain(float *out, bool low, const void *context)
 Test(ops, heads)
 {
     static const int shapes[][6] = {/* grid h, w, dim, keypoints, scale (0: classic), people */
-                                    {16, 12, 48, 5, 4, 1}, {3, 5, 25, 4, 2, 2}, {1, 1, 33, 3, 3, 1}, {12, 10, 32, 17, 4, 1},
+                                    {16, 12, 48, 5, 4, 1}, {3, 5, 25, 4, 2, 2},   {1, 1, 33, 3, 3, 1}, {12, 10, 32, 17, 4, 1},
                                     {4, 3, 40, 5, 0, 2},   {16, 12, 24, 3, 0, 1}, {5, 7, 33, 4, 0, 1}, {1, 1, 16, 2, 0, 1}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const int *q = shapes[s], tokens = q[0] * q[1], mid = 20, scale = q[4] ? q[4] : 4;
@@ -821,10 +871,13 @@ Test(ops, heads)
         char name[96];
         seed(70 + s);
         float *x = random_floats((size_t)c.people * (size_t)tokens * (size_t)q[2], 1), *bias = random_floats((size_t)q[3], 1);
-        float *w = random_floats((size_t)q[3] * (size_t)q[2] * 9, 0.2f), *d1 = random_floats((size_t)q[2] * (size_t)mid * 16, 0.2f);
-        float *d2 = random_floats((size_t)mid * (size_t)mid * 16, 0.2f), *b1 = random_floats((size_t)mid, 0.3f), *b2 = random_floats((size_t)mid, 0.3f);
+        float *w = random_floats((size_t)q[3] * (size_t)q[2] * 9, 0.2f),
+              *d1 = random_floats((size_t)q[2] * (size_t)mid * 16, 0.2f);
+        float *d2 = random_floats((size_t)mid * (size_t)mid * 16, 0.2f), *b1 = random_floats((size_t)mid, 0.3f),
+              *b2 = random_floats((size_t)mid, 0.3f);
         float *conv = random_floats((size_t)q[3] * (size_t)mid, 0.3f);
-        c.s = (struct simple_head_desc){.grid_h = q[0], .grid_w = q[1], .dim = q[2], .keypoints = q[3], .scale = q[4], .weight = w, .bias = bias};
+        c.s = (struct simple_head_desc){
+            .grid_h = q[0], .grid_w = q[1], .dim = q[2], .keypoints = q[3], .scale = q[4], .weight = w, .bias = bias};
         c.c = (struct classic_head_desc){q[0], q[1], q[2], mid, q[3], d1, b1, d2, b2, conv, bias};
         c.x = x;
         snprintf(name, sizeof name, "%s head, %d x %d patches of %d", c.simple ? "simple" : "classic", q[0], q[1], q[2]);
@@ -852,13 +905,16 @@ Test(ops, decode)
                 open_ref(&t);
             else if (!open_variant(&t, &variants[v], 2, PEOPLE))
                 continue;
-            struct buf *heat = buf_of(&t, BUF_HEATMAP, PEOPLE, H * W, K, maps), *other = buf_of(&t, BUF_HEATMAP, PEOPLE, H * W, K, mirrored);
+            struct buf *heat = buf_of(&t, BUF_HEATMAP, PEOPLE, H * W, K, maps),
+                       *other = buf_of(&t, BUF_HEATMAP, PEOPLE, H * W, K, mirrored);
             memset(got, 0, sizeof got);
             t.ex->ops->decode(t.ex, (struct span){0, PEOPLE, NULL}, heat, two ? other : NULL, &a);
             cr_assert_eq(t.ex->ops->finish(t.ex, NULL), LIMBER_OK);
             for (int i = 0; v >= 0 && i < PEOPLE * K; i++)
-                cr_expect(fabsf(got[i].x - want[i].x) < 1e-3f && fabsf(got[i].y - want[i].y) < 1e-3f && fabsf(got[i].score - want[i].score) < 1e-6f,
-                          "%s: joint %d is (%g, %g) %g, ref has (%g, %g) %g", t.name, i, got[i].x, got[i].y, got[i].score, want[i].x, want[i].y, want[i].score);
+                cr_expect(fabsf(got[i].x - want[i].x) < 1e-3f && fabsf(got[i].y - want[i].y) < 1e-3f &&
+                              fabsf(got[i].score - want[i].score) < 1e-6f,
+                          "%s: joint %d is (%g, %g) %g, ref has (%g, %g) %g", t.name, i, got[i].x, got[i].y, got[i].score,
+                          want[i].x, want[i].y, want[i].score);
             t.ex->ops->buf_close(t.ex, heat);
             t.ex->ops->buf_close(t.ex, other);
             close_variant(&t);
@@ -929,7 +985,8 @@ Test(ops, same_bytes_for_any_threads_batch_and_span)
                 s.ex->ops->buf_read(s.ex, c.heat, (struct span){0, people, NULL}, out + p * K * MAP);
             }
             cr_expect(!i || !memcmp(first, again, (size_t)(PEOPLE / people * people) * K * MAP * sizeof *first),
-                      "%s: %d threads, %d people, split %d: not the bytes of one person on one thread", t.name, ways[i].threads, people, ways[i].split);
+                      "%s: %d threads, %d people, split %d: not the bytes of one person on one thread", t.name, ways[i].threads,
+                      people, ways[i].split);
             struct buf *bufs[] = {c.x, c.y, c.qkv, c.mid, c.heat};
             for (size_t b = 0; b < sizeof bufs / sizeof *bufs; b++)
                 s.ex->ops->buf_close(s.ex, bufs[b]);

@@ -30,10 +30,16 @@
 #endif
 
 #ifdef TEST_OPS_AMXINT8
-#define TEST_OPS_VARIANTS {"cpu", "avx512bf16", "int8"}
+#define TEST_OPS_VARIANTS                                                                                                        \
+    {                                                                                                                            \
+        "cpu", "avx512bf16", "int8"                                                                                              \
+    }
 #define TEST_OPS_KERNELS(be) (be)->linear
 #else
-#define TEST_OPS_VARIANTS {"cpu", "avx512bf16", "bf16"}
+#define TEST_OPS_VARIANTS                                                                                                        \
+    {                                                                                                                            \
+        "cpu", "avx512bf16", "bf16"                                                                                              \
+    }
 #define TEST_OPS_KERNELS(be) (be)->kernels = (be)->linear
 #endif
 #define TEST_OPS_PREPARE(t)                                                                                                      \

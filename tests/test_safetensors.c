@@ -256,7 +256,7 @@ Test(safetensors, unaligned_data)
     }
 }
 
-/* ---- headers built to exhaust memory or time: what json_util.c states must hold ---- */
+/* ---- headers built to exhaust memory or time: what base/json_read.c states must hold ---- */
 
 static void repeat(struct blob *b, const char *first, const char *unit, const char *last, size_t json_bytes)
 {

@@ -30,7 +30,8 @@ static Peaks peaks()
     Peaks p = {2.0 * attribute(cudaDevAttrMemoryClockRate) * 1e3 * attribute(cudaDevAttrGlobalMemoryBusWidth) / 8 / 1e9, 0};
     for (auto &k : known)
         if (k.sm == sm)
-            p.tflop_s = (double)attribute(cudaDevAttrMultiProcessorCount) * attribute(cudaDevAttrClockRate) * 1e3 * k.flop_per_clock / 1e12;
+            p.tflop_s = (double)attribute(cudaDevAttrMultiProcessorCount) * attribute(cudaDevAttrClockRate) * 1e3 *
+                        k.flop_per_clock / 1e12;
     return p;
 }
 
@@ -59,7 +60,8 @@ template <class F> static void row(const char *what, double bytes, double flop, 
     }
     std::sort(times.begin(), times.end());
     const double us = times[times.size() / 2];
-    printf("%-44s %9.1f %9.1f %9.1f %8.0f %8.1f", what, us, (double)times[times.size() / 10], (double)times[times.size() * 9 / 10], bytes / us / 1e3, flop / us / 1e6);
+    printf("%-44s %9.1f %9.1f %9.1f %8.0f %8.1f", what, us, (double)times[times.size() / 10],
+           (double)times[times.size() * 9 / 10], bytes / us / 1e3, flop / us / 1e6);
     printf(" %9.0f%%", 100 * bytes / us / 1e3 / peak.gb_s);
     if (peak.tflop_s > 0 && flop > 0)
         printf(" %9.0f%%\n", 100 * flop / us / 1e6 / peak.tflop_s);
@@ -73,12 +75,14 @@ static void attention_rows_of(enum element type, int people, int tokens, bool st
 {
     const int heads = 12, head_dim = 64, dim = heads * head_dim;
     const size_t rows = (size_t)people * (size_t)tokens;
-    Array qkv(rows * 3 * (size_t)dim, type), out(rows * (size_t)dim, type), plain(rows * 3 * (size_t)dim, ELEMENT_F32), exact(rows * (size_t)dim, ELEMENT_F32);
+    Array qkv(rows * 3 * (size_t)dim, type), out(rows * (size_t)dim, type), plain(rows * 3 * (size_t)dim, ELEMENT_F32),
+        exact(rows * (size_t)dim, ELEMENT_F32);
     Array sums(stats ? rows * (size_t)heads * 10 : 1, ELEMENT_F32);
     Raw<uint8_t> masks(std::vector<uint8_t>(rows, 0x15));
     qkv.fill([](size_t) { return normal(); });
     attention_params p{};
-    p.qkv = qkv.device, p.out = out.device, p.people = people, p.tokens = tokens, p.heads = heads, p.head_dim = head_dim, p.ld_qkv = 3 * dim, p.ld_out = dim;
+    p.qkv = qkv.device, p.out = out.device, p.people = people, p.tokens = tokens, p.heads = heads, p.head_dim = head_dim,
+    p.ld_qkv = 3 * dim, p.ld_out = dim;
     p.scale = 0.125f;
     if (stats)
         p.stats = (float *)sums.device, p.masks = masks.device, p.classes = 6, p.grid_w = 12;
@@ -98,15 +102,25 @@ static void attention_rows_of(enum element type, int people, int tokens, bool st
         failures++;
         return;
     }
-    row(what, (double)rows * (4.0 * dim * (double)element_bytes(type) + (stats ? heads * 40.0 : 0)), 4.0 * people * heads * (double)tokens * tokens * head_dim,
-        false, [&] { must(attention_launch(p, type, stream()), "attention"); });
+    row(what, (double)rows * (4.0 * dim * (double)element_bytes(type) + (stats ? heads * 40.0 : 0)),
+        4.0 * people * heads * (double)tokens * tokens * head_dim, false,
+        [&] { must(attention_launch(p, type, stream()), "attention"); });
 }
 
 static void linear(struct lt *lt, enum element type, int rows, int in, int out, bool residual, const char *name)
 {
-    const lt_problem problem = {.rows = rows, .out = out, .in = in, .ld_x = in, .ld_w = in, .ld_y = out, .type = type,
-                                .y_type = residual ? ELEMENT_F32 : type, .bias = true, .accumulate = residual};
-    Array x((size_t)rows * (size_t)in, type), w((size_t)out * (size_t)in, type), y((size_t)rows * (size_t)out, problem.y_type), bias((size_t)out, problem.y_type);
+    const lt_problem problem = {.rows = rows,
+                                .out = out,
+                                .in = in,
+                                .ld_x = in,
+                                .ld_w = in,
+                                .ld_y = out,
+                                .type = type,
+                                .y_type = residual ? ELEMENT_F32 : type,
+                                .bias = true,
+                                .accumulate = residual};
+    Array x((size_t)rows * (size_t)in, type), w((size_t)out * (size_t)in, type), y((size_t)rows * (size_t)out, problem.y_type),
+        bias((size_t)out, problem.y_type);
     x.fill([](size_t) { return normal(); });
     w.fill([](size_t) { return normal() * 0.03f; });
     y.fill([](size_t) { return normal(); });
@@ -137,8 +151,10 @@ static void linear(struct lt *lt, enum element type, int rows, int in, int out, 
 static void others(enum element type, int people)
 {
     const int rows = people * 192, dim = 768, mlp = 3072;
-    Array x((size_t)rows * (size_t)dim, ELEMENT_F32), y((size_t)rows * (size_t)dim, type), gain((size_t)dim, ELEMENT_F32), bias((size_t)mlp, ELEMENT_F32);
-    Array mid((size_t)rows * (size_t)mlp, type), heat((size_t)people * 17 * 3072, ELEMENT_F32), joints((size_t)people * 51, ELEMENT_F32);
+    Array x((size_t)rows * (size_t)dim, ELEMENT_F32), y((size_t)rows * (size_t)dim, type), gain((size_t)dim, ELEMENT_F32),
+        bias((size_t)mlp, ELEMENT_F32);
+    Array mid((size_t)rows * (size_t)mlp, type), heat((size_t)people * 17 * 3072, ELEMENT_F32),
+        joints((size_t)people * 51, ELEMENT_F32);
     x.fill([](size_t) { return normal(); });
     gain.fill([](size_t) { return normal(); });
     bias.fill([](size_t) { return normal(); });
@@ -147,7 +163,9 @@ static void others(enum element type, int people)
     char what[96];
     snprintf(what, sizeof what, "layernorm %s %d x %d", element_name(type), rows, dim);
     row(what, (double)(x.bytes() + y.bytes()), 0, false, [&] {
-        must(layernorm_launch(y.device, type, dim, (const float *)x.device, dim, (const float *)gain.device, (const float *)bias.device, rows, dim, 1e-12f, stream()), "layernorm");
+        must(layernorm_launch(y.device, type, dim, (const float *)x.device, dim, (const float *)gain.device,
+                              (const float *)bias.device, rows, dim, 1e-12f, stream()),
+             "layernorm");
     });
     snprintf(what, sizeof what, "bias + GELU %s %d x %d", element_name(type), rows, mlp);
     row(what, 2.0 * (double)mid.bytes(), 0, false, [&] {
@@ -155,7 +173,8 @@ static void others(enum element type, int people)
     });
     snprintf(what, sizeof what, "decode %d x 17 maps of 64 x 48", people);
     row(what, (double)heat.bytes(), 0, false, [&] {
-        must(decode_launch((float *)joints.device, (const float *)heat.device, nullptr, nullptr, people, 17, 64, 48, stream()), "decode");
+        must(decode_launch((float *)joints.device, (const float *)heat.device, nullptr, nullptr, people, 17, 64, 48, stream()),
+             "decode");
     });
 }
 
@@ -169,8 +188,10 @@ int main()
         printf("cuBLASLt: %s\n", why);
         return 1;
     }
-    printf("# %s, %d SMs, memory peak %.0f GB/s, tensor peak %.0f TFLOP/s\n", properties.name, attribute(cudaDevAttrMultiProcessorCount), p.gb_s, p.tflop_s);
-    printf("%-44s %9s %9s %9s %8s %8s %10s %10s\n", "kernel", "median us", "p10", "p90", "GB/s", "TFLOP/s", "of memory", "of tensor");
+    printf("# %s, %d SMs, memory peak %.0f GB/s, tensor peak %.0f TFLOP/s\n", properties.name,
+           attribute(cudaDevAttrMultiProcessorCount), p.gb_s, p.tflop_s);
+    printf("%-44s %9s %9s %9s %8s %8s %10s %10s\n", "kernel", "median us", "p10", "p90", "GB/s", "TFLOP/s", "of memory",
+           "of tensor");
     for (enum element type : {ELEMENT_F16, ELEMENT_BF16, ELEMENT_F32})
         for (int people : {1, 32})
             for (int tokens : {192, 768, 3072})

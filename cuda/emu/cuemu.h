@@ -84,10 +84,22 @@ struct alignas(8) uint2 {
 struct alignas(16) uint4 {
     unsigned x, y, z, w;
 };
-static inline float2 make_float2(float x, float y) { return {x, y}; }
-static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
-static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+static inline float2 make_float2(float x, float y)
+{
+    return {x, y};
+}
+static inline float4 make_float4(float x, float y, float z, float w)
+{
+    return {x, y, z, w};
+}
+static inline uint2 make_uint2(unsigned x, unsigned y)
+{
+    return {x, y};
+}
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w)
+{
+    return {x, y, z, w};
+}
 
 namespace cuemu
 {
@@ -146,7 +158,8 @@ struct Barrier {
 };
 /* What budgets.txt keeps, and what a test prints. */
 struct Counters {
-    uint64_t launches, blocks, mma, ldmatrix, ldmatrix_phases, bank_conflicts, async_copies, async_bytes, shuffles, barriers, switches;
+    uint64_t launches, blocks, mma, ldmatrix, ldmatrix_phases, bank_conflicts, async_copies, async_bytes, shuffles, barriers,
+        switches;
 };
 struct State {
     char *shared = nullptr;
@@ -202,10 +215,11 @@ CUEMU_RAW inline uint64_t random_bits()
 
 #if !CUEMU_UCONTEXT
 extern "C" void limber_cuemu_switch(void **save, void *to);
-__asm__(".text\n.weak limber_cuemu_switch\n.hidden limber_cuemu_switch\n.type limber_cuemu_switch,@function\nlimber_cuemu_switch:\n"
-        "pushq %rbp\npushq %rbx\npushq %r12\npushq %r13\npushq %r14\npushq %r15\n"
-        "movq %rsp,(%rdi)\nmovq %rsi,%rsp\n"
-        "popq %r15\npopq %r14\npopq %r13\npopq %r12\npopq %rbx\npopq %rbp\nret\n.size limber_cuemu_switch,.-limber_cuemu_switch\n");
+__asm__(
+    ".text\n.weak limber_cuemu_switch\n.hidden limber_cuemu_switch\n.type limber_cuemu_switch,@function\nlimber_cuemu_switch:\n"
+    "pushq %rbp\npushq %rbx\npushq %r12\npushq %r13\npushq %r14\npushq %r15\n"
+    "movq %rsp,(%rdi)\nmovq %rsi,%rsp\n"
+    "popq %r15\npopq %r14\npopq %r13\npopq %r12\npopq %rbx\npopq %rbp\nret\n.size limber_cuemu_switch,.-limber_cuemu_switch\n");
 #endif
 
 CUEMU_RAW inline void switch_to(Fiber *to, bool dying = false)
@@ -232,7 +246,10 @@ CUEMU_RAW inline void switch_to(Fiber *to, bool dying = false)
 #endif
 }
 
-CUEMU_RAW inline void push(Ring &r, unsigned i) { r.v[r.tail++ % RING] = i; }
+CUEMU_RAW inline void push(Ring &r, unsigned i)
+{
+    r.v[r.tail++ % RING] = i;
+}
 
 CUEMU_RAW inline void make_ready(Fiber *f)
 {
@@ -393,7 +410,10 @@ template <class T> inline T shuffle(const char *what, int line, unsigned mask, T
     memcpy(&v, &s.out, 4);
     return v;
 }
-CUEMU_RAW inline unsigned lane() { return S.self->lane; }
+CUEMU_RAW inline unsigned lane()
+{
+    return S.self->lane;
+}
 
 /* ---- a grid ---- */
 
@@ -443,7 +463,8 @@ CUEMU_RAW inline void fiber_prepare(Fiber &f)
     }
 #endif
     if (!f.stack) {
-        f.stack = (char *)mmap(nullptr, STACK + 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        f.stack =
+            (char *)mmap(nullptr, STACK + 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (f.stack == (char *)MAP_FAILED) {
             perror("cuemu: mmap of a fiber's stack");
             abort();
@@ -579,8 +600,17 @@ CUEMU_RAW inline void run_grid(const char *name, dim3 grid, dim3 block, size_t s
 #define __shfl_xor_sync(m, v, x) cuemu::shuffle("shfl.xor", __LINE__, (m), (v), cuemu::lane() ^ (x))
 #define __shfl_sync(m, v, from) cuemu::shuffle("shfl.idx", __LINE__, (m), (v), (from))
 
-template <class T> static inline T __ldg(const T *p) { return *p; }
-static inline int min(int a, int b) { return a < b ? a : b; }
-static inline int max(int a, int b) { return a > b ? a : b; }
+template <class T> static inline T __ldg(const T *p)
+{
+    return *p;
+}
+static inline int min(int a, int b)
+{
+    return a < b ? a : b;
+}
+static inline int max(int a, int b)
+{
+    return a > b ? a : b;
+}
 
 #endif

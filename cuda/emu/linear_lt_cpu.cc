@@ -10,9 +10,18 @@ struct lt_plan {
     lt_problem problem;
 };
 
-const char *lt_open(struct lt **out) { return *out = new lt{1}, nullptr; }
-void lt_close(struct lt *lt) { delete lt; }
-void lt_plan_close(struct lt_plan *plan) { delete plan; }
+const char *lt_open(struct lt **out)
+{
+    return *out = new lt{1}, nullptr;
+}
+void lt_close(struct lt *lt)
+{
+    delete lt;
+}
+void lt_plan_close(struct lt_plan *plan)
+{
+    delete plan;
+}
 
 const char *lt_plan_open(struct lt *, struct lt_plan **out, const lt_problem &p, size_t)
 {
@@ -72,8 +81,8 @@ static void product(const lt_problem &p, void *y, const void *x, const void *w, 
     }
 }
 
-const char *lt_run(struct lt *lt, struct lt_plan *plan, void *y, const void *x, const void *w, const void *bias, const void *c, void *,
-                   cudaStream_t stream)
+const char *lt_run(struct lt *lt, struct lt_plan *plan, void *y, const void *x, const void *w, const void *bias, const void *c,
+                   void *, cudaStream_t stream)
 {
     const lt_problem p = plan->problem; /* by value: a graph outlives nothing */
     if (!lt->open || ((size_t)y | (size_t)x | (size_t)w) % 16)

@@ -28,8 +28,51 @@ namespace cuemu
 namespace ptx
 {
 enum Op {
-    MOV, ADD, SUB, MUL, MAD, FMA, NEG, ABS, MIN, MAX, AND, OR, XOR, NOT, SHL, SHR, SETP, SELP, CVT, CVT2, RCP, SQRT, RSQRT, EX2, LG2, DIV,
-    REM, BFI, BFE, PRMT, LOP3, COPYSIGN, LD, ST, BRA, RET, BAR, WARPSYNC, SHFL, MMA, LDMATRIX, CP, CP_COMMIT, CP_WAIT, TRAP,
+    MOV,
+    ADD,
+    SUB,
+    MUL,
+    MAD,
+    FMA,
+    NEG,
+    ABS,
+    MIN,
+    MAX,
+    AND,
+    OR,
+    XOR,
+    NOT,
+    SHL,
+    SHR,
+    SETP,
+    SELP,
+    CVT,
+    CVT2,
+    RCP,
+    SQRT,
+    RSQRT,
+    EX2,
+    LG2,
+    DIV,
+    REM,
+    BFI,
+    BFE,
+    PRMT,
+    LOP3,
+    COPYSIGN,
+    LD,
+    ST,
+    BRA,
+    RET,
+    BAR,
+    WARPSYNC,
+    SHFL,
+    MMA,
+    LDMATRIX,
+    CP,
+    CP_COMMIT,
+    CP_WAIT,
+    TRAP,
 };
 enum Kind { UNSIGNED, SIGNED, FLOAT, PREDICATE };
 struct Type {
@@ -38,7 +81,22 @@ struct Type {
 };
 enum Space { GLOBAL, SHARED, PARAM };
 enum Compare { LT, LE, GT, GE, EQ, NE, BOTH_NUMBERS, ANY_NAN };
-enum Special { TID_X, TID_Y, TID_Z, NTID_X, NTID_Y, NTID_Z, CTAID_X, CTAID_Y, CTAID_Z, NCTAID_X, NCTAID_Y, NCTAID_Z, LANEID, SPECIALS };
+enum Special {
+    TID_X,
+    TID_Y,
+    TID_Z,
+    NTID_X,
+    NTID_Y,
+    NTID_Z,
+    CTAID_X,
+    CTAID_Y,
+    CTAID_Z,
+    NCTAID_X,
+    NCTAID_Y,
+    NCTAID_Z,
+    LANEID,
+    SPECIALS
+};
 struct Operand {
     enum { REGISTER, IMMEDIATE, SPECIAL } kind;
     int index;
@@ -87,8 +145,9 @@ struct Parser {
     }
     Operand operand(const std::string &s)
     {
-        static const char *const specials[SPECIALS] = {"%tid.x", "%tid.y", "%tid.z", "%ntid.x", "%ntid.y", "%ntid.z", "%ctaid.x",
-                                                       "%ctaid.y", "%ctaid.z", "%nctaid.x", "%nctaid.y", "%nctaid.z", "%laneid"};
+        static const char *const specials[SPECIALS] = {"%tid.x",    "%tid.y",    "%tid.z",   "%ntid.x",  "%ntid.y",
+                                                       "%ntid.z",   "%ctaid.x",  "%ctaid.y", "%ctaid.z", "%nctaid.x",
+                                                       "%nctaid.y", "%nctaid.z", "%laneid"};
         for (int i = 0; i < SPECIALS; i++)
             if (s == specials[i])
                 return {Operand::SPECIAL, i, 0};
@@ -117,7 +176,8 @@ struct Parser {
             unknown("type", text);
         return {kind, bits / 8};
     }
-    void parameter(const std::string &declaration) /* ".param .align 8 .b8 name[120]" or ".param .u64 .ptr .global .align 1 name" */
+    void
+    parameter(const std::string &declaration) /* ".param .align 8 .b8 name[120]" or ".param .u64 .ptr .global .align 1 name" */
     {
         auto words = split(declaration, " \t\n");
         std::string name = words.back();
@@ -125,7 +185,8 @@ struct Parser {
         for (size_t i = 1; i + 1 < words.size(); i++) {
             if (words[i] == ".align" && !bytes)
                 align = strtoull(words[i + 1].c_str(), nullptr, 10);
-            else if (!bytes && words[i].size() > 2 && words[i][0] == '.' && strchr("fsub", words[i][1]) && isdigit((unsigned char)words[i][2]))
+            else if (!bytes && words[i].size() > 2 && words[i][0] == '.' && strchr("fsub", words[i][1]) &&
+                     isdigit((unsigned char)words[i][2]))
                 bytes = (size_t)atoi(words[i].c_str() + 2) / 8;
         }
         if (bracket != std::string::npos) {
@@ -142,12 +203,17 @@ struct Parser {
     void statement(std::string s, int line)
     {
         static const std::map<std::string, Op> ops = {
-            {"mov", MOV}, {"add", ADD}, {"sub", SUB}, {"mul", MUL}, {"mad", MAD}, {"fma", FMA}, {"neg", NEG}, {"abs", ABS}, {"min", MIN},
-            {"max", MAX}, {"and", AND}, {"or", OR}, {"xor", XOR}, {"not", NOT}, {"shl", SHL}, {"shr", SHR}, {"setp", SETP}, {"selp", SELP},
-            {"cvt", CVT}, {"cvta", MOV}, {"rcp", RCP}, {"sqrt", SQRT}, {"rsqrt", RSQRT}, {"ex2", EX2}, {"lg2", LG2}, {"div", DIV},
-            {"rem", REM}, {"bfi", BFI}, {"bfe", BFE}, {"prmt", PRMT}, {"lop3", LOP3}, {"copysign", COPYSIGN}, {"ld", LD}, {"st", ST},
-            {"bra", BRA}, {"ret", RET}, {"exit", RET}, {"trap", TRAP}, {"bar", BAR}, {"barrier", BAR}, {"shfl", SHFL}, {"mma", MMA},
-            {"ldmatrix", LDMATRIX}, {"cp", CP}};
+            {"mov", MOV},   {"add", ADD},   {"sub", SUB},           {"mul", MUL},
+            {"mad", MAD},   {"fma", FMA},   {"neg", NEG},           {"abs", ABS},
+            {"min", MIN},   {"max", MAX},   {"and", AND},           {"or", OR},
+            {"xor", XOR},   {"not", NOT},   {"shl", SHL},           {"shr", SHR},
+            {"setp", SETP}, {"selp", SELP}, {"cvt", CVT},           {"cvta", MOV},
+            {"rcp", RCP},   {"sqrt", SQRT}, {"rsqrt", RSQRT},       {"ex2", EX2},
+            {"lg2", LG2},   {"div", DIV},   {"rem", REM},           {"bfi", BFI},
+            {"bfe", BFE},   {"prmt", PRMT}, {"lop3", LOP3},         {"copysign", COPYSIGN},
+            {"ld", LD},     {"st", ST},     {"bra", BRA},           {"ret", RET},
+            {"exit", RET},  {"trap", TRAP}, {"bar", BAR},           {"barrier", BAR},
+            {"shfl", SHFL}, {"mma", MMA},   {"ldmatrix", LDMATRIX}, {"cp", CP}};
         Instruction i;
         i.line = line;
         i.text = s = s.substr(s.find_first_not_of(" \t\n"));
@@ -222,19 +288,32 @@ struct Parser {
             } else {
                 i.type = type_of(m[m.size() - 2], i.text);
                 i.from = type_of(m.back(), i.text);
-                i.rounding = has("rni") ? FE_TONEAREST : has("rmi") ? FE_DOWNWARD : has("rpi") ? FE_UPWARD
-                             : has("rzi") ? FE_TOWARDZERO : i.rounding;
+                i.rounding = has("rni")   ? FE_TONEAREST
+                             : has("rmi") ? FE_DOWNWARD
+                             : has("rpi") ? FE_UPWARD
+                             : has("rzi") ? FE_TOWARDZERO
+                                          : i.rounding;
                 i.mode = has("rni") || has("rmi") || has("rpi") || has("rzi"); /* to an integer value */
             }
             break;
         case RET:
-        case TRAP: break;
+        case TRAP:
+            break;
         default:
             i.type = type_of(m.back(), i.text);
             if (i.op == SETP) {
-                static const std::map<std::string, Compare> compares = {{"lt", LT}, {"le", LE}, {"gt", GT}, {"ge", GE}, {"eq", EQ},
-                                                                        {"ne", NE}, {"lo", LT}, {"ls", LE}, {"hi", GT}, {"hs", GE},
-                                                                        {"num", BOTH_NUMBERS}, {"nan", ANY_NAN}};
+                static const std::map<std::string, Compare> compares = {{"lt", LT},
+                                                                        {"le", LE},
+                                                                        {"gt", GT},
+                                                                        {"ge", GE},
+                                                                        {"eq", EQ},
+                                                                        {"ne", NE},
+                                                                        {"lo", LT},
+                                                                        {"ls", LE},
+                                                                        {"hi", GT},
+                                                                        {"hs", GE},
+                                                                        {"num", BOTH_NUMBERS},
+                                                                        {"nan", ANY_NAN}};
                 std::string name = m[1];
                 if (name.size() == 3 && name.back() == 'u') {
                     i.unordered = true;
@@ -248,7 +327,10 @@ struct Parser {
             if (i.op == MUL || i.op == MAD)
                 i.mode = has("wide") ? 2 : has("hi") ? 1 : 0;
             if (i.op == LD || i.op == ST) {
-                i.space = has("shared") ? SHARED : has("param") ? PARAM : has("local") ? (unknown("spill", i.text), PARAM) : GLOBAL;
+                i.space = has("shared")  ? SHARED
+                          : has("param") ? PARAM
+                          : has("local") ? (unknown("spill", i.text), PARAM)
+                                         : GLOBAL;
                 i.vector = has("v4") ? 4 : has("v2") ? 2 : 1;
             }
             if (i.op == PRMT && m.size() != 2)
@@ -262,7 +344,8 @@ struct Parser {
             std::string inside = w.substr(1, w.size() - 2);
             size_t plus = inside.find('+');
             i.o.push_back(operand(inside.substr(0, plus)));
-            i.o.push_back({Operand::IMMEDIATE, 0, plus == std::string::npos ? 0 : (uint64_t)strtoll(inside.c_str() + plus + 1, nullptr, 0)});
+            i.o.push_back({Operand::IMMEDIATE, 0,
+                           plus == std::string::npos ? 0 : (uint64_t)strtoll(inside.c_str() + plus + 1, nullptr, 0)});
         }
         if (i.op == MOV && i.o.size() == 3) { /* mov.b32 r, {lo, hi}  or  mov.b32 {lo, hi}, r */
             if (i.type.bytes != 4)
@@ -371,12 +454,18 @@ template <class F> inline F flushed(F x, bool ftz)
 template <class T> inline bool compare(int mode, T a, T b)
 {
     switch (mode) {
-    case LT: return a < b;
-    case LE: return a <= b;
-    case GT: return a > b;
-    case GE: return a >= b;
-    case EQ: return a == b;
-    default: return a != b;
+    case LT:
+        return a < b;
+    case LE:
+        return a <= b;
+    case GT:
+        return a > b;
+    case GE:
+        return a >= b;
+    case EQ:
+        return a == b;
+    default:
+        return a != b;
     }
 }
 /* Division and square root in the rounding the instruction names; everything else here is exact or nearest. */
@@ -406,19 +495,29 @@ struct Lane { /* one thread's registers and how an instruction reads them */
             return r[o.index];
         if (o.kind == Operand::IMMEDIATE)
             return o.value;
-        const unsigned special[SPECIALS] = {S.self->tid.x, S.self->tid.y, S.self->tid.z, S.block.x, S.block.y, S.block.z, S.block_index.x,
-                                            S.block_index.y, S.block_index.z, S.grid.x, S.grid.y, S.grid.z, S.self->lane};
+        const unsigned special[SPECIALS] = {S.self->tid.x, S.self->tid.y,   S.self->tid.z,   S.block.x,       S.block.y,
+                                            S.block.z,     S.block_index.x, S.block_index.y, S.block_index.z, S.grid.x,
+                                            S.grid.y,      S.grid.z,        S.self->lane};
         return special[o.index];
     }
-    static uint64_t narrow(uint64_t v, int bytes) { return bytes == 8 ? v : v & ((1ull << 8 * bytes) - 1); }
-    uint64_t bits(size_t k, Type t) const { return narrow(raw(k), t.bytes); }
+    static uint64_t narrow(uint64_t v, int bytes)
+    {
+        return bytes == 8 ? v : v & ((1ull << 8 * bytes) - 1);
+    }
+    uint64_t bits(size_t k, Type t) const
+    {
+        return narrow(raw(k), t.bytes);
+    }
     int64_t whole(size_t k, Type t) const /* sign-extended where the type is signed */
     {
         uint64_t v = bits(k, t);
         int shift = 64 - 8 * t.bytes;
         return t.kind == SIGNED ? (int64_t)(v << shift) >> shift : (int64_t)v;
     }
-    float f32(size_t k) const { return flushed(float_of((uint32_t)raw(k)), i->ftz); }
+    float f32(size_t k) const
+    {
+        return flushed(float_of((uint32_t)raw(k)), i->ftz);
+    }
     double f64(size_t k) const
     {
         uint64_t v = raw(k);
@@ -426,15 +525,24 @@ struct Lane { /* one thread's registers and how an instruction reads them */
         memcpy(&d, &v, 8);
         return d;
     }
-    double number(size_t k, Type t) const { return t.bytes == 8 ? f64(k) : (double)f32(k); }
-    void set(uint64_t v, Type t) { r[i->o[0].index] = narrow(v, t.bytes); }
+    double number(size_t k, Type t) const
+    {
+        return t.bytes == 8 ? f64(k) : (double)f32(k);
+    }
+    void set(uint64_t v, Type t)
+    {
+        r[i->o[0].index] = narrow(v, t.bytes);
+    }
     void set32(float v)
     {
         if (i->sat)
             v = v > 0 ? v < 1 ? v : 1.f : 0.f; /* NaN becomes 0, as the ISA says */
         r[i->o[0].index] = bits_of(flushed(v, i->ftz));
     }
-    void set64(double v) { memcpy(&r[i->o[0].index], &v, 8); }
+    void set64(double v)
+    {
+        memcpy(&r[i->o[0].index], &v, 8);
+    }
     char *shared_at(uint64_t offset, size_t bytes) const
     {
         if ((uint32_t)offset + bytes > call.shared) {
@@ -454,31 +562,49 @@ inline void Lane::arithmetic() /* f32 and f64 */
 {
     /* through volatile, so that the compiler neither folds nor moves it out of the rounding mode */
     const bool wide = i->type.bytes == 8;
-    const volatile double a = number(1, i->type), b = i->o.size() > 2 ? number(2, i->type) : 0, c = i->o.size() > 3 ? number(3, i->type) : 0;
+    const volatile double a = number(1, i->type), b = i->o.size() > 2 ? number(2, i->type) : 0,
+                          c = i->o.size() > 3 ? number(3, i->type) : 0;
     const volatile float x = (float)a, y = (float)b, z = (float)c;
     Rounding rounding(i->rounding);
     switch (i->op) {
-    case ADD: return wide ? set64(a + b) : set32(x + y);
-    case SUB: return wide ? set64(a - b) : set32(x - y);
-    case MUL: return wide ? set64(a * b) : set32(x * y);
-    case FMA: return wide ? set64(fma(a, b, c)) : set32(fmaf(x, y, z));
-    case DIV: return wide ? set64(a / b) : set32(x / y);
-    case RCP: return wide ? set64(1 / a) : set32(1 / x);
-    case SQRT: return wide ? set64(sqrt(a)) : set32(sqrtf(x));
-    case NEG: return wide ? set64(-a) : set32(-x);
-    case ABS: return wide ? set64(fabs(a)) : set32(fabsf(x));
-    case MIN: return wide ? set64(fmin(a, b)) : set32(fminf(x, y));
-    case MAX: return wide ? set64(fmax(a, b)) : set32(fmaxf(x, y));
-    case COPYSIGN: return wide ? set64(copysign(b, a)) : set32(copysignf(y, x));  /* the sign of the first, the size of the second */
-    default: break;
+    case ADD:
+        return wide ? set64(a + b) : set32(x + y);
+    case SUB:
+        return wide ? set64(a - b) : set32(x - y);
+    case MUL:
+        return wide ? set64(a * b) : set32(x * y);
+    case FMA:
+        return wide ? set64(fma(a, b, c)) : set32(fmaf(x, y, z));
+    case DIV:
+        return wide ? set64(a / b) : set32(x / y);
+    case RCP:
+        return wide ? set64(1 / a) : set32(1 / x);
+    case SQRT:
+        return wide ? set64(sqrt(a)) : set32(sqrtf(x));
+    case NEG:
+        return wide ? set64(-a) : set32(-x);
+    case ABS:
+        return wide ? set64(fabs(a)) : set32(fabsf(x));
+    case MIN:
+        return wide ? set64(fmin(a, b)) : set32(fminf(x, y));
+    case MAX:
+        return wide ? set64(fmax(a, b)) : set32(fmaxf(x, y));
+    case COPYSIGN:
+        return wide ? set64(copysign(b, a)) : set32(copysignf(y, x)); /* the sign of the first, the size of the second */
+    default:
+        break;
     }
     if (wide)
         unknown("f64 operation", i->text);
     switch (i->op) {
-    case RSQRT: return set32(1 / sqrtf(x));
-    case EX2: return set32(exp2f(x));
-    case LG2: return set32(log2f(x));
-    default: unknown("float operation", i->text);
+    case RSQRT:
+        return set32(1 / sqrtf(x));
+    case EX2:
+        return set32(exp2f(x));
+    case LG2:
+        return set32(log2f(x));
+    default:
+        unknown("float operation", i->text);
     }
 }
 
@@ -487,31 +613,52 @@ inline void Lane::integer()
     const Type t = i->type;
     const unsigned width = 8 * (unsigned)t.bytes;
     switch (i->op) {
-    case ADD: set(raw(1) + raw(2), t); break;
-    case SUB: set(raw(1) - raw(2), t); break;
+    case ADD:
+        set(raw(1) + raw(2), t);
+        break;
+    case SUB:
+        set(raw(1) - raw(2), t);
+        break;
     case MUL:
     case MAD: {
-        __int128 product = t.kind == SIGNED ? (__int128)whole(1, t) * whole(2, t) : (__int128)((unsigned __int128)bits(1, t) * bits(2, t));
+        __int128 product =
+            t.kind == SIGNED ? (__int128)whole(1, t) * whole(2, t) : (__int128)((unsigned __int128)bits(1, t) * bits(2, t));
         uint64_t v = i->mode == 1 ? (uint64_t)(product >> width) : (uint64_t)product;
         if (i->op == MAD)
             v += raw(3);
         set(v, i->mode == 2 ? Type{t.kind, 2 * t.bytes} : t);
         break;
     }
-    case NEG: set(0 - raw(1), t); break;
-    case ABS: set((uint64_t)(whole(1, t) < 0 ? -whole(1, t) : whole(1, t)), t); break;
+    case NEG:
+        set(0 - raw(1), t);
+        break;
+    case ABS:
+        set((uint64_t)(whole(1, t) < 0 ? -whole(1, t) : whole(1, t)), t);
+        break;
     case MIN:
     case MAX: {
         bool less = t.kind == SIGNED ? whole(1, t) < whole(2, t) : bits(1, t) < bits(2, t);
         set(less == (i->op == MIN) ? raw(1) : raw(2), t);
         break;
     }
-    case DIV: t.kind == SIGNED ? set((uint64_t)(whole(1, t) / whole(2, t)), t) : set(bits(1, t) / bits(2, t), t); break;
-    case REM: t.kind == SIGNED ? set((uint64_t)(whole(1, t) % whole(2, t)), t) : set(bits(1, t) % bits(2, t), t); break;
-    case AND: set(raw(1) & raw(2), t); break;
-    case OR: set(raw(1) | raw(2), t); break;
-    case XOR: set(raw(1) ^ raw(2), t); break;
-    case NOT: set(t.kind == PREDICATE ? ~raw(1) & 1 : ~raw(1), t); break;
+    case DIV:
+        t.kind == SIGNED ? set((uint64_t)(whole(1, t) / whole(2, t)), t) : set(bits(1, t) / bits(2, t), t);
+        break;
+    case REM:
+        t.kind == SIGNED ? set((uint64_t)(whole(1, t) % whole(2, t)), t) : set(bits(1, t) % bits(2, t), t);
+        break;
+    case AND:
+        set(raw(1) & raw(2), t);
+        break;
+    case OR:
+        set(raw(1) | raw(2), t);
+        break;
+    case XOR:
+        set(raw(1) ^ raw(2), t);
+        break;
+    case NOT:
+        set(t.kind == PREDICATE ? ~raw(1) & 1 : ~raw(1), t);
+        break;
     case SHL: {
         uint32_t by = (uint32_t)raw(2);
         set(by >= width ? 0 : raw(1) << by, t);
@@ -557,7 +704,8 @@ inline void Lane::integer()
         set(v, t);
         break;
     }
-    default: unknown("integer operation", i->text);
+    default:
+        unknown("integer operation", i->text);
     }
 }
 
@@ -601,8 +749,9 @@ inline void Lane::load()
 {
     const size_t n = (size_t)i->vector, bytes = (size_t)i->type.bytes;
     uint64_t address = raw(n) + raw(n + 1);
-    const char *p = i->space == PARAM ? (const char *)call.parameters + address
-                    : i->space == SHARED ? shared_at(address, n * bytes) : (const char *)address;
+    const char *p = i->space == PARAM    ? (const char *)call.parameters + address
+                    : i->space == SHARED ? shared_at(address, n * bytes)
+                                         : (const char *)address;
     check_aligned(p, n * bytes, i->text.c_str());
     for (size_t k = 0; k < n; k++) {
         uint64_t v = bytes == 8   ? *(const word64 *)(p + 8 * k)
@@ -670,30 +819,46 @@ inline void run(const Call &call)
             r[i.o[0].index] = v;
             break;
         }
-        case SELP: lane.set(lane.raw(3) & 1 ? lane.raw(1) : lane.raw(2), i.type); break;
-        case CVT: lane.convert(); break;
+        case SELP:
+            lane.set(lane.raw(3) & 1 ? lane.raw(1) : lane.raw(2), i.type);
+            break;
+        case CVT:
+            lane.convert();
+            break;
         case CVT2: { /* the first operand becomes the upper half */
             float high = float_of((uint32_t)lane.raw(1)), low = float_of((uint32_t)lane.raw(2));
             r[i.o[0].index] = i.flag ? (uint32_t)to_bf16(high) << 16 | to_bf16(low) : (uint32_t)to_f16(high) << 16 | to_f16(low);
             break;
         }
-        case LD: lane.load(); break;
-        case ST: lane.store(); break;
-        case BRA: pc = (size_t)i.target - 1; break;
-        case RET: pc = program.code.size(); break;
-        case TRAP: die("trap");
+        case LD:
+            lane.load();
+            break;
+        case ST:
+            lane.store();
+            break;
+        case BRA:
+            pc = (size_t)i.target - 1;
+            break;
+        case RET:
+            pc = program.code.size();
+            break;
+        case TRAP:
+            die("trap");
         case BAR:
             if (lane.raw(0) != 0 || i.o.size() > 1)
                 unknown("barrier", i.text);
             syncthreads(i.line);
             break;
-        case WARPSYNC: collective("bar.warp.sync", i.line, (uint32_t)lane.raw(0), nullptr, nullptr, true); break;
+        case WARPSYNC:
+            collective("bar.warp.sync", i.line, (uint32_t)lane.raw(0), nullptr, nullptr, true);
+            break;
         case SHFL: { /* d|p, a, b, c, mask */
             size_t k = i.o.size() == 6;
             uint32_t by = (uint32_t)lane.raw(2 + k);
             if (lane.raw(3 + k) != 31)
                 unknown("shfl segment", i.text);
-            r[i.o[0].index] = shuffle("shfl", i.line, (uint32_t)lane.raw(4 + k), (uint32_t)lane.raw(1 + k), i.mode ? by & 31 : S.self->lane ^ by);
+            r[i.o[0].index] = shuffle("shfl", i.line, (uint32_t)lane.raw(4 + k), (uint32_t)lane.raw(1 + k),
+                                      i.mode ? by & 31 : S.self->lane ^ by);
             if (k)
                 r[i.o[1].index] = 1;
             break;
@@ -726,9 +891,14 @@ inline void run(const Call &call)
             cp_async16(lane.shared_at(lane.raw(0) + lane.raw(1), 16), (const void *)(lane.raw(2) + lane.raw(3)),
                        i.o.size() > 5 ? (int)lane.raw(5) : 16);
             break;
-        case CP_COMMIT: cp_async_commit(); break;
-        case CP_WAIT: cp_async_wait((unsigned)lane.raw(0)); break;
-        default: i.type.kind == FLOAT ? lane.arithmetic() : lane.integer();
+        case CP_COMMIT:
+            cp_async_commit();
+            break;
+        case CP_WAIT:
+            cp_async_wait((unsigned)lane.raw(0));
+            break;
+        default:
+            i.type.kind == FLOAT ? lane.arithmetic() : lane.integer();
         }
     }
     __atomic_fetch_add(&instructions(), executed, __ATOMIC_RELAXED);

@@ -38,7 +38,8 @@ inline void (*execute)(const Call &call) = nullptr;
     abort();
 }
 
-template <class Tuple, size_t... I> inline void pack_each(const Signature &p, unsigned char *to, const Tuple &t, std::index_sequence<I...>)
+template <class Tuple, size_t... I>
+inline void pack_each(const Signature &p, unsigned char *to, const Tuple &t, std::index_sequence<I...>)
 {
     auto put = [&](size_t i, const void *value, size_t bytes) {
         if (p.parameters[i].bytes != bytes)

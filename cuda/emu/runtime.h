@@ -74,13 +74,19 @@ inline Device &device()
 }
 typedef std::lock_guard<std::recursive_mutex> Guard;
 
-inline cudaError_t fail(cudaError_t e) { return device().last = e; }
+inline cudaError_t fail(cudaError_t e)
+{
+    return device().last = e;
+}
 inline size_t memory_total()
 {
     const char *mb = getenv("CUEMU_MEMORY_MB");
     return (mb ? strtoull(mb, nullptr, 10) : 4096) << 20;
 }
-inline void enqueue(Stream *s, Operation op) { (s->capturing ? s->captured : s->queue).push_back(std::move(op)); }
+inline void enqueue(Stream *s, Operation op)
+{
+    (s->capturing ? s->captured : s->queue).push_back(std::move(op));
+}
 inline void drain(Stream *s)
 {
     std::vector<Operation> todo;
@@ -110,10 +116,12 @@ inline void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block
         if (const ptx::Signature *program = ptx::find ? ptx::find((const void *)kernel) : nullptr) {
             std::vector<unsigned char> packed = ptx::pack(*program, values);
             ptx::Call call{program, packed.data(), shared};
-            run_grid(name, grid, block, shared, [](void *c) { ptx::execute(*(ptx::Call *)c); }, &call);
+            run_grid(
+                name, grid, block, shared, [](void *c) { ptx::execute(*(ptx::Call *)c); }, &call);
         } else {
             auto body = [&] { std::apply(kernel, values); };
-            run_grid(name, grid, block, shared, [](void *b) { (*(decltype(body) *)b)(); }, &body);
+            run_grid(
+                name, grid, block, shared, [](void *b) { (*(decltype(body) *)b)(); }, &body);
         }
     });
 }
@@ -126,25 +134,38 @@ typedef cuemu::Graph *cudaGraphExec_t;
 static inline const char *cudaGetErrorName(cudaError_t e)
 {
     switch (e) {
-    case cudaSuccess: return "cudaSuccess";
-    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
-    case cudaErrorNoDevice: return "cudaErrorNoDevice";
-    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
-    case cudaErrorIllegalState: return "cudaErrorIllegalState";
-    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaSuccess:
+        return "cudaSuccess";
+    case cudaErrorInvalidValue:
+        return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation:
+        return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration:
+        return "cudaErrorInvalidConfiguration";
+    case cudaErrorNoDevice:
+        return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice:
+        return "cudaErrorInvalidDevice";
+    case cudaErrorIllegalState:
+        return "cudaErrorIllegalState";
+    case cudaErrorStreamCaptureUnsupported:
+        return "cudaErrorStreamCaptureUnsupported";
     }
     return "unknown error";
 }
 static inline const char *cudaGetErrorString(cudaError_t e)
 {
     switch (e) {
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInvalidConfiguration: return "invalid configuration argument";
-    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
-    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
-    default: return "emulated error";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInvalidConfiguration:
+        return "invalid configuration argument";
+    case cudaErrorNoDevice:
+        return "no CUDA-capable device is detected";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    default:
+        return "emulated error";
     }
 }
 static inline cudaError_t cudaGetLastError()
@@ -163,8 +184,14 @@ static inline cudaError_t cudaGetDeviceCount(int *n)
     *n = 1;
     return cudaSuccess;
 }
-static inline cudaError_t cudaGetDevice(int *id) { return *id = 0, cudaSuccess; }
-static inline cudaError_t cudaSetDevice(int id) { return id == 0 ? cudaSuccess : cuemu::fail(cudaErrorInvalidDevice); }
+static inline cudaError_t cudaGetDevice(int *id)
+{
+    return *id = 0, cudaSuccess;
+}
+static inline cudaError_t cudaSetDevice(int id)
+{
+    return id == 0 ? cudaSuccess : cuemu::fail(cudaErrorInvalidDevice);
+}
 /* CUEMU_SM=75 pretends to be an older device. */
 static inline int cuemu_sm()
 {
@@ -180,10 +207,18 @@ static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 static inline cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
 {
     switch (a) {
-    case cudaDevAttrMultiProcessorCount: *v = 2; return cudaSuccess;
-    case cudaDevAttrComputeCapabilityMajor: *v = cuemu_sm() / 10; return cudaSuccess;
-    case cudaDevAttrComputeCapabilityMinor: *v = cuemu_sm() % 10; return cudaSuccess;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *v = (int)cuemu::S.shared_optin_max; return cudaSuccess;
+    case cudaDevAttrMultiProcessorCount:
+        *v = 2;
+        return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor:
+        *v = cuemu_sm() / 10;
+        return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor:
+        *v = cuemu_sm() % 10;
+        return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        *v = (int)cuemu::S.shared_optin_max;
+        return cudaSuccess;
     }
     return cuemu::fail(cudaErrorInvalidValue);
 }
@@ -243,8 +278,8 @@ static inline cudaError_t cudaFreeHost(void *p)
 static inline cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t n, cudaMemcpyKind kind, cudaStream_t s)
 {
     cuemu::Guard guard(cuemu::device().lock);
-    bool pageable = (kind == cudaMemcpyHostToDevice && !cuemu::is_pinned(src)) ||
-                    (kind == cudaMemcpyDeviceToHost && !cuemu::is_pinned(dst));
+    bool pageable =
+        (kind == cudaMemcpyHostToDevice && !cuemu::is_pinned(src)) || (kind == cudaMemcpyDeviceToHost && !cuemu::is_pinned(dst));
     if (pageable && s->capturing)
         return cuemu::fail(cudaErrorStreamCaptureUnsupported);
     if (pageable && kind == cudaMemcpyHostToDevice) { /* staged before the call returns */
@@ -324,8 +359,14 @@ static inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *e, cudaGraph_t g
     *e = new cuemu::Graph(*g);
     return cudaSuccess;
 }
-static inline cudaError_t cudaGraphDestroy(cudaGraph_t g) { return delete g, cudaSuccess; }
-static inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e) { return delete e, cudaSuccess; }
+static inline cudaError_t cudaGraphDestroy(cudaGraph_t g)
+{
+    return delete g, cudaSuccess;
+}
+static inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e)
+{
+    return delete e, cudaSuccess;
+}
 static inline cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t s)
 {
     cuemu::Guard guard(cuemu::device().lock);

@@ -61,7 +61,10 @@ static inline uint16_t to_bf16(float f)
         return 0x7fff;
     return (uint16_t)((x + 0x7fff + (x >> 16 & 1)) >> 16);
 }
-static inline float from_bf16(uint16_t h) { return float_of((uint32_t)h << 16); }
+static inline float from_bf16(uint16_t h)
+{
+    return float_of((uint32_t)h << 16);
+}
 
 [[noreturn]] CUEMU_RAW inline void die_aligned(const char *what, const void *p, size_t n)
 {
@@ -216,7 +219,10 @@ inline void cp_async16(void *dst, const void *src, int bytes)
     ((word64 *)dst)[0] = ((word64 *)dst)[1] = ~0ull; /* in flight: nobody may look */
     async_push(dst, src, bytes);
 }
-CUEMU_RAW inline void cp_async_commit() { S.self->group++; }
+CUEMU_RAW inline void cp_async_commit()
+{
+    S.self->group++;
+}
 /* Lands every group but the last `left`. Its accesses count as this thread's, for both sanitizers. */
 CUEMU_RAW inline void cp_async_wait(unsigned left)
 {

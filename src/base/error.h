@@ -8,7 +8,8 @@
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-limber_status limber_fail(limber_error *err, limber_status status, const char *format, ...);
+limber_status
+limber_fail(limber_error *err, limber_status status, const char *format, ...);
 
 /* Puts "prefix: " before the sentence err already holds, as an error travels up to where the file's name is known. */
 #if defined(__GNUC__)

@@ -1,4 +1,4 @@
-/* file.h - a whole file into memory, and what is no file. */
+/* base/file.h - a whole file into memory, and what is no file. */
 #ifndef LIMBER_FILE_H
 #define LIMBER_FILE_H
 

@@ -1,11 +1,11 @@
-/* json_util.h - JSON of strangers, read by jansson within stated memory.
+/* base/json_read.h - JSON of strangers, read by jansson within stated memory.
  *
  * A parsed value costs far more than its text: "{}," is three bytes, and 336 in memory. So one linear pass over the bytes comes
  * first (no allocation): it counts brackets, commas, colons and strings, bounds from them what jansson will allocate, and
  * refuses a text that is too deep or would pass the limit. jansson then checks the grammar, UTF-8 and numbers; it seeds its hash
  * tables at random, so chosen keys do not make it quadratic, and duplicate keys are errors.
  *
- * Worst cases at json_limits_header, measured: 192 MiB beyond the text itself, and 1.3 s (json_util.c has the list;
+ * Worst cases at json_limits_header, measured: 192 MiB beyond the text itself, and 1.3 s (base/json_read.c has the list;
  * tests/test_safetensors.c keeps the bounds). */
 #ifndef LIMBER_JSON_UTIL_H
 #define LIMBER_JSON_UTIL_H

@@ -1,4 +1,4 @@
-/* json_write.h - JSON text, written into memory that grows, with commas and escapes taken care of.
+/* base/json_write.h - JSON text, written into memory that grows, with commas and escapes taken care of.
  * (json_... is jansson's, which reads.)
  *
  *     struct json_text t = {0};

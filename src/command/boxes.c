@@ -5,7 +5,7 @@
  *     join    paths <-> images. A name is compared from its end, whole components; both sides are sorted by reversed path, so
  *             that the longest common endings are neighbours. Nothing is guessed: what fits twice is answered as an error.
  *
- * Fears: a gigabyte of JSON (json_util.c bounds it), ids used twice, names that fit two images, numbers of any size. */
+ * Fears: a gigabyte of JSON (base/json_read.c bounds it), ids used twice, names that fit two images, numbers of any size. */
 #define _GNU_SOURCE
 #include "command/boxes.h"
 
@@ -22,7 +22,7 @@
 #include "base/file.h"
 #include "base/json_read.h"
 
-#define MAX_COORDINATE 1e8 /* the library's own bound for boxes, see pipeline.c */
+#define MAX_COORDINATE 1e8 /* the library's own bound for boxes, see pose/pipeline.c */
 #define MAX_KEYPOINTS 1024
 
 struct boxes_answer {

@@ -1,4 +1,4 @@
-/* boxes.h - who is where: the file behind --boxes and --annotations, and which of its images is which input.
+/* command/boxes.h - who is where: the file behind --boxes and --annotations, and which of its images is which input.
  *
  *     struct boxes b;
  *     boxes_open(&b, "person_keypoints_val2017.json", &err);
@@ -31,15 +31,15 @@ struct annotation {
 
 /* The people of one image of the file. */
 struct boxes_list {
-    const char *name;   /* as the file writes it; NULL where it gives only a number */
-    const char *source; /* the image's "source", or NULL */
-    long long image_id; /* -1 where it gives only a name */
-    int width, height;  /* as the file states them; 0 where it does not */
-    int count;          /* people to run: crowds are not among them */
-    const limber_box *box; /* [count] */
-    int person_count;      /* people and crowds */
+    const char *name;                /* as the file writes it; NULL where it gives only a number */
+    const char *source;              /* the image's "source", or NULL */
+    long long image_id;              /* -1 where it gives only a name */
+    int width, height;               /* as the file states them; 0 where it does not */
+    int count;                       /* people to run: crowds are not among them */
+    const limber_box *box;           /* [count] */
+    int person_count;                /* people and crowds */
     const struct annotation *person; /* [person_count], the first `count` as in `box`, each in the file's order */
-    const char *fault; /* NULL; or why no box of this image is used: an unusable one is among them */
+    const char *fault;               /* NULL; or why no box of this image is used: an unusable one is among them */
 };
 
 struct boxes {

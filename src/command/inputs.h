@@ -1,4 +1,4 @@
-/* cli_inputs.h - files and folders named on the command line become one list of images, the same on every machine.
+/* command/inputs.h - files and folders named on the command line become one list of images, the same on every machine.
  *
  * A file is taken whatever it is called. A folder is walked to its end and its images stand in byte order of their path; by its
  * ending a name must be one of a picture - also of kinds that cannot be read here (.heic, .webp): those are for the error line,

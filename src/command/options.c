@@ -1,4 +1,4 @@
-/* cli.c - the command `limber`: finds the subcommand, reads its options, and says what is wrong in one line.
+/* command/options.c - the command `limber`: finds the subcommand, reads its options, and says what is wrong in one line.
  *
  * The only state outside of a stack is the flag a signal handler sets. */
 #define _POSIX_C_SOURCE 200809L

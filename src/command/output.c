@@ -1,4 +1,4 @@
-/* cli_output.c - see cli_output.h. */
+/* command/output.c - see command/output.h. */
 #define _GNU_SOURCE
 #include "command/output.h"
 

@@ -1,4 +1,4 @@
-/* cli_output.h - writing results so that neither a full disk, a signal nor a crash leaves half a line or half a file.
+/* command/output.h - writing results so that neither a full disk, a signal nor a crash leaves half a line or half a file.
  *
  *   appended   whole lines at the end of a file that is there under its own name while the run goes on. A line that did not fit
  *              is taken back; what a kill -9 tore is cut off when the file is opened to go on (output_resume).

@@ -1,4 +1,4 @@
-/* cli_progress.c - see cli_progress.h. The rate is the mean since the start: all that was seen guesses best. */
+/* command/progress.c - see command/progress.h. The rate is the mean since the start: all that was seen guesses best. */
 #define _GNU_SOURCE
 #include "command/progress.h"
 

@@ -1,4 +1,4 @@
-/* cli_progress.h - one line on a terminal that says how far, how fast, how long still. Nothing where stderr is no terminal. */
+/* command/progress.h - one line on a terminal that says how far, how fast, how long still. Nothing where stderr is no terminal. */
 #ifndef LIMBER_CLI_PROGRESS_H
 #define LIMBER_CLI_PROGRESS_H
 

@@ -1,4 +1,4 @@
-/* cli_stream.c - see cli_stream.h. One lock, two conditions. Items live in a ring of `window` places; room for pixels is given
+/* command/stream.c - see command/stream.h. One lock, two conditions. Items live in a ring of `window` places; room for pixels is given
  * out in input order, so the item the caller waits for is never behind one it does not need yet.
  *
  * What could go wrong, and why it does not: a worker that waits for room also runs `finish` jobs, since those give room back; a

@@ -1,4 +1,4 @@
-/* cli_stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these.
+/* command/stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these.
  *
  *     stream_open(&s, ...);
  *     while ((item = stream_next(s, holding))) ...      in input order; item->status says whether it can be used

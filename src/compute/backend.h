@@ -1,6 +1,6 @@
-/* backend.h - what a backend must be able to do: hold weights, hold activations, and a dozen coarse operations.
+/* compute/backend.h - what a backend must be able to do: hold weights, hold activations, and a dozen coarse operations.
  *
- * The network (vit.c) is written once over this table. `ref` (backend_ref.c) is the definition of every operation: plain loops,
+ * The network (pose/vit.c) is written once over this table. `ref` (compute/ref.c) is the definition of every operation: plain loops,
  * double sums. `cpu` (cpu/) and `cuda` (../cuda, a plugin) are held against it by tests/test_ops.c.
  *
  * Three kinds of object, three lifetimes:
@@ -126,12 +126,12 @@ struct attention_args {
 
 /* ---- joints ---- */
 
-/* Heatmaps to joints (reference: the DARK decoding of joints.h). With `mirrored`, map k counts as the mean of heat[k] and the
+/* Heatmaps to joints (reference: the DARK decoding of compute/joints.h). With `mirrored`, map k counts as the mean of heat[k] and the
  * left-right mirrored map flip_pairs[k] of `mirrored`. Joints are written in heatmap pixels. */
 struct decode_args {
     int map_h, map_w;
-    const int *flip_pairs;     /* [keypoints]; needed where mirrored is not NULL */
-    limber_keypoint *joints;   /* [people of the batch][keypoints], valid after finish; the same address in every pass */
+    const int *flip_pairs;   /* [keypoints]; needed where mirrored is not NULL */
+    limber_keypoint *joints; /* [people of the batch][keypoints], valid after finish; the same address in every pass */
 };
 
 /* ---- the table ---- */
@@ -147,7 +147,8 @@ struct backend_ops {
     limber_status (*embed_pack)(struct backend *be, struct weight **out, const struct embed_desc *d, limber_error *err);
     limber_status (*layernorm_pack)(struct backend *be, struct weight **out, const struct layernorm_desc *d, limber_error *err);
     limber_status (*linear_pack)(struct backend *be, struct weight **out, const struct linear_desc *d, limber_error *err);
-    limber_status (*simple_head_pack)(struct backend *be, struct weight **out, const struct simple_head_desc *d, limber_error *err);
+    limber_status (*simple_head_pack)(struct backend *be, struct weight **out, const struct simple_head_desc *d,
+                                      limber_error *err);
     limber_status (*classic_head_pack)(struct backend *be, struct weight **out, const struct classic_head_desc *d,
                                        limber_error *err);
     void (*weight_free)(struct backend *be, struct weight *w); /* NULL is fine */

@@ -1,4 +1,4 @@
-/* backend_cuda.c - finds the CUDA backend, which is a library of its own, and says why where there is none.
+/* compute/cuda.c - finds the CUDA backend, which is a library of its own, and says why where there is none.
  *
  * The order of the questions, cheapest first, so that a machine without a GPU pays 0.1 ms and nothing else:
  *   1. is there a driver?      dlopen("libcuda.so.1")
@@ -73,8 +73,8 @@ static limber_status find_plugin(void **out, limber_error *err)
         return LIMBER_OK;
     if (why[0])
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: the plugin is here but cannot be loaded: %s", why);
-    return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: no %s beside %s or on the loader's path; was limber built with LIMBER_CUDA?",
-                       PLUGIN_FILE, dir);
+    return limber_fail(err, LIMBER_E_UNSUPPORTED,
+                       "cuda: no %s beside %s or on the loader's path; was limber built with LIMBER_CUDA?", PLUGIN_FILE, dir);
 }
 
 static limber_status load(backend_plugin_open_fn *open, limber_error *err)

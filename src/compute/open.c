@@ -1,4 +1,4 @@
-/* backend.c - finding a backend by name and precision, and saying why one is not there.
+/* compute/open.c - finding a backend by name and precision, and saying why one is not there.
  *
  * "auto" is the fastest that this machine has: cuda, else cpu (ref only on request: it is hundreds of times slower). "auto" as a
  * precision is the fastest that the backend calls native here: on cuda fp16, on cpu bf16 where the CPU multiplies it in hardware,
@@ -9,7 +9,8 @@
 #include "compute/backend.h"
 #include "base/error.h"
 
-static const char *const precision_names[] = {[PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16", [PRECISION_INT8] = "int8"};
+static const char *const precision_names[] = {
+    [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", [PRECISION_FP16] = "fp16", [PRECISION_INT8] = "int8"};
 #define PRECISIONS (sizeof precision_names / sizeof *precision_names)
 
 const char *precision_name(enum precision p)

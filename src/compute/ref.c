@@ -1,7 +1,7 @@
-/* backend_ref.c - the definition of every operation: plain loops over plain floats, sums in double, one thread. Slow and final.
+/* compute/ref.c - the definition of every operation: plain loops over plain floats, sums in double, one thread. Slow and final.
  *
  * Every buffer is fp32, rows of [people][tokens][cols] (heatmaps: [people][cols][tokens]); a weight is a copy of its
- * description. What an operation means is written here and in backend.h; the other backends are held against this file. */
+ * description. What an operation means is written here and in compute/backend.h; the other backends are held against this file. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ struct ref_exec {
     limber_error error;   /* of the running forward pass */
     const uint8_t *crops; /* borrowed between upload and finish */
     size_t crop_bytes;
-    float *scratch;       /* decoding: an averaged map; grows at buf_open */
+    float *scratch; /* decoding: an averaged map; grows at buf_open */
     size_t scratch_cap;
 };
 
@@ -360,7 +360,7 @@ static void ref_linear(struct exec *ex, struct span span, struct buf *y, const s
         }
 }
 
-/* The row sums of backend.h, from the full row p[0..tokens). */
+/* The row sums of compute/backend.h, from the full row p[0..tokens). */
 static void row_stats(const struct attention_stats *s, const struct attention_args *a, int person, int head, int query,
                       const double *p, int tokens)
 {

@@ -1,4 +1,4 @@
-/* token_groups.h - which tokens the approximate attentions treat as one, the same for every backend.
+/* compute/token_groups.h - which tokens the approximate attentions treat as one, the same for every backend.
  *
  *   window:W  a token attends to the W x W window it lies in; odd layers shift the windows by W / 2, so that neighbours meet
  *             (Liu et al., "Swin Transformer", ICCV 2021; a shifted window at the border is smaller, as Swin's mask makes it)

@@ -1,4 +1,4 @@
-/* heads_chance.h - what many images say of a number, how surely, and by how much luck. */
+/* heads/chance.h - what many images say of a number, how surely, and by how much luck. */
 #ifndef LIMBER_HEADS_CHANCE_H
 #define LIMBER_HEADS_CHANCE_H
 
@@ -18,11 +18,11 @@ void heads_adjust(double *q, const double *p, int *order, int n);
  * so the counts are shared by all heads. */
 struct heads_stream {
     size_t heads, width;
-    int64_t *count;        /* [width] */
-    double *mean, *m2;     /* [heads][width]: Welford */
+    int64_t *count;    /* [width] */
+    double *mean, *m2; /* [heads][width]: Welford */
     int replicates;
-    double *boot;          /* [replicates][heads][width]: weighted sums */
-    double *boot_weight;   /* [replicates][width] */
+    double *boot;        /* [replicates][heads][width]: weighted sums */
+    double *boot_weight; /* [replicates][width] */
 };
 bool heads_stream_open(struct heads_stream *s, size_t heads, size_t width, int replicates); /* false: no memory; close it */
 void heads_stream_close(struct heads_stream *s);

@@ -1,9 +1,9 @@
-/* heads.c - people go through the network with masks beside them, and the sums the fused attention keeps become statistics.
+/* heads/heads.c - people go through the network with masks beside them, and the sums the fused attention keeps become statistics.
  *
- *   joints or labels -> own masks, moved and swapped ones           heads_masks.c
- *   masks -> struct attention_stats of every layer -> forward       vit.c, and the backend's attention
- *   sums -> correlations -> means, intervals, null, names           heads_stats.c, heads_chance.c
- *   pictures, tables                                                heads_report.c
+ *   joints or labels -> own masks, moved and swapped ones           heads/masks.c
+ *   masks -> struct attention_stats of every layer -> forward       pose/vit.c, and the backend's attention
+ *   sums -> correlations -> means, intervals, null, names           heads/stats.c, heads/chance.c
+ *   pictures, tables                                                command/report/heads_report.c
  *
  * A backend keeps eight masks a pass, and the null wants more: a person then stands in the batch several times, each time with
  * other masks ("copies"). Memory is that of `slots` copies, whatever the number of images. People are counted in the order they
@@ -69,7 +69,8 @@ static limber_status check_options(const limber_heads_options *o, const limber_s
     if (o->moves < 0 || o->moves > LIMBER_HEADS_MAX_MOVES)
         return limber_fail(err, LIMBER_E_ARGUMENT, "heads: moves is %d, expected 0..%d", o->moves, LIMBER_HEADS_MAX_MOVES);
     if (o->bootstrap < 0 || o->bootstrap > MAX_BOOTSTRAP)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "heads: bootstrap is %d replicates, expected 0..%d", o->bootstrap, MAX_BOOTSTRAP);
+        return limber_fail(err, LIMBER_E_ARGUMENT, "heads: bootstrap is %d replicates, expected 0..%d", o->bootstrap,
+                           MAX_BOOTSTRAP);
     if (o->label_classes < 0 || o->label_classes > LIMBER_HEADS_MAX_CLASSES)
         return limber_fail(err, LIMBER_E_ARGUMENT, "heads: %d label classes, expected 0..%d", o->label_classes,
                            LIMBER_HEADS_MAX_CLASSES);
@@ -87,9 +88,11 @@ static limber_status check_options(const limber_heads_options *o, const limber_s
             return limber_fail(err, LIMBER_E_ARGUMENT, "heads: layer %d at place %d: expected ascending numbers in 0..%d",
                                o->layers[i], i, c->layers - 1);
     if (session->vit.flip)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "heads: the session flips; attention is looked at in one pass: open one without");
+        return limber_fail(err, LIMBER_E_ARGUMENT,
+                           "heads: the session flips; attention is looked at in one pass: open one without");
     if (session->model->attention_kind != ATTENTION_EXACT)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heads: the model was opened with approximate attention; open it with \"exact\"");
+        return limber_fail(err, LIMBER_E_UNSUPPORTED,
+                           "heads: the model was opened with approximate attention; open it with \"exact\"");
     return LIMBER_OK;
 }
 
@@ -115,7 +118,8 @@ static limber_status open_buffers(limber_heads *h, limber_error *err)
     return LIMBER_OK;
 }
 
-limber_status limber_heads_open(limber_heads **out, limber_session *session, const limber_heads_options *options, limber_error *err)
+limber_status limber_heads_open(limber_heads **out, limber_session *session, const limber_heads_options *options,
+                                limber_error *err)
 {
     if (out)
         *out = NULL;
@@ -222,8 +226,8 @@ static limber_status gather(limber_heads *h, const uint8_t *crop, limber_error *
     return st;
 }
 
-static limber_status person_crop(limber_heads *h, uint8_t **crop, struct heads_place *place, const limber_image *image, limber_box box,
-                                 limber_error *err)
+static limber_status person_crop(limber_heads *h, uint8_t **crop, struct heads_place *place, const limber_image *image,
+                                 limber_box box, limber_error *err)
 {
     const struct config *c = h->config;
     struct crop_region region = crop_region_of_box(box, c->image_h, c->image_w, c->normalize_factor);
@@ -278,8 +282,9 @@ static void copy_donors(struct heads_donors *to, const struct heads_donors *from
     to->masks = masks;
 }
 
-/* A box's check of pipeline.c, and the crop it stands for, come from job_prepare; only the check is wanted here. */
-static limber_status check_people(limber_heads *h, const limber_image *image, const limber_box *boxes, int count, limber_error *err)
+/* A box's check of pose/pipeline.c, and the crop it stands for, come from job_prepare; only the check is wanted here. */
+static limber_status check_people(limber_heads *h, const limber_image *image, const limber_box *boxes, int count,
+                                  limber_error *err)
 {
     struct job job;
     limber_status st = job_prepare(&job, h->session->model, image, boxes, count, err);
@@ -310,7 +315,9 @@ limber_status limber_heads_add(limber_heads *h, const limber_image *image, const
 {
     if (!h || !image || (joints && !boxes))
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_add: %s is NULL",
-                           !h ? "heads" : !image ? "image" : "boxes (joints is not)");
+                           !h       ? "heads"
+                           : !image ? "image"
+                                    : "boxes (joints is not)");
     if (!h->limbs)
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_add: opened for label maps; use limber_heads_add_labels");
     limber_status st;
@@ -329,8 +336,8 @@ limber_status limber_heads_add(limber_heads *h, const limber_image *image, const
 limber_status heads_add_people(limber_heads *h, const limber_image *image, const limber_people *people, limber_error *err)
 {
     if (!h->config->coco)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "heads: limbs need COCO's 17 joints, this model finds %d others: give joints",
-                           h->config->keypoints);
+        return limber_fail(err, LIMBER_E_UNSUPPORTED,
+                           "heads: limbs need COCO's 17 joints, this model finds %d others: give joints", h->config->keypoints);
     size_t n = (size_t)people->count;
     limber_box *boxes = malloc((n ? n : 1) * sizeof *boxes);
     limber_keypoint *joints = malloc((n ? n : 1) * COCO_KEYPOINTS * sizeof *joints);
@@ -361,7 +368,10 @@ limber_status limber_heads_add_labels(limber_heads *h, const limber_image *image
                                       int count, limber_error *err)
 {
     if (!h || !image || !labels)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_add_labels: %s is NULL", !h ? "heads" : !image ? "image" : "labels");
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_add_labels: %s is NULL",
+                           !h       ? "heads"
+                           : !image ? "image"
+                                    : "labels");
     if (h->limbs)
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_add_labels: opened for limbs; set label_classes");
     limber_box whole = {0, 0, (float)image->width, (float)image->height};
@@ -471,7 +481,8 @@ static double row_r(const limber_heads *h, const uint8_t *masks, const double *r
 }
 
 /* The class's patch whose row has the median r_limb: neither the best nor the worst of this person. */
-static void choose_query(struct heads_view *v, const limber_heads *h, const float *qkv, int head, int class, double *r, int *order)
+static void choose_query(struct heads_view *v, const limber_heads *h, const float *qkv, int head, int class, double *r,
+                         int *order)
 {
     int n = 0;
     double z = 0;

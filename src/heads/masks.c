@@ -1,4 +1,4 @@
-/* heads_masks.c - joints or label maps become masks over the patches, and masks are moved about for the null.
+/* heads/masks.c - joints or label maps become masks over the patches, and masks are moved about for the null.
  *
  * Fears: joints far outside the crop and label maps of any content. Nothing here indexes by a number of theirs that was not
  * compared with the grid or the map first; a NaN joint has no score above any limit and is left out. */
@@ -25,16 +25,16 @@ static const double limb_radius[LIMBER_HEADS_LIMBS] = {0.07, 0.06, 0.05, 0.05, 0
 static const struct {
     signed char class, from, to;
 } limb_rules[] = {
-    {HEAD, 0, 0},       {HEAD, 0, 1},       {HEAD, 0, 2},        {HEAD, 1, 2},      {HEAD, 1, 3},       {HEAD, 2, 4},
-    {HEAD, 0, 3},       {HEAD, 0, 4},       {HEAD, 3, 4},        {TORSO, 5, 6},     {TORSO, 11, 12},    {TORSO, 5, 11},
-    {TORSO, 6, 12},     {TORSO, 5, 12},     {TORSO, 6, 11},      {LEFT_ARM, 5, 7},  {LEFT_ARM, 7, 9},   {RIGHT_ARM, 6, 8},
-    {RIGHT_ARM, 8, 10}, {LEFT_LEG, 11, 13}, {LEFT_LEG, 13, 15},  {RIGHT_LEG, 12, 14}, {RIGHT_LEG, 14, 16},
+    {HEAD, 0, 0},       {HEAD, 0, 1},       {HEAD, 0, 2},       {HEAD, 1, 2},        {HEAD, 1, 3},        {HEAD, 2, 4},
+    {HEAD, 0, 3},       {HEAD, 0, 4},       {HEAD, 3, 4},       {TORSO, 5, 6},       {TORSO, 11, 12},     {TORSO, 5, 11},
+    {TORSO, 6, 12},     {TORSO, 5, 12},     {TORSO, 6, 11},     {LEFT_ARM, 5, 7},    {LEFT_ARM, 7, 9},    {RIGHT_ARM, 6, 8},
+    {RIGHT_ARM, 8, 10}, {LEFT_LEG, 11, 13}, {LEFT_LEG, 13, 15}, {RIGHT_LEG, 12, 14}, {RIGHT_LEG, 14, 16},
 };
 _Static_assert(sizeof limb_rules / sizeof *limb_rules <= HEADS_MAX_CAPSULES, "room for every bone");
 
 struct heads_place heads_place_of(const struct config *c, struct crop_region region)
 {
-    /* The crop's first pixel centre is the region's edge, its last the other edge (crop.c). A patch reads from 2 pixels before
+    /* The crop's first pixel centre is the region's edge, its last the other edge (pose/crop.c). A patch reads from 2 pixels before
      * its corner on. */
     double step_x = (c->image_w - 1.0) / (double)region.width, step_y = (c->image_h - 1.0) / (double)region.height;
     double first_x = (c->patch_w - 1) / 2.0 - HEADS_PATCH_PAD, first_y = (c->patch_h - 1) / 2.0 - HEADS_PATCH_PAD;
@@ -54,8 +54,8 @@ int heads_capsules(struct heads_capsule out[HEADS_MAX_CAPSULES], const limber_ke
     int n = 0;
     for (size_t i = 0; i < sizeof limb_rules / sizeof *limb_rules; i++) {
         limber_keypoint a = joints[limb_rules[i].from], b = joints[limb_rules[i].to];
-        bool there = a.score >= min_score && b.score >= min_score && a.score > 0 && b.score > 0 && isfinite(a.x) && isfinite(a.y) &&
-                     isfinite(b.x) && isfinite(b.y);
+        bool there = a.score >= min_score && b.score >= min_score && a.score > 0 && b.score > 0 && isfinite(a.x) &&
+                     isfinite(a.y) && isfinite(b.x) && isfinite(b.y);
         if (!there)
             continue;
         int class = limb_rules[i].class;
@@ -207,8 +207,8 @@ static bool has_rows(const uint8_t *masks, int class, int tokens)
 
 /* Somebody of another image who shows as many of this person's classes as can be had; the search starts at a place drawn by lot.
  * -1: nobody. */
-static int find_donor(const struct heads_grid *g, const struct heads_donors *donors, int classes, const uint8_t *own, int64_t image,
-                      uint64_t lot)
+static int find_donor(const struct heads_grid *g, const struct heads_donors *donors, int classes, const uint8_t *own,
+                      int64_t image, uint64_t lot)
 {
     int best = -1, most = 0;
     for (int i = 0; i < donors->count; i++) {
@@ -260,7 +260,8 @@ void heads_columns_make(struct heads_columns *out, const struct heads_grid *g, i
             add_moved(out, g, own, c, nth_shift(g, &s, (int)n));
         }
     }
-    int donor = moves > 0 ? find_donor(g, donors, classes, own, image, heads_hash(seed, (uint64_t)image, (uint64_t)person, 0x5a7)) : -1;
+    int donor =
+        moves > 0 ? find_donor(g, donors, classes, own, image, heads_hash(seed, (uint64_t)image, (uint64_t)person, 0x5a7)) : -1;
     if (donor >= 0)
         add_swapped(out, g, classes, donors->masks + (size_t)donor * (size_t)g->tokens);
 }

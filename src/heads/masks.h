@@ -1,4 +1,4 @@
-/* heads_masks.h - which patches of a crop belong to which limb, or region; and the same masks elsewhere, for the null.
+/* heads/masks.h - which patches of a crop belong to which limb, or region; and the same masks elsewhere, for the null.
  *
  * A mask set is uint8 [tokens]: bit c of patch j is m_c(j). Patch coordinates: the centre of patch (row r, column c) is (c, r). */
 #ifndef LIMBER_HEADS_MASKS_H
@@ -8,7 +8,8 @@
 #include "heads/stats.h"
 #include "model/model.h"
 
-#define HEADS_PATCH_PAD 2 /* of the patch convolution, whatever the patch (config.c): patch 0 begins 2 pixels outside the crop */
+#define HEADS_PATCH_PAD                                                                                                          \
+    2 /* of the patch convolution, whatever the patch (model/config.c): patch 0 begins 2 pixels outside the crop */
 
 extern const char *const heads_limb_names[LIMBER_HEADS_LIMBS];
 extern const int heads_limb_mirror[LIMBER_HEADS_LIMBS];

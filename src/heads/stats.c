@@ -1,9 +1,9 @@
-/* heads_stats.c - correlations of attention rows, and what is left of them over many images.
+/* heads/stats.c - correlations of attention rows, and what is left of them over many images.
  *
  *   row      sums over the keys -> r_limb, r_near, partial (heads_r_mask and its neighbours)
  *   person   mean of atanh r over the rows of each limb, for every layer and head
  *   image    mean over its people
- *   all      a stream of heads_chance.c. Constant memory in the number of images.
+ *   all      a stream of heads/chance.c. Constant memory in the number of images.
  *
  * Fears. Differences of nearly equal sums: rows that are flat to single precision have no correlation, and are told by
  * HEADS_FLAT before anything is divided. Masks without a patch, or with all of them: such a row is not asked. Every quotient has
@@ -105,7 +105,7 @@ enum { LIMB, NEAR, PARTIAL, MOVED, SWAPPED, OVER_MOVED, OVER_SWAPPED, SIDE, PER_
 enum { HEAD_NEAR, HEAD_DISTANCE, HEAD_REACH, HEAD_ENTROPY, HEAD_SELF, PER_HEAD };
 enum { PAIR_R, PAIR_PARTIAL, PAIR_MASS, PAIR_SHARE, PER_PAIR };
 
-struct sums { /* over the people of the image so far */
+struct sums {       /* over the people of the image so far */
     double *value;  /* [heads of all layers][width] */
     int64_t *count; /* [width] people */
     bool *present;  /* [width]: scratch of heads_stats_image */
@@ -311,7 +311,8 @@ struct body {
 };
 
 /* rows: [copies][...][tokens][HEADS_SUMS] of this head, `copy` floats from one to the next. */
-static void body_rows(const struct heads_stats *hs, const struct body *body, const float *rows, size_t copy, struct person_sums *out)
+static void body_rows(const struct heads_stats *hs, const struct body *body, const float *rows, size_t copy,
+                      struct person_sums *out)
 {
     int tokens = hs->grid->tokens, classes = hs->shape.classes;
     for (int i = 0; i < tokens; i++) {
@@ -384,7 +385,8 @@ static void swapped_body(struct heads_stats *hs, const struct heads_columns *col
     body_geometry(hs, hs->swapped_keys, hs->swapped);
 }
 
-static struct body body_of(const uint8_t *masks, const struct row_keys *keys, const struct heads_columns *columns, enum heads_role role)
+static struct body body_of(const uint8_t *masks, const struct row_keys *keys, const struct heads_columns *columns,
+                           enum heads_role role)
 {
     struct body b = {.masks = masks, .keys = keys};
     for (int c = 0; c < LIMBER_HEADS_MAX_CLASSES; c++)
@@ -464,7 +466,8 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
             moved_sum[columns->column[j].class] += mean;
             moved_count[columns->column[j].class]++;
         }
-        double *single = hs->single_sums.value + at * hs->single_sums.width, *pair = hs->pair_sums.value + at * hs->pair_sums.width;
+        double *single = hs->single_sums.value + at * hs->single_sums.width,
+               *pair = hs->pair_sums.value + at * hs->pair_sums.width;
         for (int c = 0; c < classes; c++) {
             double v[PER_CLASS] = {0};
             bool known[PER_CLASS] = {false};

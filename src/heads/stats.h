@@ -1,6 +1,6 @@
-/* heads_stats.h - from per-row sums of attention to what a head reads: correlations of one row, means and intervals over images.
+/* heads/stats.h - from per-row sums of attention to what a head reads: correlations of one row, means and intervals over images.
  *
- * Knows nothing of models and pictures: masks over a grid of patches come in, and the sums of backend.h's attention_stats. The
+ * Knows nothing of models and pictures: masks over a grid of patches come in, and the sums of compute/backend.h's attention_stats. The
  * formulas are those of limber_heads.h. */
 #ifndef LIMBER_HEADS_STATS_H
 #define LIMBER_HEADS_STATS_H
@@ -19,8 +19,8 @@
 
 struct heads_grid {
     int h, w, tokens;
-    double *distance;        /* [h][w]: of two patches so many rows and columns apart */
-    double *sum_d, *sum_d2;  /* [tokens]: over all patches, of the distance to this one and of its square */
+    double *distance;       /* [h][w]: of two patches so many rows and columns apart */
+    double *sum_d, *sum_d2; /* [tokens]: over all patches, of the distance to this one and of its square */
 };
 limber_status heads_grid_open(struct heads_grid *g, int h, int w, limber_error *err);
 void heads_grid_close(struct heads_grid *g);
@@ -35,7 +35,7 @@ struct heads_keys {
 /* Two rows of at most this relative difference from flat (a coefficient of variation of 0.3 %), and rows that look at nothing but
  * themselves, have no shape: their correlations count as 0. */
 #define HEADS_FLAT 1e-5
-#define HEADS_LOOKS 1e-6 /* a row with less than this on its keys looks at nothing but itself */
+#define HEADS_LOOKS 1e-6     /* a row with less than this on its keys looks at nothing but itself */
 #define HEADS_MAX_R 0.999999 /* atanh stays finite */
 double heads_r_mask(const float *sums, const struct heads_keys *keys, double mass);
 double heads_r_near(const float *sums, const struct heads_keys *keys);

@@ -2,7 +2,7 @@
  *
  *     examine   what it is, by its first bytes; a walk over the markers of a JPEG or the chunks of a PNG: size, orientation, and
  *               whether the file goes on to its end mark; other formats: size from stb_image
- *     decode    stb_image (stb.c), only after the size has been found acceptable
+ *     decode    stb_image (image/stb.c), only after the size has been found acceptable
  *     to RGB    grey spread, alpha drawn over white
  *     upright   EXIF orientation (tag 0x0112 of a JPEG's APP1 or a PNG's eXIf) applied
  *

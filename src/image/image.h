@@ -1,4 +1,4 @@
-/* image.h - an image file from a stranger becomes upright 8-bit RGB, or an error that says why not. */
+/* image/image.h - an image file from a stranger becomes upright 8-bit RGB, or an error that says why not. */
 #ifndef LIMBER_IMAGE_H
 #define LIMBER_IMAGE_H
 

@@ -1,4 +1,4 @@
-/* jpeg.h - small photographs for pages. */
+/* image/jpeg.h - small photographs for pages. */
 #ifndef LIMBER_JPEG_H
 #define LIMBER_JPEG_H
 

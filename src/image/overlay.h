@@ -1,4 +1,4 @@
-/* overlay.h - people drawn onto their picture. */
+/* image/overlay.h - people drawn onto their picture. */
 #ifndef LIMBER_OVERLAY_H
 #define LIMBER_OVERLAY_H
 
@@ -10,9 +10,10 @@ struct overlay_style {
     int keypoint_count;
     const int (*edges)[2]; /* joints that a line connects; NULL: none */
     int edge_count;
-    const int *flip_pairs;     /* [keypoint_count]: the joint that mirrors this one, itself in the middle; NULL: all in the middle */
-    const char *const *labels; /* [keypoint_count]: "left..." or "L_..." tells which of a pair is left; NULL: the lower index is */
-    float min_score;           /* joints below are left out, and lines that end in them */
+    const int *flip_pairs; /* [keypoint_count]: the joint that mirrors this one, itself in the middle; NULL: all in the middle */
+    const char *const
+        *labels;     /* [keypoint_count]: "left..." or "L_..." tells which of a pair is left; NULL: the lower index is */
+    float min_score; /* joints below are left out, and lines that end in them */
 };
 /* COCO's 17 joints and 19 edges. */
 extern const struct overlay_style overlay_coco;

@@ -1,4 +1,4 @@
-/* png.h - 8-bit RGB to the bytes of a PNG file. */
+/* image/png.h - 8-bit RGB to the bytes of a PNG file. */
 #ifndef LIMBER_PNG_H
 #define LIMBER_PNG_H
 

@@ -72,7 +72,7 @@ const char *stb_decode(struct stb_picture *out, const uint8_t *bytes, size_t siz
     struct source s = {.next = bytes, .left = size};
     allocation_limit = memory;
     *out = (struct stb_picture){0};
-    if (channels == 3) /* JPEG, whose reader is twice as fast from memory, and whose end image.c has seen */
+    if (channels == 3) /* JPEG, whose reader is twice as fast from memory, and whose end image/image.c has seen */
         stbi__start_mem(&s.context, bytes, (int)size);
     else
         stbi__start_callbacks(&s.context, (stbi_io_callbacks *)&callbacks, &s);

@@ -1,4 +1,4 @@
-/* stb_glue.h - the little of stb_image that image.c uses. */
+/* image/stb_glue.h - the little of stb_image that image/image.c uses. */
 #ifndef LIMBER_STB_GLUE_H
 #define LIMBER_STB_GLUE_H
 

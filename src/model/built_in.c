@@ -1,4 +1,4 @@
-/* default_model.c - the files of data/limber-s as bytes of this library, so that the first run needs nothing else.
+/* model/built_in.c - the files of data/limber-s as bytes of this library, so that the first run needs nothing else.
  *
  * The assembler copies them (.incbin): no generated C of five times the size, no step in the build. The symbols are hidden; the
  * tensors are aligned to 64 bytes so that their data is at least 8-byte aligned, as the writer left it. The same text assembles

@@ -1,4 +1,4 @@
-/* config.c - config.json and preprocessor_config.json become numbers the network can rely on.
+/* model/config.c - config.json and preprocessor_config.json become numbers the network can rely on.
  *
  * transformers writes only what differs from its defaults, so those defaults are part of the format
  * (models/vitpose_backbone/configuration_vitpose_backbone.py and models/vitpose/configuration_vitpose.py, 5.23). Traps met:

@@ -1,4 +1,4 @@
-/* model.c - limber_model_open: a directory (or the built-in files) becomes a checked, packed model on a backend; and the
+/* model/model.c - limber_model_open: a directory (or the built-in files) becomes a checked, packed model on a backend; and the
  * questions a caller may ask of it.
  *
  * Order: config, tensor headers, both against each other, then the backend, which refuses what it cannot compute, then the
@@ -169,7 +169,8 @@ limber_status prune_parse(const char *text, const struct config *c, bool **out, 
         const int layer = index_below(&at, c->layers), dot = *at == '.' ? *at++ : 0, head = index_below(&at, c->heads);
         if (layer < 0 || head < 0 || !dot || (*at && *at != ',')) {
             free(pruned);
-            return limber_fail(err, LIMBER_E_ARGUMENT, "prune \"%.80s\": expected LAYER.HEAD,... with layers 0 to %d and heads 0 to %d", text,
+            return limber_fail(err, LIMBER_E_ARGUMENT,
+                               "prune \"%.80s\": expected LAYER.HEAD,... with layers 0 to %d and heads 0 to %d", text,
                                c->layers - 1, c->heads - 1);
         }
         pruned[layer * c->heads + head] = true;

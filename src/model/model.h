@@ -1,9 +1,9 @@
-/* model.h - a checkpoint directory becomes a checked, packed, immutable model.
+/* model/model.h - a checkpoint directory becomes a checked, packed, immutable model.
  *
- *   config.c       config.json and preprocessor_config.json -> struct config, with transformers' defaults
- *   safetensors.c  model.safetensors -> named, typed, bounds-checked views of the mapped file
- *   weights.c      one table of (name, shape, where it goes), walked once -> packed weights of a backend
- *   model.c        limber_model_open: the three above, and the questions a caller may ask */
+ *   model/config.c       config.json and preprocessor_config.json -> struct config, with transformers' defaults
+ *   model/safetensors.c  model.safetensors -> named, typed, bounds-checked views of the mapped file
+ *   model/weights.c      one table of (name, shape, where it goes), walked once -> packed weights of a backend
+ *   model/model.c        limber_model_open: the three above, and the questions a caller may ask */
 #ifndef LIMBER_MODEL_H
 #define LIMBER_MODEL_H
 
@@ -18,7 +18,7 @@
 #endif
 
 #define COCO_KEYPOINTS 17
-#define PATCH_PAD 2              /* of the patch convolution, whatever the patch */
+#define PATCH_PAD 2               /* of the patch convolution, whatever the patch */
 #define CLASSIC_HEAD_CHANNELS 256 /* between its two deconvolutions and after them */
 
 /* What config.json and preprocessor_config.json say, defaults applied, every number checked to be one this library can use. */
@@ -45,14 +45,14 @@ struct config {
     /* derived */
     int grid_h, grid_w, tokens, head_dim, map_h, map_w;
     int trained_grid_h, trained_grid_w; /* of the position embeddings in the file; differs from the grid after config_resize */
-    char model_name[64]; /* "ViTPose-B classic", "ViTPose+-S", or the numbers */
+    char model_name[64];                /* "ViTPose-B classic", "ViTPose+-S", or the numbers */
 };
 
 /* Parses both files' bytes (not NUL-terminated); preprocessor may be NULL, then transformers' defaults hold. */
 limber_status config_parse(struct config *out, const char *config_json, size_t config_bytes, const char *preprocessor_json,
                            size_t preprocessor_bytes, limber_error *err);
 void config_free(struct config *c);
-/* Another input size (multiples of the patch) for the same weights: position embeddings will be resized (resize.h). */
+/* Another input size (multiples of the patch) for the same weights: position embeddings will be resized (model/resize.h). */
 limber_status config_resize(struct config *c, int image_h, int image_w, limber_error *err);
 /* Parameters, and multiply-adds per person by part: exact counts from the shapes. Parameters are counted as PyTorch counts them:
  * all experts, batch norm's gain and bias but not its running statistics. */
@@ -124,7 +124,7 @@ limber_status model_backend_open(struct limber_model *m, const char *name, const
 limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
 void weights_free(struct limber_model *m);
 
-/* The files of data/limber-s, which are part of the binary (default_model.c). */
+/* The files of data/limber-s, which are part of the binary (model/built_in.c). */
 struct default_file {
     const uint8_t *bytes;
     size_t size;

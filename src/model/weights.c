@@ -1,4 +1,4 @@
-/* weights.c - from named tensors to the packed weights of a backend.
+/* model/weights.c - from named tensors to the packed weights of a backend.
  *
  * `table` says of every tensor of a ViTPose checkpoint its name, its shape and when it is there. weights_check walks it once over
  * the headers (no weight is touched, so it costs the same for any size): what is missing, extra, of a wrong shape or type is an
@@ -387,7 +387,8 @@ static void leave_out_pruned(const struct packer *p, float *weight, int layer)
     const struct config *c = &p->m->config;
     for (int head = 0; p->m->pruned && head < c->heads; head++)
         for (int row = 0; p->m->pruned[layer * c->heads + head] && row < c->hidden; row++)
-            memset(weight + (size_t)row * (size_t)c->hidden + (size_t)(head * c->head_dim), 0, (size_t)c->head_dim * sizeof *weight);
+            memset(weight + (size_t)row * (size_t)c->hidden + (size_t)(head * c->head_dim), 0,
+                   (size_t)c->head_dim * sizeof *weight);
 }
 
 /* The rows of several tensors, one below the other, as one linear layer. */

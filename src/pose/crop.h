@@ -1,4 +1,4 @@
-/* crop.h - a person's box becomes the network's input: padded, made 3:4, resampled to uint8. transformers'
+/* pose/crop.h - a person's box becomes the network's input: padded, made 3:4, resampled to uint8. transformers'
  * VitPoseImageProcessor rule: float32 centre and scale, unbiased (UDP) warp, scipy's order-1 sampling, zero outside. */
 #ifndef LIMBER_CROP_H
 #define LIMBER_CROP_H
@@ -7,8 +7,8 @@
 
 /* Centre and size of the region of the image that fills the network's input. */
 struct crop_region {
-    float cx, cy;         /* centre, image pixels */
-    float width, height;  /* size in image pixels, padding of 1.25 included */
+    float cx, cy;        /* centre, image pixels */
+    float width, height; /* size in image pixels, padding of 1.25 included */
 };
 /* The warp from the image to the network's input: u = scale_x * x + offset_x, v = scale_y * y + offset_y. */
 struct crop_warp {

@@ -1,4 +1,4 @@
-/* limbs.h - the bones a COCO-labelled pose has, and which joints they join. */
+/* pose/limbs.h - the bones a COCO-labelled pose has, and which joints they join. */
 #ifndef LIMBER_LIMBS_H
 #define LIMBER_LIMBS_H
 

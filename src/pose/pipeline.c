@@ -1,20 +1,20 @@
 /* START HERE: from pixels to people. Each step, and the file that does it:
  *
- *     bytes of a file -> upright RGB              image.c          image_decode
- *     who is where                                boxes.c          (the command's --boxes; the library takes boxes as they are)
- *     box -> the network's input, 8-bit RGB       crop.c           crop_region_of_box, crop_sample
- *     crop -> patches -> blocks -> heatmaps       vit.c            vit_forward, written once over backend.h
- *         every operation, plainly                backend_ref.c
- *         the same, fast                          cpu/, ../cuda/
- *     heatmap -> sub-pixel joint                  joints.c         joint_decode
- *     joint -> pixels of the image                crop.c           crop_to_image
- *     joints -> lengths and angles of limbs       limbs.c          limbs_measure
- *     people -> JSON, overlay                     cli_run.c, json_write.c, overlay.c
+ *     bytes of a file -> upright RGB              image/image.c       image_decode
+ *     who is where                                command/boxes.c     (--boxes; the library takes boxes as they are)
+ *     box -> the network's input, 8-bit RGB       pose/crop.c         crop_region_of_box, crop_sample
+ *     crop -> patches -> blocks -> heatmaps       pose/vit.c          vit_forward, written once over compute/backend.h
+ *         every operation, plainly                compute/ref.c
+ *         the same, fast                          compute/cpu/, ../cuda/
+ *     heatmap -> sub-pixel joint                  compute/joints.c    joint_decode
+ *     joint -> pixels of the image                pose/crop.c         crop_to_image
+ *     joints -> lengths and angles of limbs       pose/limbs.c        limbs_measure
+ *     people -> JSON, overlay                     command/run/run.c, base/json_write.c, image/overlay.c
  *
- * and before the first pixel, checkpoint directory -> packed weights: model.c, config.c, safetensors.c, weights.c.
+ * and before the first pixel, checkpoint directory -> packed weights: model/ (model.c, config.c, safetensors.c, weights.c).
  *
- * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row; cli_run.c calls the
- * three itself, so that decoding and cropping of the next images run beside the forward pass of these.
+ * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row; command/run/run.c
+ * calls the three itself, so that decoding and cropping of the next images run beside the forward pass of these.
  * A person's result depends on its own crop only: neither the batch it shares nor the number of threads changes a bit. */
 #define _GNU_SOURCE
 #include "pose/pipeline.h"

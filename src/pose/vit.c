@@ -1,4 +1,4 @@
-/* vit.c - the Vision Transformer of ViTPose (Xu et al., NeurIPS 2022), in the order it computes.
+/* pose/vit.c - the Vision Transformer of ViTPose (Xu et al., NeurIPS 2022), in the order it computes.
  *
  *   crops -> embed -> [ layernorm, qkv, attention, projection +x, layernorm, fc1 GELU, fc2 +x ] x layers -> layernorm -> head
  *   -> heatmaps -> joints
@@ -105,8 +105,7 @@ static void people_forward(void *context, struct exec *ex, struct span span)
 {
     struct vit *v = context;
     const struct config *c = &v->model->config;
-    const struct decode_args decode = {
-        .map_h = c->map_h, .map_w = c->map_w, .flip_pairs = c->flip_pairs, .joints = v->joints};
+    const struct decode_args decode = {.map_h = c->map_h, .map_w = c->map_w, .flip_pairs = c->flip_pairs, .joints = v->joints};
     network(v, span, false, v->heat);
     if (v->flip)
         network(v, span, true, v->heat_mirrored);

@@ -1,4 +1,4 @@
-/* vit.h - the network, written once: crops in, joints (in heatmap pixels) out. */
+/* pose/vit.h - the network, written once: crops in, joints (in heatmap pixels) out. */
 #ifndef LIMBER_VIT_H
 #define LIMBER_VIT_H
 
@@ -22,7 +22,8 @@ struct vit {
     const struct attention_stats *const *layer_stats;
 };
 
-limber_status vit_open(struct vit *v, const struct limber_model *model, int threads, int max_people, bool flip, limber_error *err);
+limber_status vit_open(struct vit *v, const struct limber_model *model, int threads, int max_people, bool flip,
+                       limber_error *err);
 void vit_close(struct vit *v); /* fine on a half-opened or zeroed one */
 
 /* crops: uint8 [people][image_h][image_w][3]; joints: [people][keypoints], x and y in heatmap pixels. people <= max_people. */

@@ -85,7 +85,10 @@ static inline float decode(const void *p, size_t i, enum element type)
     f = e == 31 ? (m ? NAN : INFINITY) : e ? ldexpf(1.f + (float)m / 1024.f, e - 15) : ldexpf((float)m, -24);
     return h & 0x8000 ? -f : f;
 }
-static inline const char *element_name(enum element t) { return t == ELEMENT_F32 ? "f32" : t == ELEMENT_F16 ? "f16" : "bf16"; }
+static inline const char *element_name(enum element t)
+{
+    return t == ELEMENT_F32 ? "f32" : t == ELEMENT_F16 ? "f16" : "bf16";
+}
 
 static inline void must(cudaError_t e, const char *what)
 {
@@ -108,10 +111,19 @@ struct Array {
     size_t n;
     void *device = nullptr;
     std::vector<float> v;
-    Array(size_t count, enum element t) : type(t), n(count), v(count, 0.f) { must(cudaMalloc((char **)&device, bytes()), "cudaMalloc"); }
+    Array(size_t count, enum element t) : type(t), n(count), v(count, 0.f)
+    {
+        must(cudaMalloc((char **)&device, bytes()), "cudaMalloc");
+    }
     Array(const Array &) = delete;
-    ~Array() { cudaFree(device); }
-    size_t bytes() const { return n * element_bytes(type); }
+    ~Array()
+    {
+        cudaFree(device);
+    }
+    size_t bytes() const
+    {
+        return n * element_bytes(type);
+    }
     template <class F> Array &fill(F value)
     {
         std::vector<unsigned char> raw(bytes() + 8);
@@ -142,7 +154,10 @@ template <class T> struct Raw { /* plain data on the device */
         must(cudaMemcpyAsync(device, v.data(), v.size() * sizeof(T), cudaMemcpyHostToDevice, stream()), "upload");
     }
     Raw(const Raw &) = delete;
-    ~Raw() { cudaFree(device); }
+    ~Raw()
+    {
+        cudaFree(device);
+    }
 };
 
 /* Worst errors of a result, of the plain loop, and the largest value, against the double loop. NaN is the worst there is. */
@@ -156,8 +171,14 @@ struct Worst {
         plain = q > plain ? q : plain;
         largest = fabs(want) > largest ? fabs(want) : largest;
     }
-    double bound(double ulps) const { return 2 * plain + ulps * 1.2e-7 * (largest > 1 ? largest : 1); }
-    bool ok(double ulps) const { return error <= bound(ulps); }
+    double bound(double ulps) const
+    {
+        return 2 * plain + ulps * 1.2e-7 * (largest > 1 ? largest : 1);
+    }
+    bool ok(double ulps) const
+    {
+        return error <= bound(ulps);
+    }
 };
 static inline void report(bool ok, const char *what)
 {
@@ -168,12 +189,13 @@ static inline int finish()
 {
 #ifndef __CUDACC__
     const auto &c = cuemu::S.count;
-    printf("emulated: %llu launches, %llu blocks, %llu mma, %llu ldmatrix, bank conflicts %llu of %llu phases, %llu cp.async of %llu "
+    printf("emulated: %llu launches, %llu blocks, %llu mma, %llu ldmatrix, bank conflicts %llu of %llu phases, %llu cp.async of "
+           "%llu "
            "bytes, %llu shuffles, %llu barriers, %llu PTX instructions\n",
-           (unsigned long long)c.launches, (unsigned long long)c.blocks, (unsigned long long)c.mma, (unsigned long long)c.ldmatrix,
-           (unsigned long long)c.bank_conflicts, (unsigned long long)c.ldmatrix_phases, (unsigned long long)c.async_copies,
-           (unsigned long long)c.async_bytes, (unsigned long long)c.shuffles, (unsigned long long)c.barriers,
-           (unsigned long long)cuemu::ptx::instructions());
+           (unsigned long long)c.launches, (unsigned long long)c.blocks, (unsigned long long)c.mma,
+           (unsigned long long)c.ldmatrix, (unsigned long long)c.bank_conflicts, (unsigned long long)c.ldmatrix_phases,
+           (unsigned long long)c.async_copies, (unsigned long long)c.async_bytes, (unsigned long long)c.shuffles,
+           (unsigned long long)c.barriers, (unsigned long long)cuemu::ptx::instructions());
     failures += c.bank_conflicts != 0;
 #endif
     printf("output hash %016llx\n%d failed\n", (unsigned long long)output_hash, failures);

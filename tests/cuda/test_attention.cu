@@ -13,7 +13,8 @@ struct Case {
 
 static void run(const Case &c)
 {
-    const int L = c.tokens, dim = c.heads * c.head_dim, ld = (3 * dim + 7) / 8 * 8 + 8, ld_out = (dim + 7) / 8 * 8 + 8, width = 4 + c.classes;
+    const int L = c.tokens, dim = c.heads * c.head_dim, ld = (3 * dim + 7) / 8 * 8 + 8, ld_out = (dim + 7) / 8 * 8 + 8,
+              width = 4 + c.classes;
     const size_t rows = (size_t)c.people * (size_t)L;
     Array qkv(rows * (size_t)ld, c.type), out(rows * (size_t)ld_out, c.type);
     Array stats((size_t)c.people * (size_t)c.heads * (size_t)L * (size_t)width, ELEMENT_F32);
@@ -89,13 +90,15 @@ static void run(const Case &c)
                 }
                 if (!c.stats)
                     continue;
-                const float *got = &stats.v[(((size_t)person * (size_t)c.heads + (size_t)h) * (size_t)L + (size_t)i) * (size_t)width];
+                const float *got =
+                    &stats.v[(((size_t)person * (size_t)c.heads + (size_t)h) * (size_t)L + (size_t)i) * (size_t)width];
                 double want[12] = {0};
                 float low[12] = {0};
                 for (int j = 0; j < L; j++) {
                     if (j == i && !c.include_self)
                         continue;
-                    double w = weight[(size_t)j] / l, dx = j % c.grid_w - i % c.grid_w, dy = j / c.grid_w - i / c.grid_w, d = sqrt(dx * dx + dy * dy);
+                    double w = weight[(size_t)j] / l, dx = j % c.grid_w - i % c.grid_w, dy = j / c.grid_w - i / c.grid_w,
+                           d = sqrt(dx * dx + dy * dy);
                     float f = (float)(weight[(size_t)j] / l), r = round_to((float)weight[(size_t)j], ELEMENT_F16) / plain_l;
                     const double terms[4] = {w, w * w, w * d, w > 0 ? w * log(w) : 0};
                     const float lows[4] = {f, f * f, f * (float)d, f > 0 ? f * logf(f) : 0};
@@ -126,12 +129,14 @@ static void run(const Case &c)
         ok &= m.ok(40);
     ok &= mass.ok(40);
     char text[512];
-    int n = snprintf(text, sizeof text, "%-4s L=%-4d heads=%d people=%d head_dim=%-3d amplitude=%g%s: error %.1e of %.1e allowed", element_name(c.type), L,
-                     c.heads, c.people, c.head_dim, c.amplitude, c.self ? " self" : "", output.error, output.bound(8));
+    int n = snprintf(text, sizeof text, "%-4s L=%-4d heads=%d people=%d head_dim=%-3d amplitude=%g%s: error %.1e of %.1e allowed",
+                     element_name(c.type), L, c.heads, c.people, c.head_dim, c.amplitude, c.self ? " self" : "", output.error,
+                     output.bound(8));
     if (c.stats)
-        n += snprintf(text + n, sizeof text - (size_t)n, "; sum p %.1e p^2 %.1e p d %.1e p ln p %.1e masks %.1e (%.1e)", moment[0].error,
-                      moment[1].error, moment[2].error, moment[3].error, mass.error, mass.bound(40));
-    snprintf(text + n, sizeof text - (size_t)n, "%s%s", untouched ? "" : " WROTE BESIDE ITS COLUMNS", relative ? "" : " NOT RIGHT RELATIVE TO ITSELF");
+        n += snprintf(text + n, sizeof text - (size_t)n, "; sum p %.1e p^2 %.1e p d %.1e p ln p %.1e masks %.1e (%.1e)",
+                      moment[0].error, moment[1].error, moment[2].error, moment[3].error, mass.error, mass.bound(40));
+    snprintf(text + n, sizeof text - (size_t)n, "%s%s", untouched ? "" : " WROTE BESIDE ITS COLUMNS",
+             relative ? "" : " NOT RIGHT RELATIVE TO ITSELF");
     report(ok, text);
 }
 

@@ -114,8 +114,8 @@ static void layers_agree(const char *name, int p)
             fprintf(stderr, "%s %s %s: %.2e, worst %.2e\n", name, precisions[p].name, want.where[i], relative, worst / rms);
         double bound = (strncmp(want.where[i], "heatmap", 7) == 0 ? 16 : 4) * precisions[p].unit;
         cr_expect(relative <= bound && worst <= 20 * bound * rms,
-                  "%s %s: after %s the error is %.2e of the activation, the worst element's %.2e", name, precisions[p].name, want.where[i],
-                  relative, worst / rms);
+                  "%s %s: after %s the error is %.2e of the activation, the worst element's %.2e", name, precisions[p].name,
+                  want.where[i], relative, worst / rms);
     }
     if (p == 0)
         for (int k = 0; k < 2 * ref->config.keypoints; k++)
@@ -160,20 +160,22 @@ static void passes_agree(const char *name, const char *precision, bool flip)
     limber_error err = {0};
     struct vit v;
     uint8_t *crops = crops_of(&m->config, most + 1);
-    limber_keypoint *alone = calloc((size_t)(most + 1) * (size_t)keypoints, sizeof *alone), *joints = calloc((size_t)most * (size_t)keypoints, sizeof *joints);
+    limber_keypoint *alone = calloc((size_t)(most + 1) * (size_t)keypoints, sizeof *alone),
+                    *joints = calloc((size_t)most * (size_t)keypoints, sizeof *joints);
     cr_assert(alone && joints);
     cr_assert_eq(vit_open(&v, m, 1, most, flip, &err), LIMBER_OK, "%s", err.text);
     for (int p = 0; p <= most; p++) { /* one at a time: the first as it comes, the second recorded, the others played */
         cr_assert_eq(vit_forward(&v, crops + (size_t)p * crop, 1, alone + p * keypoints, &err), LIMBER_OK, "%s", err.text);
-        cr_expect(p == 0 || memcmp(alone, alone + p * keypoints, (size_t)keypoints * sizeof *alone) != 0, "person %d equals person 0", p);
+        cr_expect(p == 0 || memcmp(alone, alone + p * keypoints, (size_t)keypoints * sizeof *alone) != 0,
+                  "person %d equals person 0", p);
     }
     static const int sizes[] = {3, 1, 2, 3, 3, 1, 2, 3, 2, 1}; /* several graphs, in turns */
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int first = (int)i % 2; /* other people through the same recording */
         memset(joints, 0, (size_t)most * (size_t)keypoints * sizeof *joints);
         cr_assert_eq(vit_forward(&v, crops + (size_t)first * crop, sizes[i], joints, &err), LIMBER_OK, "%s", err.text);
-        cr_expect_arr_eq(joints, alone + first * keypoints, (size_t)(sizes[i] * keypoints) * sizeof *joints, "%s %s pass %zu of %d people differs",
-                         name, precision, i, sizes[i]);
+        cr_expect_arr_eq(joints, alone + first * keypoints, (size_t)(sizes[i] * keypoints) * sizeof *joints,
+                         "%s %s pass %zu of %d people differs", name, precision, i, sizes[i]);
     }
     vit_close(&v);
     free(crops);
@@ -181,9 +183,18 @@ static void passes_agree(const char *name, const char *precision, bool flip)
     free(joints);
     limber_model_close(&m);
 }
-Test(emulated, passes) { passes_agree("simple-hd32", "fp16", false); }
-Test(emulated, passes_classic) { passes_agree("classic-hd32-bf16", "bf16", false); }
-Test(emulated, passes_flip) { passes_agree("plus-hd64-f16", "fp16", true); }
+Test(emulated, passes)
+{
+    passes_agree("simple-hd32", "fp16", false);
+}
+Test(emulated, passes_classic)
+{
+    passes_agree("classic-hd32-bf16", "bf16", false);
+}
+Test(emulated, passes_flip)
+{
+    passes_agree("plus-hd64-f16", "fp16", true);
+}
 
 /* ---- statistics ---- */
 
@@ -291,7 +302,8 @@ Test(emulated, memory)
     struct exec *ex; /* each allocation says so itself, not only the first that a large session makes */
     struct buf *b;
     cr_assert_eq(m->be->ops->exec_open(m->be, &ex, 1, 1, &err), LIMBER_OK, "%s", err.text);
-    cr_expect_eq(m->be->ops->buf_open(ex, &b, BUF_OPERAND, 64, 192, 4096, &err), LIMBER_E_MEMORY, "100 MB of a device of 64 were opened");
+    cr_expect_eq(m->be->ops->buf_open(ex, &b, BUF_OPERAND, 64, 192, 4096, &err), LIMBER_E_MEMORY,
+                 "100 MB of a device of 64 were opened");
     cr_expect(!b && strstr(err.text, "activations (192 tokens of 4096 numbers)"), "%s", err.text);
     m->be->ops->exec_close(ex);
     o.batch = batch; /* and what it prefers does fit */

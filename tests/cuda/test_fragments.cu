@@ -34,7 +34,8 @@ __global__ void probe_mma(const uint16_t *a, const uint16_t *b, float *c) /* a [
     }
 }
 
-__global__ void probe_ldmatrix(const uint16_t *a, uint16_t *plain, uint16_t *trans) /* a 16x16 tile: lane l names row l % 16, half l / 16 */
+__global__ void probe_ldmatrix(const uint16_t *a, uint16_t *plain,
+                               uint16_t *trans) /* a 16x16 tile: lane l names row l % 16, half l / 16 */
 {
     SHARED_BYTES(uint16_t, s);
     const int lane = (int)threadIdx.x;
@@ -81,7 +82,8 @@ int main()
                 b[(size_t)(k * 8 + n)] = 0x4000;  /* 2 */
                 Raw<uint16_t> da(a), db(b);
                 Raw<float> dc(std::vector<float>(128, -1.f));
-                LAUNCH(probe_mma, dim3(1), dim3(32), 0, stream(), (const uint16_t *)da.device, (const uint16_t *)db.device, dc.device);
+                LAUNCH(probe_mma, dim3(1), dim3(32), 0, stream(), (const uint16_t *)da.device, (const uint16_t *)db.device,
+                       dc.device);
                 auto c = download(dc.device, 128);
                 for (int i = 0; i < 128; i++)
                     wrong += c[(size_t)i] != (i == m * 8 + n ? 2.f : 0.f);
@@ -96,9 +98,10 @@ int main()
     report(download(dp.device, 256) == tile, "ldmatrix.x4");
     report(download(dq.device, 256) == tile, "ldmatrix.x4.trans");
 
-    std::vector<float> x = {0.f, -0.f, 1.f, -1.f, 0.1f, 65504.f, 65519.f, 65520.f, 6e-8f, 2.98e-8f, 2.99e-8f, -6.1e-5f, 1e-10f, 3.3e38f, 1.00048828125f,
-                            1.0004883f, 2049.f, 2051.f, 257.f, 259.f, 1.00390625f, 0.333333f, -7.5e-6f, 1e30f, 12345.678f, -0.7071f, 4095.f, 8191.f,
-                            5.9604645e-8f, 1e-7f, 0.99999f, 3.14159f};
+    std::vector<float> x = {0.f,        -0.f,     1.f,      -1.f,     0.1f,          65504.f,   65519.f,        65520.f,
+                            6e-8f,      2.98e-8f, 2.99e-8f, -6.1e-5f, 1e-10f,        3.3e38f,   1.00048828125f, 1.0004883f,
+                            2049.f,     2051.f,   257.f,    259.f,    1.00390625f,   0.333333f, -7.5e-6f,       1e30f,
+                            12345.678f, -0.7071f, 4095.f,   8191.f,   5.9604645e-8f, 1e-7f,     0.99999f,       3.14159f};
     Raw<float> dx(x), df(std::vector<float>(32)), dg(std::vector<float>(32));
     Raw<uint32_t> du(std::vector<uint32_t>(32)), dv(std::vector<uint32_t>(32));
     LAUNCH(probe_numbers, dim3(1), dim3(32), 0, stream(), (const float *)dx.device, du.device, dv.device, df.device, dg.device);

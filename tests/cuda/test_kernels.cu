@@ -3,8 +3,14 @@
 #include "check.h"
 
 static const enum element types[] = {ELEMENT_F32, ELEMENT_F16, ELEMENT_BF16};
-static int padded(int n) { return (n + 7) / 8 * 8; }
-static size_t at(int row, int ld, int column) { return (size_t)row * (size_t)ld + (size_t)column; }
+static int padded(int n)
+{
+    return (n + 7) / 8 * 8;
+}
+static size_t at(int row, int ld, int column)
+{
+    return (size_t)row * (size_t)ld + (size_t)column;
+}
 
 /* Nothing was written beside the columns. */
 static bool untouched(const Array &y, int rows, int cols, int ld)
@@ -19,8 +25,8 @@ static bool untouched(const Array &y, int rows, int cols, int ld)
 static void say(const Worst &w, double ulps, bool also, const char *what, enum element type, int a, int b)
 {
     char text[256];
-    snprintf(text, sizeof text, "%s %s %d x %d: error %.1e of %.1e allowed%s", what, element_name(type), a, b, w.error, w.bound(ulps),
-             also ? "" : ", AND SOMETHING ELSE IS WRONG");
+    snprintf(text, sizeof text, "%s %s %d x %d: error %.1e of %.1e allowed%s", what, element_name(type), a, b, w.error,
+             w.bound(ulps), also ? "" : ", AND SOMETHING ELSE IS WRONG");
     report(w.ok(ulps) && also, text);
 }
 
@@ -28,12 +34,16 @@ static void layernorm(int rows, int dim, enum element type, float offset)
 {
     const int ld = padded(dim) + 8, ld_y = padded(dim) + 16;
     const float eps = 1e-6f;
-    Array x((size_t)rows * (size_t)ld, ELEMENT_F32), y((size_t)rows * (size_t)ld_y, type), gain((size_t)padded(dim), ELEMENT_F32), bias((size_t)padded(dim), ELEMENT_F32);
-    x.fill([&](size_t i) { return i / (size_t)ld == 0 && offset != 0 ? offset : offset + normal(); }); /* a row of one value, too */
+    Array x((size_t)rows * (size_t)ld, ELEMENT_F32), y((size_t)rows * (size_t)ld_y, type), gain((size_t)padded(dim), ELEMENT_F32),
+        bias((size_t)padded(dim), ELEMENT_F32);
+    x.fill(
+        [&](size_t i) { return i / (size_t)ld == 0 && offset != 0 ? offset : offset + normal(); }); /* a row of one value, too */
     gain.fill([](size_t) { return 1 + 0.3f * normal(); });
     bias.fill([](size_t) { return normal(); });
     y.fill([](size_t) { return -77.f; });
-    must(layernorm_launch(y.device, type, ld_y, (const float *)x.device, ld, (const float *)gain.device, (const float *)bias.device, rows, dim, eps, stream()), "layernorm");
+    must(layernorm_launch(y.device, type, ld_y, (const float *)x.device, ld, (const float *)gain.device,
+                          (const float *)bias.device, rows, dim, eps, stream()),
+         "layernorm");
     y.read();
     Worst w;
     for (int r = 0; r < rows; r++) {
@@ -45,7 +55,8 @@ static void layernorm(int rows, int dim, enum element type, float offset)
         for (int c = 0; c < dim; c++)
             var += pow(x.v[at(r, ld, c)] - mean, 2), low_var += (x.v[at(r, ld, c)] - low_mean) * (x.v[at(r, ld, c)] - low_mean);
         for (int c = 0; c < dim; c++) {
-            float low = (x.v[at(r, ld, c)] - low_mean) / sqrtf(low_var / (float)dim + eps) * gain.v[(size_t)c] + bias.v[(size_t)c];
+            float low =
+                (x.v[at(r, ld, c)] - low_mean) / sqrtf(low_var / (float)dim + eps) * gain.v[(size_t)c] + bias.v[(size_t)c];
             double want = (x.v[at(r, ld, c)] - mean) / sqrt(var / dim + (double)eps) * gain.v[(size_t)c] + bias.v[(size_t)c];
             w.add(y.v[at(r, ld_y, c)], round_to(low, type), want);
         }
@@ -56,19 +67,23 @@ static void layernorm(int rows, int dim, enum element type, float offset)
 static void gelu(int rows, int cols, enum element type, bool residual, bool with_bias)
 {
     const int ld = padded(cols) + 8;
-    Array x((size_t)rows * (size_t)ld, type), y((size_t)rows * (size_t)ld, type), r((size_t)rows * (size_t)ld, type), bias((size_t)cols, ELEMENT_F32);
+    Array x((size_t)rows * (size_t)ld, type), y((size_t)rows * (size_t)ld, type), r((size_t)rows * (size_t)ld, type),
+        bias((size_t)cols, ELEMENT_F32);
     x.fill([&](size_t i) { return i % 5 ? 2 * normal() : 0.01f * (float)(i % 1000) - 5.f; });
     r.fill([](size_t) { return normal(); });
     y.fill([](size_t) { return -77.f; });
     bias.fill([](size_t) { return 0.5f * normal(); });
-    must(gelu_launch(y.device, x.device, with_bias ? (const float *)bias.device : nullptr, residual ? r.device : nullptr, type, rows, cols, ld, stream()), "gelu");
+    must(gelu_launch(y.device, x.device, with_bias ? (const float *)bias.device : nullptr, residual ? r.device : nullptr, type,
+                     rows, cols, ld, stream()),
+         "gelu");
     y.read();
     Worst w;
     for (int i = 0; i < rows; i++)
         for (int c = 0; c < cols; c++) {
             double v = (double)x.v[at(i, ld, c)] + (with_bias ? bias.v[(size_t)c] : 0), add = residual ? r.v[at(i, ld, c)] : 0;
             float f = (float)v;
-            w.add(y.v[at(i, ld, c)], round_to(0.5f * f * (1 + erff(f * 0.70710678f)) + (float)add, type), 0.5 * v * (1 + erf(v * 0.70710678118654752)) + add);
+            w.add(y.v[at(i, ld, c)], round_to(0.5f * f * (1 + erff(f * 0.70710678f)) + (float)add, type),
+                  0.5 * v * (1 + erf(v * 0.70710678118654752)) + add);
         }
     say(w, 8, untouched(y, rows, (cols + 3) / 4 * 4, ld), residual ? "gelu + residual" : "gelu", type, rows, cols);
 }
@@ -133,8 +148,12 @@ static void embed(enum element type, bool mirrored)
                         int yy = t / p.grid_w * p.patch_h - p.pad + y, xx = t % p.grid_w * p.patch_w - p.pad + c;
                         bool there = yy >= 0 && yy < p.image_h && xx >= 0 && xx < p.image_w;
                         int from = mirrored ? p.image_w - 1 - xx : xx;
-                        float want = there ? lut.v[(size_t)(channel * 256 + crop[(size_t)person * p.crop_bytes + (size_t)((yy * p.image_w + from) * 3 + channel)])] : 0.f;
-                        bad += patches.v[at(person * tokens + t, p.ld_patches, (channel * p.patch_h + y) * p.patch_w + c)] != round_to(want, type);
+                        float want = there
+                                         ? lut.v[(size_t)(channel * 256 + crop[(size_t)person * p.crop_bytes +
+                                                                               (size_t)((yy * p.image_w + from) * 3 + channel)])]
+                                         : 0.f;
+                        bad += patches.v[at(person * tokens + t, p.ld_patches, (channel * p.patch_h + y) * p.patch_w + c)] !=
+                               round_to(want, type);
                     }
             for (int o = 0; o < p.dim; o++)
                 bad += x.v[at(person * tokens + t, p.ld_x, o)] != start.v[(size_t)(t * p.dim + o)];
@@ -153,7 +172,8 @@ static void simple_head(int grid_h, int grid_w, int scale, int keypoints)
         v = fmax(normal(), 0.f);
     for (auto &v : weight)
         v = normal();
-    Array products((size_t)(people * tokens * ld), ELEMENT_F32), bias((size_t)keypoints, ELEMENT_F32), heat((size_t)(people * keypoints * h * w), ELEMENT_F32);
+    Array products((size_t)(people * tokens * ld), ELEMENT_F32), bias((size_t)keypoints, ELEMENT_F32),
+        heat((size_t)(people * keypoints * h * w), ELEMENT_F32);
     products.fill([&](size_t i) {
         int column = (int)(i % (size_t)ld), row = (int)(i / (size_t)ld), tap = column / keypoints, k = column % keypoints;
         double sum = 0;
@@ -162,7 +182,9 @@ static void simple_head(int grid_h, int grid_w, int scale, int keypoints)
         return (float)sum;
     });
     bias.fill([](size_t) { return normal(); });
-    must(simple_head_launch((float *)heat.device, (const float *)products.device, ld, (const float *)bias.device, people, grid_h, grid_w, scale, keypoints, stream()), "simple_head");
+    must(simple_head_launch((float *)heat.device, (const float *)products.device, ld, (const float *)bias.device, people, grid_h,
+                            grid_w, scale, keypoints, stream()),
+         "simple_head");
     heat.read();
     Worst worst;
     auto up = [&](int person, int c, int oy, int ox) {
@@ -203,24 +225,28 @@ static void classic_head(enum element type, int h, int w, int channels, int keyp
     for (int person = 0; person < people; person++)
         for (int oy = 0; oy < 2 * h; oy++)
             for (int ox = 0; ox < 2 * w; ox++) {
-                const int parity = oy % 2 * 2 + ox % 2, row = (parity * people + person) * pixels + oy / 2 * w + ox / 2, o = (oy + ox) % mid;
+                const int parity = oy % 2 * 2 + ox % 2, row = (parity * people + person) * pixels + oy / 2 * w + ox / 2,
+                          o = (oy + ox) % mid;
                 double got = 0, want = 0;
                 for (int tap = 0; tap < 4; tap++)
                     for (int c = 0; c < channels; c++)
-                        got += gathered.v[at(row, 4 * channels, tap * channels + c)] *
-                               kernel[(size_t)((c * mid + o) * 16 + (3 - oy % 2 - 2 * (tap / 2)) * 4 + 3 - ox % 2 - 2 * (tap % 2))];
+                        got +=
+                            gathered.v[at(row, 4 * channels, tap * channels + c)] *
+                            kernel[(size_t)((c * mid + o) * 16 + (3 - oy % 2 - 2 * (tap / 2)) * 4 + 3 - ox % 2 - 2 * (tap % 2))];
                 for (int iy = 0; iy < h; iy++)
                     for (int ix = 0; ix < w; ix++) {
                         const int ky = oy + 1 - 2 * iy, kx = ox + 1 - 2 * ix;
                         for (int c = 0; c < channels && ky >= 0 && ky < 4 && kx >= 0 && kx < 4; c++)
-                            want += x.v[at(person * pixels + iy * w + ix, ld, c)] * kernel[(size_t)((c * mid + o) * 16 + ky * 4 + kx)];
+                            want += x.v[at(person * pixels + iy * w + ix, ld, c)] *
+                                    kernel[(size_t)((c * mid + o) * 16 + ky * 4 + kx)];
                     }
                 worst.add(got, want, want);
             }
     say(worst, 1, true, "classic head, gather of rows", type, h, w);
 
     /* maps as a product leaves them; their gather and the last layer */
-    Array maps((size_t)(4 * people * pixels * ld_mid), type), bias((size_t)mid, ELEMENT_F32), second((size_t)(4 * people * 4 * pixels * 4 * mid), type);
+    Array maps((size_t)(4 * people * pixels * ld_mid), type), bias((size_t)mid, ELEMENT_F32),
+        second((size_t)(4 * people * 4 * pixels * 4 * mid), type);
     maps.fill([](size_t) { return normal(); });
     bias.fill([](size_t) { return 0.5f * normal(); });
     second.fill([](size_t) { return -77.f; });
@@ -228,10 +254,11 @@ static void classic_head(enum element type, int h, int w, int channels, int keyp
     must(gather_maps_launch(second.device, in, type, people, stream()), "gather_maps");
     second.read();
     auto pixel = [&](int person, int y, int xx, int c) { /* of the doubled map; zero outside */
-        if (y < 0 || y >= 2 * h || xx < 0 || xx >= 2 * w)
-            return 0.f;
-        const int row = ((y % 2 * 2 + xx % 2) * people + person) * pixels + y / 2 * w + xx / 2;
-        return fmaxf(maps.v[at(row, ld_mid, c)] + bias.v[(size_t)c], 0.f);
+                                                         if (y < 0 || y >= 2 * h || xx < 0 || xx >= 2 * w)
+                                                             return 0.f;
+                                                         const int row = ((y % 2 * 2 + xx % 2) * people + person) * pixels +
+                                                                         y / 2 * w + xx / 2;
+                                                         return fmaxf(maps.v[at(row, ld_mid, c)] + bias.v[(size_t)c], 0.f);
     };
     int bad = 0;
     for (int parity = 0; parity < 4; parity++)
@@ -239,17 +266,22 @@ static void classic_head(enum element type, int h, int w, int channels, int keyp
             for (int place = 0; place < 4 * pixels; place++)
                 for (int tap = 0; tap < 4; tap++)
                     for (int c = 0; c < mid; c++) {
-                        float want = pixel(person, place / (2 * w) + parity / 2 - 1 + tap / 2, place % (2 * w) + parity % 2 - 1 + tap % 2, c);
-                        bad += second.v[at((parity * people + person) * 4 * pixels + place, 4 * mid, tap * mid + c)] != round_to(want, type);
+                        float want = pixel(person, place / (2 * w) + parity / 2 - 1 + tap / 2,
+                                           place % (2 * w) + parity % 2 - 1 + tap % 2, c);
+                        bad += second.v[at((parity * people + person) * 4 * pixels + place, 4 * mid, tap * mid + c)] !=
+                               round_to(want, type);
                     }
     char text[128];
     snprintf(text, sizeof text, "classic head, gather of maps %s %d x %d: exactly", element_name(type), 2 * h, 2 * w);
     report(bad == 0, text);
 
-    Array conv((size_t)(keypoints * mid), ELEMENT_F32), out_bias((size_t)keypoints, ELEMENT_F32), heat((size_t)(people * keypoints * 4 * pixels), ELEMENT_F32);
+    Array conv((size_t)(keypoints * mid), ELEMENT_F32), out_bias((size_t)keypoints, ELEMENT_F32),
+        heat((size_t)(people * keypoints * 4 * pixels), ELEMENT_F32);
     conv.fill([](size_t) { return normal(); });
     out_bias.fill([](size_t) { return normal(); });
-    must(classic_head_launch((float *)heat.device, in, (const float *)conv.device, (const float *)out_bias.device, type, people, keypoints, stream()), "classic_head");
+    must(classic_head_launch((float *)heat.device, in, (const float *)conv.device, (const float *)out_bias.device, type, people,
+                             keypoints, stream()),
+         "classic_head");
     heat.read();
     Worst last;
     for (int person = 0; person < people; person++)
@@ -267,7 +299,7 @@ static void classic_head(enum element type, int h, int w, int channels, int keyp
     say(last, 8, true, "classic head, last layer", type, keypoints, mid);
 }
 
-/* joints.c's way, written again in double over the whole map. */
+/* compute/joints.c's way, written again in double over the whole map. */
 static void joint_of(const std::vector<float> &map, int h, int w, double out[3])
 {
     size_t best = 0;
@@ -316,19 +348,30 @@ static void joint_of(const std::vector<float> &map, int h, int w, double out[3])
 static void decode_maps(int h, int w, bool mirrored)
 {
     const int people = 2, keypoints = 7, pixels = h * w;
-    Array heat((size_t)(people * keypoints * pixels), ELEMENT_F32), other((size_t)(people * keypoints * pixels), ELEMENT_F32), joints((size_t)(people * keypoints * 3), ELEMENT_F32);
+    Array heat((size_t)(people * keypoints * pixels), ELEMENT_F32), other((size_t)(people * keypoints * pixels), ELEMENT_F32),
+        joints((size_t)(people * keypoints * 3), ELEMENT_F32);
     auto bump = [&](size_t i) { /* a joint a map: inside, at borders and corners, two equal ones, none */
-        int map = (int)i / pixels, p = (int)i % pixels, k = map % keypoints, y = p / w, x = p % w;
-        double cy = k == 1 ? 0 : k == 2 ? h - 1 : k == 3 ? h / 2 : 0.37 * h + map % 3, cx = k == 1 ? 0 : k == 2 ? w - 1 : k == 3 ? w - 1 : 0.61 * w - 0.3 * (map % 2);
-        if (k == 5)
-            return p == pixels / 3 || p == pixels / 2 ? 0.75f : 0.01f * (float)(p % 7);
-        return (float)(0.9 * exp(-((y - cy) * (y - cy) + (x - cx) * (x - cx)) / 8.0) - (k == 6 ? 1 : 0)) + (k == 6 ? 0.f : 0.002f * uniform());
+                                int map = (int)i / pixels, p = (int)i % pixels, k = map % keypoints, y = p / w, x = p % w;
+                                double cy = k == 1   ? 0
+                                            : k == 2 ? h - 1
+                                            : k == 3 ? h / 2
+                                                     : 0.37 * h + map % 3,
+                                       cx = k == 1   ? 0
+                                            : k == 2 ? w - 1
+                                            : k == 3 ? w - 1
+                                                     : 0.61 * w - 0.3 * (map % 2);
+                                if (k == 5)
+                                    return p == pixels / 3 || p == pixels / 2 ? 0.75f : 0.01f * (float)(p % 7);
+                                return (float)(0.9 * exp(-((y - cy) * (y - cy) + (x - cx) * (x - cx)) / 8.0) - (k == 6 ? 1 : 0)) +
+                                       (k == 6 ? 0.f : 0.002f * uniform());
     };
     heat.fill(bump);
     other.fill([&](size_t i) { return bump(i) * 0.9f; });
     std::vector<int> flip = {0, 2, 1, 4, 3, 5, 6};
     Raw<int> flips(flip);
-    must(decode_launch((float *)joints.device, (const float *)heat.device, mirrored ? (const float *)other.device : nullptr, flips.device, people, keypoints, h, w, stream()), "decode");
+    must(decode_launch((float *)joints.device, (const float *)heat.device, mirrored ? (const float *)other.device : nullptr,
+                       flips.device, people, keypoints, h, w, stream()),
+         "decode");
     joints.read();
     double off = 0, score = 0;
     for (int map = 0; map < people * keypoints; map++) {
@@ -336,7 +379,9 @@ static void decode_maps(int h, int w, bool mirrored)
         for (int p = 0; p < pixels; p++) {
             m[(size_t)p] = heat.v[(size_t)(map * pixels + p)];
             if (mirrored)
-                m[(size_t)p] = 0.5f * (m[(size_t)p] + other.v[(size_t)((map / keypoints * keypoints + flip[(size_t)(map % keypoints)]) * pixels + p / w * w + w - 1 - p % w)]);
+                m[(size_t)p] = 0.5f * (m[(size_t)p] +
+                                       other.v[(size_t)((map / keypoints * keypoints + flip[(size_t)(map % keypoints)]) * pixels +
+                                                        p / w * w + w - 1 - p % w)]);
         }
         double want[3];
         joint_of(m, h, w, want);
@@ -347,7 +392,8 @@ static void decode_maps(int h, int w, bool mirrored)
         score = fmax(score, fabs(joints.v[(size_t)(map * 3 + 2)] - want[2]));
     }
     char text[128];
-    snprintf(text, sizeof text, "decode%s %d x %d: joints within %.1e heatmap pixels, scores within %.1e", mirrored ? " mirrored" : "", h, w, off, score);
+    snprintf(text, sizeof text, "decode%s %d x %d: joints within %.1e heatmap pixels, scores within %.1e",
+             mirrored ? " mirrored" : "", h, w, off, score);
     report(off <= 1e-4 && score == 0, text);
 }
 
@@ -355,10 +401,13 @@ static void decode_nan()
 {
     const int h = 9, w = 8;
     Array heat(2 * 72, ELEMENT_F32), joints(6, ELEMENT_F32);
-    heat.fill([](size_t i) { return i == 30 || i == 40 ? NAN : i >= 72 ? 0.f : 0.1f; }); /* NaN in the first map; a flat second one */
+    heat.fill([](size_t i) {
+        return i == 30 || i == 40 ? NAN : i >= 72 ? 0.f : 0.1f;
+    }); /* NaN in the first map; a flat second one */
     must(decode_launch((float *)joints.device, (const float *)heat.device, nullptr, nullptr, 1, 2, h, w, stream()), "decode");
     joints.read();
-    report(joints.v[0] == -1 && joints.v[1] == -1 && joints.v[2] != joints.v[2] && joints.v[3] == -1 && joints.v[5] == 0, "decode of a map with NaN, and of zeros");
+    report(joints.v[0] == -1 && joints.v[1] == -1 && joints.v[2] != joints.v[2] && joints.v[3] == -1 && joints.v[5] == 0,
+           "decode of a map with NaN, and of zeros");
 }
 
 /* "small" for AddressSanitizer and the interpreter; "races" for ThreadSanitizer, which wants a new thread for every thread of every

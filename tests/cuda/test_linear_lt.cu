@@ -30,20 +30,30 @@ static bool layout_of(cublasLtMatrixLayout_t l, Layout &o)
               !cublasLtMatrixLayoutGetAttribute(l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &o.batch, sizeof o.batch, &n) &&
               !cublasLtMatrixLayoutGetAttribute(l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &o.stride, sizeof o.stride, &n);
     o.type = type == CUDA_R_32F ? ELEMENT_F32 : type == CUDA_R_16F ? ELEMENT_F16 : ELEMENT_BF16;
-    return ok && (type == CUDA_R_32F || type == CUDA_R_16F || type == CUDA_R_16BF) && o.order == CUBLASLT_ORDER_COL && (int64_t)o.rows <= o.ld;
+    return ok && (type == CUDA_R_32F || type == CUDA_R_16F || type == CUDA_R_16BF) && o.order == CUBLASLT_ORDER_COL &&
+           (int64_t)o.rows <= o.ld;
 }
 
-extern "C" cublasStatus_t __wrap_cublasLtCreate(cublasLtHandle_t *h) { return *h = HANDLE, CUBLAS_STATUS_SUCCESS; }
-extern "C" cublasStatus_t __wrap_cublasLtDestroy(cublasLtHandle_t h) { return h == HANDLE ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE; }
-extern "C" cublasStatus_t __wrap_cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t wish, int want,
-                                                               cublasLtMatmulHeuristicResult_t *out, int *found)
+extern "C" cublasStatus_t __wrap_cublasLtCreate(cublasLtHandle_t *h)
+{
+    return *h = HANDLE, CUBLAS_STATUS_SUCCESS;
+}
+extern "C" cublasStatus_t __wrap_cublasLtDestroy(cublasLtHandle_t h)
+{
+    return h == HANDLE ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
+extern "C" cublasStatus_t __wrap_cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+                                                                cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                                                cublasLtMatrixLayout_t, cublasLtMatmulPreference_t wish, int want,
+                                                                cublasLtMatmulHeuristicResult_t *out, int *found)
 {
     uint64_t bytes = 0;
     uint32_t align = 0;
     size_t n;
-    if (h != HANDLE || want != 1 || cublasLtMatmulPreferenceGetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes, &n) ||
-        cublasLtMatmulPreferenceGetAttribute(wish, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &align, sizeof align, &n) || align != 16)
+    if (h != HANDLE || want != 1 ||
+        cublasLtMatmulPreferenceGetAttribute(wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes, sizeof bytes, &n) ||
+        cublasLtMatmulPreferenceGetAttribute(wish, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &align, sizeof align, &n) ||
+        align != 16)
         return CUBLAS_STATUS_INVALID_VALUE;
     memset(out, 0, sizeof *out);
     heuristic_workspace = bytes;
@@ -52,9 +62,11 @@ extern "C" cublasStatus_t __wrap_cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t
     plans++;
     return CUBLAS_STATUS_SUCCESS;
 }
-extern "C" cublasStatus_t __wrap_cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t desc, const void *alpha, const void *A, cublasLtMatrixLayout_t al,
-                                               const void *B, cublasLtMatrixLayout_t bl, const void *beta, const void *C, cublasLtMatrixLayout_t cl, void *D,
-                                               cublasLtMatrixLayout_t dl, const cublasLtMatmulAlgo_t *, void *workspace, size_t workspace_bytes, cudaStream_t)
+extern "C" cublasStatus_t __wrap_cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t desc, const void *alpha, const void *A,
+                                                cublasLtMatrixLayout_t al, const void *B, cublasLtMatrixLayout_t bl,
+                                                const void *beta, const void *C, cublasLtMatrixLayout_t cl, void *D,
+                                                cublasLtMatrixLayout_t dl, const cublasLtMatmulAlgo_t *, void *workspace,
+                                                size_t workspace_bytes, cudaStream_t)
 {
     int32_t ta = 0, tb = 0, epilogue = 0, bias_type = 0, compute = 0, scale = 0;
     const void *bias = nullptr;
@@ -66,29 +78,36 @@ extern "C" cublasStatus_t __wrap_cublasLtMatmul(cublasLtHandle_t h, cublasLtMatm
         cublasLtMatmulDescGetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias, &n) ||
         cublasLtMatmulDescGetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &bias_type, sizeof bias_type, &n) ||
         cublasLtMatmulDescGetAttribute(desc, CUBLASLT_MATMUL_DESC_COMPUTE_TYPE, &compute, sizeof compute, &n) ||
-        cublasLtMatmulDescGetAttribute(desc, CUBLASLT_MATMUL_DESC_SCALE_TYPE, &scale, sizeof scale, &n) || !layout_of(al, a) || !layout_of(bl, b) ||
-        !layout_of(cl, c) || !layout_of(dl, d))
+        cublasLtMatmulDescGetAttribute(desc, CUBLASLT_MATMUL_DESC_SCALE_TYPE, &scale, sizeof scale, &n) || !layout_of(al, a) ||
+        !layout_of(bl, b) || !layout_of(cl, c) || !layout_of(dl, d))
         return CUBLAS_STATUS_INTERNAL_ERROR;
     const uint64_t m = d.rows, cols = d.cols, k = ta ? a.rows : a.cols;
-    if ((ta ? a.cols : a.rows) != m || (tb ? b.rows : b.cols) != cols || (tb ? b.cols : b.rows) != k || c.rows != m || c.cols != cols || c.type != d.type ||
-        a.type != b.type || a.batch != d.batch || b.batch != d.batch || compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F ||
-        ((size_t)A | (size_t)B | (size_t)C | (size_t)D) % 16 || workspace_bytes > heuristic_workspace || (workspace_bytes && !workspace))
+    if ((ta ? a.cols : a.rows) != m || (tb ? b.rows : b.cols) != cols || (tb ? b.cols : b.rows) != k || c.rows != m ||
+        c.cols != cols || c.type != d.type || a.type != b.type || a.batch != d.batch || b.batch != d.batch ||
+        compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F || ((size_t)A | (size_t)B | (size_t)C | (size_t)D) % 16 ||
+        workspace_bytes > heuristic_workspace || (workspace_bytes && !workspace))
         return CUBLAS_STATUS_INVALID_VALUE;
     if (epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_BIAS)
         return CUBLAS_STATUS_NOT_SUPPORTED;
-    if (epilogue == CUBLASLT_EPILOGUE_BIAS && (!bias || bias_type != (d.type == ELEMENT_F32 ? CUDA_R_32F : d.type == ELEMENT_F16 ? CUDA_R_16F : CUDA_R_16BF)))
+    if (epilogue == CUBLASLT_EPILOGUE_BIAS && (!bias || bias_type != (d.type == ELEMENT_F32   ? CUDA_R_32F
+                                                                      : d.type == ELEMENT_F16 ? CUDA_R_16F
+                                                                                              : CUDA_R_16BF)))
         return CUBLAS_STATUS_INVALID_VALUE;
     for (int q = 0; q < d.batch; q++)
         for (uint64_t j = 0; j < cols; j++)
             for (uint64_t i = 0; i < m; i++) {
                 double sum = 0;
                 for (uint64_t x = 0; x < k; x++)
-                    sum += (double)decode(A, (size_t)(q * a.stride) + (size_t)(ta ? x + i * (uint64_t)a.ld : i + x * (uint64_t)a.ld), a.type) *
-                           decode(B, (size_t)(q * b.stride) + (size_t)(tb ? j + x * (uint64_t)b.ld : x + j * (uint64_t)b.ld), b.type);
+                    sum +=
+                        (double)decode(A, (size_t)(q * a.stride) + (size_t)(ta ? x + i * (uint64_t)a.ld : i + x * (uint64_t)a.ld),
+                                       a.type) *
+                        decode(B, (size_t)(q * b.stride) + (size_t)(tb ? j + x * (uint64_t)b.ld : x + j * (uint64_t)b.ld),
+                               b.type);
                 sum *= *(const float *)alpha;
                 const size_t to = (size_t)(q * d.stride) + (size_t)(i + j * (uint64_t)d.ld);
                 if (*(const float *)beta != 0)
-                    sum += (double)*(const float *)beta * decode(C, (size_t)(q * c.stride) + (size_t)(i + j * (uint64_t)c.ld), c.type);
+                    sum += (double)*(const float *)beta *
+                           decode(C, (size_t)(q * c.stride) + (size_t)(i + j * (uint64_t)c.ld), c.type);
                 if (epilogue == CUBLASLT_EPILOGUE_BIAS)
                     sum += decode(bias, (size_t)i, d.type);
                 encode(D, to, (float)sum, d.type);
@@ -108,11 +127,12 @@ static void must_be_well(const char *why, const char *what)
 static void run(struct lt *lt, lt_problem p, bool in_place)
 {
     const bool f32 = p.type == ELEMENT_F32;
-    const size_t batch = (size_t)p.batch, nx = batch * (size_t)p.rows * (size_t)p.ld_x, nw = batch * (size_t)p.out * (size_t)p.ld_w,
-                 ny = batch * (size_t)p.rows * (size_t)p.ld_y;
+    const size_t batch = (size_t)p.batch, nx = batch * (size_t)p.rows * (size_t)p.ld_x,
+                 nw = batch * (size_t)p.out * (size_t)p.ld_w, ny = batch * (size_t)p.rows * (size_t)p.ld_y;
     if (p.batch > 1)
         p.stride_x = (long long)p.rows * p.ld_x, p.stride_w = (long long)p.out * p.ld_w, p.stride_y = (long long)p.rows * p.ld_y;
-    std::vector<float> x(nx + 4), w(nw + 4), y(ny + 4), c(ny + 4), bias((size_t)p.out + 4), before(ny + 4); /* floats hold any of the types */
+    std::vector<float> x(nx + 4), w(nw + 4), y(ny + 4), c(ny + 4), bias((size_t)p.out + 4),
+        before(ny + 4); /* floats hold any of the types */
     float workspace[16];
     for (size_t i = 0; i < nx; i++)
         encode(x.data(), i, normal(), p.type);
@@ -129,7 +149,8 @@ static void run(struct lt *lt, lt_problem p, bool in_place)
     must_be_well(lt_plan_open(lt, &plan, p, sizeof workspace), "lt_plan_open");
     const char *why = nullptr;
     for (int again = 0; again < (in_place ? 1 : 2) && !why; again++) /* a plan is used many times */
-        why = lt_run(lt, plan, y.data(), x.data(), w.data(), p.bias ? bias.data() : nullptr, p.accumulate ? (in_place ? y.data() : c.data()) : nullptr, workspace, nullptr);
+        why = lt_run(lt, plan, y.data(), x.data(), w.data(), p.bias ? bias.data() : nullptr,
+                     p.accumulate ? (in_place ? y.data() : c.data()) : nullptr, workspace, nullptr);
     must_be_well(why, "lt_run");
     lt_plan_close(plan);
     Worst worst;
@@ -151,8 +172,9 @@ static void run(struct lt *lt, lt_problem p, bool in_place)
                 worst.add(decode(y.data(), at, p.y_type), round_to((float)sum, p.y_type), sum);
             }
     char text[256];
-    snprintf(text, sizeof text, "linear %s -> %s [%d][%d] x [%d]%s%s%s batch %d: error %.1e%s", element_name(p.type), element_name(p.y_type), p.rows, p.in, p.out,
-             p.bias ? " + bias" : "", p.accumulate ? " + residual" : "", in_place ? " in place" : "", p.batch, worst.error, beside ? "" : " WROTE BESIDE ITS COLUMNS");
+    snprintf(text, sizeof text, "linear %s -> %s [%d][%d] x [%d]%s%s%s batch %d: error %.1e%s", element_name(p.type),
+             element_name(p.y_type), p.rows, p.in, p.out, p.bias ? " + bias" : "", p.accumulate ? " + residual" : "",
+             in_place ? " in place" : "", p.batch, worst.error, beside ? "" : " WROTE BESIDE ITS COLUMNS");
     report(worst.ok(f32 ? 4 : 4) && beside, text);
 }
 
@@ -176,7 +198,8 @@ int main()
         p.batch = 4;
         run(lt, p, false);
     }
-    lt_problem wrong = {.rows = 4, .out = 8, .in = 16, .ld_x = 8, .ld_w = 16, .ld_y = 8, .type = ELEMENT_F16, .y_type = ELEMENT_F16};
+    lt_problem wrong = {
+        .rows = 4, .out = 8, .in = 16, .ld_x = 8, .ld_w = 16, .ld_y = 8, .type = ELEMENT_F16, .y_type = ELEMENT_F16};
     struct lt_plan *plan;
     const char *why = lt_plan_open(lt, &plan, wrong, 0); /* ld_x < in: the library may say so at once, the product must */
     std::vector<float> zero(256);

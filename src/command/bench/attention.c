@@ -1,6 +1,6 @@
 /* limber bench attention: how the cost of patch attention grows with resolution.
  *
- * One block with random weights, one person, ever more tokens (cli_bench_attention_block.c). From the times follow the law (exponents,
+ * One block with random weights, one person, ever more tokens (command/bench/attention_block.c). From the times follow the law (exponents,
  * a L^2 D + b L D^2), the crossing where attention overtakes the rest, and with annotations what exactness is worth. */
 #define _GNU_SOURCE
 #include "command/bench/attention.h"
@@ -110,8 +110,9 @@ static limber_status parse_sizes(struct attention_bench *b, const char *text, bo
         r->tokens = r->grid_h * r->grid_w;
         if (!ok || (*end && *end != ',') || r->tokens > MAX_TOKENS)
             return limber_fail(err, LIMBER_E_ARGUMENT, "\"%s\" is not %s", p,
-                               tokens ? "a list of token counts like 192,768 (at most 65536)"
-                                      : "a list of heights x widths like 256x192,384x288 (multiples of 16, at most 65536 patches)");
+                               tokens
+                                   ? "a list of token counts like 192,768 (at most 65536)"
+                                   : "a list of heights x widths like 256x192,384x288 (multiples of 16, at most 65536 patches)");
         if (b->sizes > 0 && r->tokens <= b->size[b->sizes - 1].tokens)
             return limber_fail(err, LIMBER_E_ARGUMENT, "%s: sizes must rise; %d tokens follow %d", text, r->tokens,
                                b->size[b->sizes - 1].tokens);
@@ -128,8 +129,8 @@ static limber_status parse_variants(struct attention_bench *b, const char *text,
         struct attention_variant *v = &b->variant[b->variants];
         size_t n = strcspn(p, ",");
         if (b->variants == BENCH_MAX_VARIANTS || n >= sizeof v->name)
-            return limber_fail(err, LIMBER_E_ARGUMENT, "%s: at most %d variants of at most %zu characters", text, BENCH_MAX_VARIANTS,
-                               sizeof v->name - 1);
+            return limber_fail(err, LIMBER_E_ARGUMENT, "%s: at most %d variants of at most %zu characters", text,
+                               BENCH_MAX_VARIANTS, sizeof v->name - 1);
         memcpy(v->name, p, n);
         v->name[n] = '\0';
         limber_status st = attention_parse(v->name, &v->kind, &v->size, err);
@@ -174,8 +175,8 @@ static int shape_of(struct attention_bench *b, const struct cli_common *common, 
 /* ---- what exactness is worth: AP of a real model ---- */
 
 /* AP and time for a person with one kind of attention at one input size. */
-static int accuracy_of(struct attention_bench *b, const struct cli_common *common, const struct eval_set *set, const char *attention,
-                       int image_h, int image_w)
+static int accuracy_of(struct attention_bench *b, const struct cli_common *common, const struct eval_set *set,
+                       const char *attention, int image_h, int image_w)
 {
     struct cli_common own = *common;
     struct eval_result result = {0};
@@ -210,7 +211,8 @@ static int accuracy_of(struct attention_bench *b, const struct cli_common *commo
 
 /* The variants at the model's own size, and exact attention at those of the sizes that have at most four times its tokens:
  * further out a model sees nothing it was trained on. */
-static int measure_accuracy(struct attention_bench *b, const struct cli_common *common, const char *annotations, const char *images)
+static int measure_accuracy(struct attention_bench *b, const struct cli_common *common, const char *annotations,
+                            const char *images)
 {
     struct eval_set set = {0};
     struct checkpoint c;
@@ -230,7 +232,8 @@ static int measure_accuracy(struct attention_bench *b, const struct cli_common *
         status = accuracy_of(b, common, &set, b->variant[v].name, 0, 0);
     for (int i = 0; status == CLI_DONE && i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
-        const bool own = r->image_h == own_h && r->image_w == own_w, whole = r->image_h % patch_h == 0 && r->image_w % patch_w == 0;
+        const bool own = r->image_h == own_h && r->image_w == own_w,
+                   whole = r->image_h % patch_h == 0 && r->image_w % patch_w == 0;
         if (!own && whole && r->tokens <= 4 * trained)
             status = accuracy_of(b, common, &set, "exact", r->image_h, r->image_w);
     }
@@ -242,7 +245,8 @@ int bench_attention(int argc, char **argv)
 {
     struct cli_common common = cli_common_default();
     struct attention_bench *b = calloc(1, sizeof *b);
-    const char *resolutions = NULL, *tokens = NULL, *out = NULL, *annotations = NULL, *images = NULL, *variants = "window:8,merge:64,pool:2";
+    const char *resolutions = NULL, *tokens = NULL, *out = NULL, *annotations = NULL, *images = NULL,
+               *variants = "window:8,merge:64,pool:2";
     const char *clock = "wall";
     double limit = 4;
     bool quick = false;
@@ -260,7 +264,8 @@ int bench_attention(int argc, char **argv)
         CLI_INT("--depth", "N", &b->depth, 1, 256, "blocks of the model that the totals speak of [12]"),
         CLI_OPTION("--variants", "KIND,...", &variants, "approximate attentions to time beside [window:8,merge:64,pool:2]"),
         CLI_NUMBER("--naive-limit", "GB", &limit, 0, 1e6, "largest memory naive attention may take [4]"),
-        CLI_CHOICE("--clock", "wall|cpu", &clock, "cpu: time of all threads divided by their number, for a machine shared with others [wall]"),
+        CLI_CHOICE("--clock", "wall|cpu", &clock,
+                   "cpu: time of all threads divided by their number, for a machine shared with others [wall]"),
         CLI_FLAG("--quick", &quick, "fewer sizes and runs: under 20 seconds"),
         CLI_OPTION("--annotations", "FILE", &annotations, "with --images: AP of the model by kind of attention and input size"),
         CLI_OPTION("--images", "DIR", &images, "where the images of the annotations are"),
@@ -287,7 +292,11 @@ int bench_attention(int argc, char **argv)
         status = shape_of(b, &common, &status);
     if (status == CLI_GO && b->dim % b->heads)
         status = cli_usage(&command, "%d heads do not divide a width of %d", b->heads, b->dim);
-    if (status == CLI_GO && (parse_sizes(b, tokens ? tokens : resolutions ? resolutions : quick ? QUICK_RESOLUTIONS : DEFAULT_RESOLUTIONS,
+    if (status == CLI_GO && (parse_sizes(b,
+                                         tokens        ? tokens
+                                         : resolutions ? resolutions
+                                         : quick       ? QUICK_RESOLUTIONS
+                                                       : DEFAULT_RESOLUTIONS,
                                          tokens != NULL, &err) != LIMBER_OK ||
                              parse_variants(b, variants, &err) != LIMBER_OK))
         status = cli_usage(&command, "%s", err.text);

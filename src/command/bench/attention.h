@@ -1,5 +1,5 @@
-/* cli_bench_attention.h - what `limber bench attention` found, between measuring (cli_bench_attention_block.c), concluding
- * (cli_bench_attention.c) and telling (cli_bench_attention_report.c). Seconds are for one person through one block, all heads. */
+/* command/bench/attention.h - what `limber bench attention` found, between measuring (command/bench/attention_block.c), concluding
+ * (command/bench/attention.c) and telling (command/bench/attention_report.c). Seconds are for one person through one block, all heads. */
 #ifndef LIMBER_CLI_BENCH_ATTENTION_H
 #define LIMBER_CLI_BENCH_ATTENTION_H
 
@@ -25,8 +25,8 @@ struct attention_size {
     struct bench_times layernorm, block;
     struct bench_times variants[BENCH_MAX_VARIANTS]; /* runs 0: the backend does not have it */
     double linear;                                   /* medians of the four linear layers added up */
-    double check;        /* worst error of the sampled rows, as a share of what the precision allows: over 1 is wrong */
-    double map_bytes;    /* of the heads x L x L score maps that the fused kernel never makes, fp32 */
+    double check;     /* worst error of the sampled rows, as a share of what the precision allows: over 1 is wrong */
+    double map_bytes; /* of the heads x L x L score maps that the fused kernel never makes, fp32 */
     double fused_bytes, naive_bytes; /* resident memory above what it was before, measured */
     char naive_note[96];
 };
@@ -35,10 +35,10 @@ struct attention_size {
 struct attention_law {
     struct bench_line naive, fused, linear, block, memory;
     int naive_points;
-    double a, b;               /* fused + linear time of a block as a L^2 D + b L D^2, seconds a unit */
-    double crossing_measured;  /* tokens where fused attention takes as long as the linear layers; 0: outside of what was run */
-    double crossing_modelled;  /* b D / a */
-    double crossing_counted;   /* where the multiply-adds are equal: (4 D^2 + 2 D M) / 2 D */
+    double a, b;              /* fused + linear time of a block as a L^2 D + b L D^2, seconds a unit */
+    double crossing_measured; /* tokens where fused attention takes as long as the linear layers; 0: outside of what was run */
+    double crossing_modelled; /* b D / a */
+    double crossing_counted;  /* where the multiply-adds are equal: (4 D^2 + 2 D M) / 2 D */
 };
 
 struct attention_accuracy { /* where annotations were given */
@@ -50,7 +50,7 @@ struct attention_accuracy { /* where annotations were given */
 struct attention_bench {
     char machine[256], model[64], command[1024], commit[64], date[32];
     const char *backend, *precision, *clock; /* clock: "wall" or "cpu" */
-    bool emulated; /* a device that only pretends: its times say nothing and are not drawn */
+    bool emulated;                           /* a device that only pretends: its times say nothing and are not drawn */
     int threads, dim, heads, head_dim, mlp, depth;
     double clock_mhz, naive_limit_bytes;
     int sizes, variants;

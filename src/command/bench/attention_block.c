@@ -1,5 +1,5 @@
-/* cli_bench_attention_block.c - what `limber bench attention` times: one block of a Vision Transformer with random weights, one person.
- * Each part is verified, then timed: naive attention (cli_bench_naive.c), the fused one with and without the sums for head
+/* command/bench/attention_block.c - what `limber bench attention` times: one block of a Vision Transformer with random weights, one person.
+ * Each part is verified, then timed: naive attention (command/bench/naive.c), the fused one with and without the sums for head
  * statistics, the linear layers, the whole block. */
 #define _GNU_SOURCE
 #include "command/bench/attention.h"
@@ -203,7 +203,8 @@ static double check_rows(const struct subject *s, const float *out, double unit)
     double *p = malloc((size_t)tokens * sizeof *p), worst = p ? 0 : INFINITY;
     for (int sample = 0; p && sample < 12; sample++) {
         int i = (int)((long long)sample * (tokens - 1) / 11), h = sample % s->args.heads;
-        const float *q = s->qkv_plain + (size_t)i * stride + (size_t)(h * hd), *k = s->qkv_plain + dim + (size_t)(h * hd), *v = k + dim;
+        const float *q = s->qkv_plain + (size_t)i * stride + (size_t)(h * hd), *k = s->qkv_plain + dim + (size_t)(h * hd),
+                    *v = k + dim;
         double max = -INFINITY, total = 0;
         for (int j = 0; j < tokens; j++) {
             double dot = 0;
@@ -297,8 +298,8 @@ static limber_status measure_stats(struct attention_size *r, struct subject *s, 
     return st;
 }
 
-static limber_status measure_size(struct attention_bench *b, struct attention_size *r, struct subject *s, struct attention_plan plan,
-                                  limber_error *err)
+static limber_status measure_size(struct attention_bench *b, struct attention_size *r, struct subject *s,
+                                  struct attention_plan plan, limber_error *err)
 {
     double unit = s->be->precision == PRECISION_FP32 ? 1. / (1 << 20) : s->be->precision == PRECISION_FP16 ? 1. / 2048 : 1. / 256;
     size_t before = bench_resident();
@@ -315,8 +316,8 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
         return st;
     r->check = check_fused(s, unit);
     if (!(r->check <= 1))
-        return limber_fail(err, LIMBER_E_BACKEND, "%s %s attention of %d tokens is wrong: %.2f times the allowed error", b->backend,
-                           b->precision, r->tokens, r->check);
+        return limber_fail(err, LIMBER_E_BACKEND, "%s %s attention of %d tokens is wrong: %.2f times the allowed error",
+                           b->backend, b->precision, r->tokens, r->check);
     r->fused = bench_time(run_attention, s, plan.seconds, plan.min_runs);
     if ((st = measure_stats(r, s, plan, err)) != LIMBER_OK)
         return st;
@@ -347,7 +348,8 @@ int attention_bench_measure(struct attention_bench *b, struct backend *be, struc
 {
     mallopt(M_MMAP_THRESHOLD, 1 << 18); /* what is freed goes back at once: memory is measured */
     limber_error err = {0};
-    struct subject s = {.be = be, .all = {.first = 0, .count = 1, .lane = NULL}, .args = {.heads = b->heads, .head_dim = b->head_dim}};
+    struct subject s = {
+        .be = be, .all = {.first = 0, .count = 1, .lane = NULL}, .args = {.heads = b->heads, .head_dim = b->head_dim}};
     limber_status st = weights_open(&s, b->dim, b->mlp, &err);
     for (int i = 0; st == LIMBER_OK && i < b->sizes && !cli_stopped; i++) {
         struct attention_size *r = &b->size[i];

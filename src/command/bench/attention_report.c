@@ -69,11 +69,11 @@ void attention_bench_print(const struct attention_bench *b)
     char t[8][16];
     printf("%s, backend %s %s, %d threads, %s%s\n", b->machine, b->backend, b->precision, b->threads, clock_name(b),
            b->emulated ? " (EMULATED: times mean nothing)" : "");
-    printf("%s: dim %d, heads %d x %d, mlp %d; one person, one block of %d; limber %s, %s\n", b->model, b->dim, b->heads, b->head_dim,
-           b->mlp, b->depth, b->commit, b->date);
+    printf("%s: dim %d, heads %d x %d, mlp %d; one person, one block of %d; limber %s, %s\n", b->model, b->dim, b->heads,
+           b->head_dim, b->mlp, b->depth, b->commit, b->date);
     printf("$ %s\n\n", b->command);
-    printf("%-11s %6s %6s | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", "image", "tokens", "check", "naive", "fused",
-           "ratio", "linear", "GF/s", "block", "GF/s", "att GF/s", "share", "LxL maps", "naive mem", "fused mem");
+    printf("%-11s %6s %6s | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", "image", "tokens", "check", "naive",
+           "fused", "ratio", "linear", "GF/s", "block", "GF/s", "att GF/s", "share", "LxL maps", "naive mem", "fused mem");
     for (int i = 0; i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
         char image[24], ratio[16] = "-";
@@ -88,9 +88,9 @@ void attention_bench_print(const struct attention_bench *b)
         if (r->naive.runs && !b->emulated)
             snprintf(ratio, sizeof ratio, "%.1fx", r->naive.median / r->fused.median);
         printf("%-11s %6d %5.2fx | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", image, r->tokens, r->check,
-               shown(t[0], b, r->naive), shown(t[1], b, r->fused), ratio,
-               b->emulated ? "emulated" : duration(t[2], r->linear), speed[0], shown(t[3], b, r->block), speed[1], speed[2], share,
-               size_of(t[4], r->map_bytes), r->naive.runs ? size_of(t[5], r->naive_bytes) : "-", size_of(t[6], r->fused_bytes));
+               shown(t[0], b, r->naive), shown(t[1], b, r->fused), ratio, b->emulated ? "emulated" : duration(t[2], r->linear),
+               speed[0], shown(t[3], b, r->block), speed[1], speed[2], share, size_of(t[4], r->map_bytes),
+               r->naive.runs ? size_of(t[5], r->naive_bytes) : "-", size_of(t[6], r->fused_bytes));
         if (r->naive_note[0])
             printf("%18s naive: %s\n", "", r->naive_note);
     }
@@ -247,15 +247,26 @@ static void write_json(struct json_text *t, const struct attention_bench *b)
 
 static void write_csv(FILE *f, const struct attention_bench *b)
 {
-    fprintf(f, "height,width,tokens,naive_s,attention_s,attention_p10_s,attention_p90_s,attention_with_statistics_s,qkv_s,projection_s,"
-               "fc1_s,fc2_s,layernorm_s,block_s,map_bytes_not_made,naive_peak_bytes,fused_peak_bytes");
+    fprintf(
+        f,
+        "height,width,tokens,naive_s,attention_s,attention_p10_s,attention_p90_s,attention_with_statistics_s,qkv_s,projection_s,"
+        "fc1_s,fc2_s,layernorm_s,block_s,map_bytes_not_made,naive_peak_bytes,fused_peak_bytes");
     for (int v = 0; v < b->variants; v++)
         fprintf(f, ",%s_s", b->variant[v].name);
     fprintf(f, "\n");
     for (int i = 0; i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
-        const struct bench_times times[] = {r->naive, r->fused, {.median = r->fused.p10, .runs = 1}, {.median = r->fused.p90, .runs = 1},
-                                            r->with_stats, r->qkv, r->projection, r->fc1, r->fc2, r->layernorm, r->block};
+        const struct bench_times times[] = {r->naive,
+                                            r->fused,
+                                            {.median = r->fused.p10, .runs = 1},
+                                            {.median = r->fused.p90, .runs = 1},
+                                            r->with_stats,
+                                            r->qkv,
+                                            r->projection,
+                                            r->fc1,
+                                            r->fc2,
+                                            r->layernorm,
+                                            r->block};
         fprintf(f, "%d,%d,%d", r->image_h, r->image_w, r->tokens);
         for (size_t k = 0; k < sizeof times / sizeof *times; k++)
             fprintf(f, times[k].runs && !b->emulated ? ",%.9g" : ",", times[k].median); /* empty where it was left out */
@@ -275,17 +286,20 @@ static void write_csv(FILE *f, const struct attention_bench *b)
     "@media(prefers-color-scheme:dark){:root{--ink:#e6e9ed;--soft:#9aa4af;--line:#39414a;--paper:#14181d;--naive:#f0a35e;"       \
     "--fused:#6fb3ff;--linear:#8fd17a;--block:#c3a2ff}}\n"
 #define STYLE_PLOTS                                                                                                              \
-    "svg text{font:12px system-ui,sans-serif;fill:var(--soft)}svg .ink{fill:var(--ink)}.grid{stroke:var(--line);stroke-width:1}\n" \
+    "svg text{font:12px system-ui,sans-serif;fill:var(--soft)}svg "                                                              \
+    ".ink{fill:var(--ink)}.grid{stroke:var(--line);stroke-width:1}\n"                                                            \
     ".naive{stroke:var(--naive)}.fused{stroke:var(--fused)}.linear{stroke:var(--linear)}.block{stroke:var(--block)}\n"           \
     "svg .naive.f{fill:var(--naive);stroke:none}svg .fused.f{fill:var(--fused);stroke:none}svg .linear.f{fill:var(--linear);"    \
     "stroke:none}svg .block.f{fill:var(--block);stroke:none}path{fill:none;stroke-width:2}\n"
 
 static const char *const page_style =
     "<style>\n" STYLE_COLOURS
-    "body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:62rem;margin:0 auto;padding:1rem}\n"
+    "body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:62rem;margin:0 "
+    "auto;padding:1rem}\n"
     "h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.15rem;margin-top:2rem}p{max-width:46rem}code{font-size:.85em;"
     "overflow-wrap:anywhere}.scroll{overflow-x:auto}svg{max-width:100%;height:auto;display:block}\n"
-    "table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}td,th{padding:.25rem .6rem;text-align:right;"
+    "table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}td,th{padding:.25rem "
+    ".6rem;text-align:right;"
     "border-bottom:1px solid var(--line);white-space:nowrap}th{color:var(--soft);font-weight:600}\n" STYLE_PLOTS
     "@media print{body{max-width:none}}\n</style>\n";
 static const char *const picture_style = "<style>" STYLE_COLOURS STYLE_PLOTS "svg{background:var(--paper)}</style>\n";
@@ -322,9 +336,10 @@ static void plot_open(struct plot *p, FILE *f, const char *title, double low_x, 
                       const char *(*label)(char text[16], double v), const struct attention_bench *b)
 {
     char text[16];
-    *p = (struct plot){.f = f, .x0 = log10(low_x) - 0.05, .x1 = log10(high_x) + 0.05, .y0 = floor(log10(low_y)), .y1 = ceil(log10(high_y))};
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>%s</title>\n", PLOT_W, PLOT_H,
-            PLOT_W, title);
+    *p = (struct plot){
+        .f = f, .x0 = log10(low_x) - 0.05, .x1 = log10(high_x) + 0.05, .y0 = floor(log10(low_y)), .y1 = ceil(log10(high_y))};
+    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>%s</title>\n",
+            PLOT_W, PLOT_H, PLOT_W, title);
     for (double e = p->y0; e <= p->y1; e++)
         fprintf(f, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", PLOT_LEFT,
                 plot_y(p, pow(10, e)), PLOT_W - PLOT_RIGHT, PLOT_LEFT - 6, plot_y(p, pow(10, e)) + 4, label(text, pow(10, e)));
@@ -333,7 +348,8 @@ static void plot_open(struct plot *p, FILE *f, const char *title, double low_x, 
         double x = plot_x(p, b->size[i].tokens);
         fprintf(f, "<path class=\"grid\" d=\"M%.1f %dV%d\"/>", x, PLOT_TOP, PLOT_H - PLOT_BOTTOM);
         if (x - last > 44) {
-            fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d</text>\n", x, PLOT_H - PLOT_BOTTOM + 16, b->size[i].tokens);
+            fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%d</text>\n", x, PLOT_H - PLOT_BOTTOM + 16,
+                    b->size[i].tokens);
             last = x;
         }
     }
@@ -381,8 +397,8 @@ static void plot_close(struct plot *p)
 static void plot_law(struct plot *p, const char *class, const char *name, struct bench_line line, double from, double to)
 {
     double y0 = exp(line.constant + line.exponent * log(from)), y1 = exp(line.constant + line.exponent * log(to));
-    fprintf(p->f, "<path class=\"%s\" d=\"M%.1f %.1fL%.1f %.1f\" stroke-dasharray=\"5 4\"/>\n", class, plot_x(p, from), plot_y(p, y0),
-            plot_x(p, to), plot_y(p, y1));
+    fprintf(p->f, "<path class=\"%s\" d=\"M%.1f %.1fL%.1f %.1f\" stroke-dasharray=\"5 4\"/>\n", class, plot_x(p, from),
+            plot_y(p, y0), plot_x(p, to), plot_y(p, y1));
     plot_label(p, class, y1, "%s ~ L^%.2f", name, line.exponent);
 }
 
@@ -420,8 +436,9 @@ static void time_plot(FILE *f, const struct attention_bench *b, const char *insi
     double c = b->law.crossing_measured;
     if (c > 0) {
         double t = exp(b->law.linear.constant + b->law.linear.exponent * log(c));
-        fprintf(f, "<path class=\"block\" d=\"M%.1f %dV%d\"/><circle class=\"block\" cx=\"%.1f\" cy=\"%.1f\" r=\"7\" fill=\"none\"/>"
-                   "<text class=\"block f\" x=\"%.1f\" y=\"%d\" text-anchor=\"end\">crossing at %.0f tokens</text>\n",
+        fprintf(f,
+                "<path class=\"block\" d=\"M%.1f %dV%d\"/><circle class=\"block\" cx=\"%.1f\" cy=\"%.1f\" r=\"7\" fill=\"none\"/>"
+                "<text class=\"block f\" x=\"%.1f\" y=\"%d\" text-anchor=\"end\">crossing at %.0f tokens</text>\n",
                 plot_x(&p, c), PLOT_TOP, PLOT_H - PLOT_BOTTOM, plot_x(&p, c), plot_y(&p, t), plot_x(&p, c) - 6, PLOT_TOP + 12, c);
     }
     plot_close(&p);
@@ -438,8 +455,8 @@ static void memory_plot(FILE *f, const struct attention_bench *b)
     const struct attention_size *first = &b->size[0], *last = &b->size[b->sizes - 1];
     struct plot p;
     double low = fmax(fmin(first->fused_bytes, first->map_bytes), 1e3);
-    plot_open(&p, f, "memory against tokens", first->tokens, last->tokens, low, fmax(last->map_bytes, last->fused_bytes), label_bytes,
-              b);
+    plot_open(&p, f, "memory against tokens", first->tokens, last->tokens, low, fmax(last->map_bytes, last->fused_bytes),
+              label_bytes, b);
     for (int i = 0; i < b->sizes; i++) {
         plot_dot(&p, "naive", b->size[i].tokens, b->size[i].map_bytes);
         if (b->size[i].fused_bytes > 0)
@@ -453,8 +470,8 @@ static void memory_plot(FILE *f, const struct attention_bench *b)
 static void share_plot(FILE *f, const struct attention_bench *b)
 {
     const int bar = 26, left = 96, width = 500;
-    fprintf(f, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>shares of a block</title>\n", PLOT_W, bar * b->sizes + 30,
-            PLOT_W);
+    fprintf(f, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>shares of a block</title>\n", PLOT_W,
+            bar * b->sizes + 30, PLOT_W);
     for (int i = 0; i < b->sizes; i++) {
         const struct attention_size *r = &b->size[i];
         const struct {
@@ -467,14 +484,15 @@ static void share_plot(FILE *f, const struct attention_bench *b)
         fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%dx%d</text>", left - 8, bar * i + 17, r->image_h, r->image_w);
         for (int k = 0; k < 3; k++) {
             double w = parts[k].t / total * width;
-            fprintf(f, "<rect class=\"%s f\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", parts[k].class, x, bar * i + 4, w,
-                    bar - 7);
+            fprintf(f, "<rect class=\"%s f\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", parts[k].class, x, bar * i + 4,
+                    w, bar - 7);
             x += w;
         }
         fprintf(f, "<text x=\"%d\" y=\"%d\">%.0f%%</text>\n", left + width + 6, bar * i + 17, 100 * parts[0].t / total);
     }
     fprintf(f,
-            "<text class=\"fused f\" x=\"%d\" y=\"%d\">attention</text><text class=\"linear f\" x=\"%d\" y=\"%d\">linear layers</text>"
+            "<text class=\"fused f\" x=\"%d\" y=\"%d\">attention</text><text class=\"linear f\" x=\"%d\" y=\"%d\">linear "
+            "layers</text>"
             "<text class=\"block f\" x=\"%d\" y=\"%d\">layernorm</text></svg>\n",
             left, bar * b->sizes + 22, left + 90, bar * b->sizes + 22, left + 200, bar * b->sizes + 22);
 }
@@ -489,19 +507,21 @@ static void accuracy_plot(FILE *f, const struct attention_bench *b)
     fprintf(f, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>AP against time</title>\n", PLOT_W, PLOT_H, PLOT_W);
     for (int k = 0; k <= 4; k++) {
         double y = PLOT_TOP + (PLOT_H - PLOT_TOP - PLOT_BOTTOM) * (1 - k / 4.);
-        fprintf(f, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.2f</text>\n", PLOT_LEFT, y,
-                PLOT_W - PLOT_RIGHT, PLOT_LEFT - 6, y + 4, top * k / 4);
+        fprintf(f, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.2f</text>\n",
+                PLOT_LEFT, y, PLOT_W - PLOT_RIGHT, PLOT_LEFT - 6, y + 4, top * k / 4);
     }
     for (int i = 0; i < b->accuracies; i++) {
         const struct attention_accuracy *a = &b->accuracy[i];
         double x = PLOT_LEFT + a->seconds_person / slow * (PLOT_W - PLOT_LEFT - PLOT_RIGHT) * 0.95;
         double y = PLOT_TOP + (PLOT_H - PLOT_TOP - PLOT_BOTTOM) * (1 - (top > 0 ? a->ap / top : 0));
-        fprintf(f, "<circle class=\"fused f\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/><text class=\"ink\" x=\"%.1f\" y=\"%.1f\""
-                   " text-anchor=\"%s\">%s %dx%d</text>\n",
-                x, y, x + (x > PLOT_W * 0.6 ? -9 : 9), y + 4, x > PLOT_W * 0.6 ? "end" : "start", a->attention, a->image_h, a->image_w);
+        fprintf(f,
+                "<circle class=\"fused f\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"/><text class=\"ink\" x=\"%.1f\" y=\"%.1f\""
+                " text-anchor=\"%s\">%s %dx%d</text>\n",
+                x, y, x + (x > PLOT_W * 0.6 ? -9 : 9), y + 4, x > PLOT_W * 0.6 ? "end" : "start", a->attention, a->image_h,
+                a->image_w);
     }
-    fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">time a person, 0 to %.1f ms; AP upwards</text></svg>\n", PLOT_W / 2,
-            PLOT_H - 8, slow * 1e3);
+    fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">time a person, 0 to %.1f ms; AP upwards</text></svg>\n",
+            PLOT_W / 2, PLOT_H - 8, slow * 1e3);
 }
 
 /* A command line is the user's: it may hold what HTML would read as its own. */
@@ -523,26 +543,32 @@ static void put_escaped(FILE *f, const char *s)
 static void write_html(FILE *f, const struct attention_bench *b)
 {
     char t[8][16];
-    fprintf(f, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,"
-               "initial-scale=1\"><title>limber: how attention scales</title>\n%s</head><body>\n<h1>How the cost of patch attention "
-               "grows with resolution</h1>\n<p>",
-            page_style);
+    fprintf(
+        f,
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,"
+        "initial-scale=1\"><title>limber: how attention scales</title>\n%s</head><body>\n<h1>How the cost of patch attention "
+        "grows with resolution</h1>\n<p>",
+        page_style);
     put_escaped(f, b->machine);
-    fprintf(f, "; backend %s, %s, %d threads, %s; limber %s, %s. One block of a Vision Transformer (", b->backend, b->precision, b->threads,
-            clock_name(b), b->commit, b->date);
+    fprintf(f, "; backend %s, %s, %d threads, %s; limber %s, %s. One block of a Vision Transformer (", b->backend, b->precision,
+            b->threads, clock_name(b), b->commit, b->date);
     put_escaped(f, b->model);
-    fprintf(f, ": width %d, %d heads of %d, MLP %d), one person, random data; each kernel was checked against double arithmetic "
-               "before it was timed.</p>\n<p>Repeat it with <code>",
+    fprintf(f,
+            ": width %d, %d heads of %d, MLP %d), one person, random data; each kernel was checked against double arithmetic "
+            "before it was timed.</p>\n<p>Repeat it with <code>",
             b->dim, b->heads, b->head_dim, b->mlp);
     put_escaped(f, b->command);
     fprintf(f, "</code></p>\n");
     if (b->emulated)
-        fprintf(f, "<p><strong>This device was emulated.</strong> The numbers it computed are right, its times are not those of any GPU:"
-                   " they are left out of this page.</p>\n");
+        fprintf(
+            f,
+            "<p><strong>This device was emulated.</strong> The numbers it computed are right, its times are not those of any GPU:"
+            " they are left out of this page.</p>\n");
     else if (b->sizes >= 2) {
-        fprintf(f, "<h2>Time against tokens</h2>\n<p>Both axes are logarithmic: a straight line is a power law and its slope the"
-                   " exponent. Linear layers grow in proportion to the tokens, attention with their square. Where the lines cross,"
-                   " attention starts to cost more than everything else%s.</p>\n",
+        fprintf(f,
+                "<h2>Time against tokens</h2>\n<p>Both axes are logarithmic: a straight line is a power law and its slope the"
+                " exponent. Linear layers grow in proportion to the tokens, attention with their square. Where the lines cross,"
+                " attention starts to cost more than everything else%s.</p>\n",
                 b->law.crossing_measured > 0 ? "" : " (beyond the sizes measured here)");
         time_plot(f, b, "");
         fprintf(f, "<p>Crossing: ");
@@ -550,24 +576,30 @@ static void write_html(FILE *f, const struct attention_bench *b)
             fprintf(f, "measured at %.0f tokens", b->law.crossing_measured);
         else
             fprintf(f, "not reached at these sizes");
-        fprintf(f, ", %.0f by a fit of a&thinsp;L&sup2;D&thinsp;+&thinsp;b&thinsp;L&thinsp;D&sup2;, %.0f by counting multiply-adds"
-                   " alone. The difference is how much less of the machine's speed attention reaches, because of the"
-                   " exponentials.</p>\n",
+        fprintf(f,
+                ", %.0f by a fit of a&thinsp;L&sup2;D&thinsp;+&thinsp;b&thinsp;L&thinsp;D&sup2;, %.0f by counting multiply-adds"
+                " alone. The difference is how much less of the machine's speed attention reaches, because of the"
+                " exponentials.</p>\n",
                 b->law.crossing_modelled, b->law.crossing_counted);
         fprintf(f, "<h2>Where a block's time goes</h2>\n<p>Share of fused attention, at the right in per cent.</p>\n");
         share_plot(f, b);
-        fprintf(f, "<h2>Memory</h2>\n<p>Naive attention writes a score for every pair of tokens in every head. The fused kernel keeps a"
-                   " few rows at a time, so a block's memory grows with the tokens only.</p>\n");
+        fprintf(
+            f,
+            "<h2>Memory</h2>\n<p>Naive attention writes a score for every pair of tokens in every head. The fused kernel keeps a"
+            " few rows at a time, so a block's memory grows with the tokens only.</p>\n");
         memory_plot(f, b);
     }
     if (b->accuracies && !b->emulated) {
-        fprintf(f, "<h2>What exactness costs</h2>\n<p>Average precision of the model on the given annotations against the time for a"
-                   " person: exact attention beside windowed, merged and pooled attention, and other input sizes. The model was trained"
-                   " with exact attention at its own size only.</p>\n");
+        fprintf(
+            f,
+            "<h2>What exactness costs</h2>\n<p>Average precision of the model on the given annotations against the time for a"
+            " person: exact attention beside windowed, merged and pooled attention, and other input sizes. The model was trained"
+            " with exact attention at its own size only.</p>\n");
         accuracy_plot(f, b);
     }
-    fprintf(f, "<h2>All figures</h2>\n<div class=\"scroll\"><table><tr><th>image<th>tokens<th>check<th>naive<th>fused<th>10%%..90%%"
-               "<th>with statistics");
+    fprintf(f,
+            "<h2>All figures</h2>\n<div class=\"scroll\"><table><tr><th>image<th>tokens<th>check<th>naive<th>fused<th>10%%..90%%"
+            "<th>with statistics");
     for (int v = 0; v < b->variants; v++)
         fprintf(f, "<th>%s", b->variant[v].name);
     fprintf(f, "<th>qkv<th>projection<th>fc1<th>fc2<th>block<th>score maps</tr>\n");

@@ -1,4 +1,4 @@
-/* cli_bench.h - the three benchmarks behind `limber bench`. Each gets argv from its own name on. */
+/* command/bench/bench.h - the three benchmarks behind `limber bench`. Each gets argv from its own name on. */
 #ifndef LIMBER_CLI_BENCH_H
 #define LIMBER_CLI_BENCH_H
 

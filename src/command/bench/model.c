@@ -2,7 +2,7 @@
  *
  * Random weights in published shapes (--arch) or a checkpoint (--model); random crops. Verified before timed: the heatmaps of one
  * person are compared with those of the plain kernels in fp32, which the tests hold against `ref`. The peak is this machine's,
- * measured in the same run by the register loop of the same kernels on random data (cpu/peak.c). On a machine that does other
+ * measured in the same run by the register loop of the same kernels on random data (compute/cpu/peak.c). On a machine that does other
  * work too, "cpu ms" (processor time of all threads) says more than the wall clock.
  *
  * --interactive answers "N" on stdin with N pairs of seconds, wall and processor, on one line: bench/peers/run_peers.py takes turns
@@ -26,8 +26,8 @@
 /* ---- a model to time, and its passes ---- */
 
 struct subject {
-    struct limber_model own;     /* random weights */
-    limber_model *opened;        /* a checkpoint */
+    struct limber_model own; /* random weights */
+    limber_model *opened;    /* a checkpoint */
     const struct limber_model *model;
     struct vit vit;
     uint8_t *crops;
@@ -91,7 +91,8 @@ static limber_status subject_open(struct subject *s, const struct wanted *w, con
         if (f)
             fclose(f);
         if (n != bytes) {
-            snprintf(s->error.text, sizeof s->error.text, "%.500s: %zu bytes, expected %d crops of %zu", w->crops_file, n, max_batch, bytes / (size_t)max_batch);
+            snprintf(s->error.text, sizeof s->error.text, "%.500s: %zu bytes, expected %d crops of %zu", w->crops_file, n,
+                     max_batch, bytes / (size_t)max_batch);
             return s->error.status = LIMBER_E_IO;
         }
     }
@@ -156,8 +157,20 @@ static float *expected_heatmaps(const struct wanted *w, limber_error *err)
 
 /* ---- time by operation: the table of operations, each entry timed ---- */
 
-enum part { PART_EMBED, PART_LAYERNORM, PART_QKV, PART_ATTENTION, PART_PROJECTION, PART_FC1, PART_FC2, PART_HEAD, PART_DECODE, PARTS };
-static const char *const part_names[PARTS] = {"embed", "layernorm", "qkv", "attention", "projection", "fc1 + gelu", "fc2", "head", "decode"};
+enum part {
+    PART_EMBED,
+    PART_LAYERNORM,
+    PART_QKV,
+    PART_ATTENTION,
+    PART_PROJECTION,
+    PART_FC1,
+    PART_FC2,
+    PART_HEAD,
+    PART_DECODE,
+    PARTS
+};
+static const char *const part_names[PARTS] = {"embed",      "layernorm", "qkv",  "attention", "projection",
+                                              "fc1 + gelu", "fc2",       "head", "decode"};
 
 static struct {
     const struct backend_ops *real;
@@ -205,7 +218,8 @@ static void watch_linear(struct exec *ex, struct span span, struct buf *y, const
     watch.real->linear(ex, span, y, x, w, act, residual);
     watched(part, t);
 }
-static void watch_attention(struct exec *ex, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a)
+static void watch_attention(struct exec *ex, struct span span, struct buf *y, const struct buf *qkv,
+                            const struct attention_args *a)
 {
     uint64_t t = watch_now();
     watch.real->attention(ex, span, y, qkv, a);
@@ -217,7 +231,8 @@ static void watch_head(struct exec *ex, struct span span, struct buf *heat, cons
     watch.real->head(ex, span, heat, x, w);
     watched(PART_HEAD, t);
 }
-static void watch_decode(struct exec *ex, struct span span, const struct buf *heat, const struct buf *mirrored, const struct decode_args *a)
+static void watch_decode(struct exec *ex, struct span span, const struct buf *heat, const struct buf *mirrored,
+                         const struct decode_args *a)
 {
     uint64_t t = watch_now();
     watch.real->decode(ex, span, heat, mirrored, a);
@@ -269,7 +284,8 @@ static void print_parts(struct subject *s, double seconds, int threads, double p
     double all = 0;
     for (int p = 0; p < PARTS; p++)
         all += (double)atomic_load(&watch.nanoseconds[p]);
-    printf("\n  %-12s %10s %8s %9s %9s   processor time; GFLOP/s and peak of one core\n", "operation", "ms/person", "share", "GFLOP/s", "of peak");
+    printf("\n  %-12s %10s %8s %9s %9s   processor time; GFLOP/s and peak of one core\n", "operation", "ms/person", "share",
+           "GFLOP/s", "of peak");
     for (int p = 0; p < PARTS; p++) {
         const double ms = 1e-6 * (double)atomic_load(&watch.nanoseconds[p]) / passes / s->batch;
         const double gflops = 2e-6 * part_work(&s->model->config, (enum part)p) / ms;
@@ -350,10 +366,13 @@ static int time_precision(const struct wanted *w, const char *precision, const s
         const double peak = strcmp(s.model->be->ops->name, "cpu") ? 0 : cpu_peak(s.model->be->precision, threads, 0.3);
         float *heat = heatmaps(&s, 1);
         /* random deep networks amplify bf16's 2^-9 to a few per cent; a wrong kernel is wrong by 100 */
-        const double off = heat && expected ? relative_difference(heat, expected, (size_t)c->keypoints * (size_t)(c->map_h * c->map_w)) : INFINITY;
+        const double off = heat && expected
+                               ? relative_difference(heat, expected, (size_t)c->keypoints * (size_t)(c->map_h * c->map_w))
+                               : INFINITY;
         free(heat);
         if (!(off < (low ? 0.1 : 1e-4))) {
-            cli_warn("%s, %d threads: heatmaps differ from the plain kernels' by %.2g of their spread: not timed", precision, threads, off);
+            cli_warn("%s, %d threads: heatmaps differ from the plain kernels' by %.2g of their spread: not timed", precision,
+                     threads, off);
             subject_close(&s);
             return CLI_NOTHING;
         }
@@ -363,16 +382,17 @@ static int time_precision(const struct wanted *w, const char *precision, const s
             struct bench_times times = bench_time(forward, &s, plan->seconds, 5);
             cpu = (bench_process_cpu() - cpu) / (times.runs + 1);
             const double ms = 1e3 * times.median / s.batch;
-            printf("  %-5s %7d %6d %8.1e %10.3f %9.3f %9.3f %9.3f %8.0f", precision_name(s.model->be->precision), threads, s.batch, off, ms,
-                   1e3 * times.min / s.batch, 1e3 * times.p90 / s.batch, 1e3 * cpu / s.batch, gflop / (1e-3 * ms));
+            printf("  %-5s %7d %6d %8.1e %10.3f %9.3f %9.3f %9.3f %8.0f", precision_name(s.model->be->precision), threads,
+                   s.batch, off, ms, 1e3 * times.min / s.batch, 1e3 * times.p90 / s.batch, 1e3 * cpu / s.batch,
+                   gflop / (1e-3 * ms));
             if (peak > 0)
                 printf(" %7.0f %5.0f%%", peak, 100 * gflop / (1e-3 * ms) / peak);
             printf("\n");
             fflush(stdout);
             if (plan->csv)
-                fprintf(plan->csv, "\"%s\",%s,%s,%d,%d,%.3g,%.6f,%.6f,%.6f,%.6f,%.1f,%.1f\n", c->model_name, s.model->be->ops->name,
-                        precision_name(s.model->be->precision), threads, s.batch, off, ms, 1e3 * times.min / s.batch, 1e3 * times.p90 / s.batch,
-                        1e3 * cpu / s.batch, gflop / (1e-3 * ms), peak);
+                fprintf(plan->csv, "\"%s\",%s,%s,%d,%d,%.3g,%.6f,%.6f,%.6f,%.6f,%.1f,%.1f\n", c->model_name,
+                        s.model->be->ops->name, precision_name(s.model->be->precision), threads, s.batch, off, ms,
+                        1e3 * times.min / s.batch, 1e3 * times.p90 / s.batch, 1e3 * cpu / s.batch, gflop / (1e-3 * ms), peak);
             if (plan->parts)
                 print_parts(&s, plan->seconds, threads, peak);
         }
@@ -425,7 +445,8 @@ int bench_model(int argc, char **argv)
 
     if (talk) {
         struct subject s;
-        status = subject_open(&s, &w, common.options.precision, common.options.threads ? common.options.threads : bench_cpus(), plan.batches[0])
+        status = subject_open(&s, &w, common.options.precision, common.options.threads ? common.options.threads : bench_cpus(),
+                              plan.batches[0])
                      ? cli_fail("%s", s.error.text)
                      : interactive(&s, plan.batches[0], heat_file);
         subject_close(&s);
@@ -444,10 +465,10 @@ int bench_model(int argc, char **argv)
         fprintf(plan.csv, "model,backend,precision,threads,batch,off,median_ms,min_ms,p90_ms,cpu_ms,gflops,peak_gflops\n");
     char machine[512];
     bench_machine(machine, sizeof machine);
-    printf("%s, load %.1f\n%s%s, %s head; ms per person, GFLOP/s of useful multiply-adds; off: from the plain kernels\n\n", machine, bench_load(),
-           w.model ? w.model : "ViTPose-", w.model ? "" : w.arch, w.model ? "its own" : w.head);
-    printf("  %-5s %7s %6s %8s %10s %9s %9s %9s %8s %7s %6s\n", "", "threads", "batch", "off", "median ms", "min", "p90", "cpu ms", "GFLOP/s", "peak",
-           "share");
+    printf("%s, load %.1f\n%s%s, %s head; ms per person, GFLOP/s of useful multiply-adds; off: from the plain kernels\n\n",
+           machine, bench_load(), w.model ? w.model : "ViTPose-", w.model ? "" : w.arch, w.model ? "its own" : w.head);
+    printf("  %-5s %7s %6s %8s %10s %9s %9s %9s %8s %7s %6s\n", "", "threads", "batch", "off", "median ms", "min", "p90",
+           "cpu ms", "GFLOP/s", "peak", "share");
     const enum precision all[] = {PRECISION_FP32, PRECISION_BF16, PRECISION_INT8};
     const bool every = !strcmp(common.options.precision, "auto") && backend_cpu_has(PRECISION_BF16);
     status = every ? CLI_DONE : time_precision(&w, common.options.precision, &plan, expected);

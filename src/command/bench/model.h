@@ -1,4 +1,4 @@
-/* cli_bench_model.h - models to time that need no download: published shapes, random weights. */
+/* command/bench/model.h - models to time that need no download: published shapes, random weights. */
 #ifndef LIMBER_CLI_BENCH_MODEL_H
 #define LIMBER_CLI_BENCH_MODEL_H
 

@@ -132,7 +132,7 @@ static int finish_group(struct bench *b, struct stream *stream, struct stream_it
     return st ? cli_fail("%s", err.text) : CLI_DONE;
 }
 
-/* All inputs as cli_run.c takes them: groups that fill the batch and do not exceed it. */
+/* All inputs as command/run/run.c takes them: groups that fill the batch and do not exceed it. */
 static int pass_overlapped(struct bench *b, bool *failed)
 {
     const int window = 2 * b->session->batch + 4 * b->workers + 8, batch = b->session->batch;
@@ -275,7 +275,7 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
     if (!status)
         status = cli_session_open(&b->common, b->model, &b->session);
     const double opened = bench_now() - begin;
-    if (!status && !b->workers) /* as cli_run.c has it: where the device computes, all CPUs decode; else a few keep up */
+    if (!status && !b->workers) /* as command/run/run.c has it: where the device computes, all CPUs decode; else a few keep up */
         b->workers = strcmp(limber_model_backend(b->model), "cuda") ? (b->session->threads + 1) / 2 : b->session->threads;
     if (status || (status = first_pass(b)))
         return status;

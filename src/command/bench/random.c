@@ -1,4 +1,4 @@
-/* cli_bench_random.c - ViTPose shapes with random weights, straight into a backend: nobody needs a download to time them, and a
+/* command/bench/random.c - ViTPose shapes with random weights, straight into a backend: nobody needs a download to time them, and a
  * zero costs some CPUs less than a number does, so zeros would flatter. */
 #include <math.h>
 #include <stdio.h>
@@ -49,9 +49,12 @@ static limber_status no_memory(struct source *s, limber_error *err)
     return limber_fail(err, LIMBER_E_MEMORY, "no memory for random weights");
 }
 
-static limber_status random_linear(struct limber_model *m, struct source *s, struct weight **out, int in, int rows, limber_error *err)
+static limber_status random_linear(struct limber_model *m, struct source *s, struct weight **out, int in, int rows,
+                                   limber_error *err)
 {
-    const struct linear_desc d = {.in = in, .out = rows, .weight = deviates(s, (size_t)in * (size_t)rows, 1 / sqrtf((float)in)),
+    const struct linear_desc d = {.in = in,
+                                  .out = rows,
+                                  .weight = deviates(s, (size_t)in * (size_t)rows, 1 / sqrtf((float)in)),
                                   .bias = deviates(s, (size_t)rows, 0.1f)};
     if (s->failed)
         return no_memory(s, err);
@@ -67,8 +70,7 @@ static limber_status random_layernorm(struct limber_model *m, struct source *s, 
         return no_memory(s, err);
     for (int i = 0; i < m->config.hidden; i++)
         gain[i] += 1;
-    limber_status st =
-        m->be->ops->layernorm_pack(m->be, out, &(struct layernorm_desc){m->config.hidden, 1e-6f, gain, bias}, err);
+    limber_status st = m->be->ops->layernorm_pack(m->be, out, &(struct layernorm_desc){m->config.hidden, 1e-6f, gain, bias}, err);
     source_free(s);
     return st;
 }
@@ -78,11 +80,18 @@ static limber_status random_embed(struct limber_model *m, struct source *s, limb
     const struct config *c = &m->config;
     const size_t in = (size_t)(3 * c->patch_h * c->patch_w), dim = (size_t)c->hidden;
     float(*lut)[256] = (float(*)[256])deviates(s, 3 * 256, 1);
-    const struct embed_desc d = {
-        .image_h = c->image_h, .image_w = c->image_w, .patch_h = c->patch_h, .patch_w = c->patch_w, .pad = 2, .grid_h = c->grid_h,
-        .grid_w = c->grid_w, .dim = c->hidden, .lut = (const float(*)[256])lut,
-        .weight = deviates(s, dim * in, 1 / sqrtf((float)in)), .bias = deviates(s, dim, 0.1f),
-        .pos = deviates(s, (size_t)c->tokens * dim, 0.1f)};
+    const struct embed_desc d = {.image_h = c->image_h,
+                                 .image_w = c->image_w,
+                                 .patch_h = c->patch_h,
+                                 .patch_w = c->patch_w,
+                                 .pad = 2,
+                                 .grid_h = c->grid_h,
+                                 .grid_w = c->grid_w,
+                                 .dim = c->hidden,
+                                 .lut = (const float(*)[256])lut,
+                                 .weight = deviates(s, dim * in, 1 / sqrtf((float)in)),
+                                 .bias = deviates(s, dim, 0.1f),
+                                 .pos = deviates(s, (size_t)c->tokens * dim, 0.1f)};
     if (s->failed)
         return no_memory(s, err);
     for (int ch = 0; ch < 3; ch++) /* pixels count as a preprocessor makes them count: about -2 to 2 */
@@ -99,16 +108,26 @@ static limber_status random_head(struct limber_model *m, struct source *s, limbe
     const size_t dim = (size_t)c->hidden, k = (size_t)c->keypoints, mid = 256;
     limber_status st;
     if (c->simple_head) {
-        const struct simple_head_desc d = {.grid_h = c->grid_h, .grid_w = c->grid_w, .dim = c->hidden, .keypoints = c->keypoints,
-                                           .scale = c->scale_factor, .weight = deviates(s, k * dim * 9, 1 / sqrtf(9 * (float)dim)),
+        const struct simple_head_desc d = {.grid_h = c->grid_h,
+                                           .grid_w = c->grid_w,
+                                           .dim = c->hidden,
+                                           .keypoints = c->keypoints,
+                                           .scale = c->scale_factor,
+                                           .weight = deviates(s, k * dim * 9, 1 / sqrtf(9 * (float)dim)),
                                            .bias = deviates(s, k, 0.1f)};
         st = s->failed ? no_memory(s, err) : m->be->ops->simple_head_pack(m->be, &m->head, &d, err);
     } else {
-        const struct classic_head_desc d = {
-            .grid_h = c->grid_h, .grid_w = c->grid_w, .dim = c->hidden, .mid = (int)mid, .keypoints = c->keypoints,
-            .deconv1 = deviates(s, dim * mid * 16, 1 / sqrtf(4 * (float)dim)), .bias1 = deviates(s, mid, 0.1f),
-            .deconv2 = deviates(s, mid * mid * 16, 1 / sqrtf(4 * (float)mid)), .bias2 = deviates(s, mid, 0.1f),
-            .conv = deviates(s, k * mid, 1 / sqrtf((float)mid)), .bias = deviates(s, k, 0.1f)};
+        const struct classic_head_desc d = {.grid_h = c->grid_h,
+                                            .grid_w = c->grid_w,
+                                            .dim = c->hidden,
+                                            .mid = (int)mid,
+                                            .keypoints = c->keypoints,
+                                            .deconv1 = deviates(s, dim * mid * 16, 1 / sqrtf(4 * (float)dim)),
+                                            .bias1 = deviates(s, mid, 0.1f),
+                                            .deconv2 = deviates(s, mid * mid * 16, 1 / sqrtf(4 * (float)mid)),
+                                            .bias2 = deviates(s, mid, 0.1f),
+                                            .conv = deviates(s, k * mid, 1 / sqrtf((float)mid)),
+                                            .bias = deviates(s, k, 0.1f)};
         st = s->failed ? no_memory(s, err) : m->be->ops->classic_head_pack(m->be, &m->head, &d, err);
     }
     source_free(s);
@@ -123,8 +142,17 @@ static limber_status shape_config(struct config *c, const char *arch, const char
             shape = &shapes[i];
     if (!shape)
         return limber_fail(err, LIMBER_E_ARGUMENT, "--arch %.20s: expected S, B, L, H or default", arch);
-    *c = (struct config){.image_h = 256, .image_w = 192, .patch_h = 16, .patch_w = 16, .hidden = shape->hidden, .layers = shape->layers,
-                         .heads = shape->heads, .experts = 1, .qkv_bias = true, .layer_norm_eps = 1e-6f, .scale_factor = 4,
+    *c = (struct config){.image_h = 256,
+                         .image_w = 192,
+                         .patch_h = 16,
+                         .patch_w = 16,
+                         .hidden = shape->hidden,
+                         .layers = shape->layers,
+                         .heads = shape->heads,
+                         .experts = 1,
+                         .qkv_bias = true,
+                         .layer_norm_eps = 1e-6f,
+                         .scale_factor = 4,
                          .keypoints = COCO_KEYPOINTS};
     if (!shape->hidden) { /* the built-in model's own numbers */
         struct checkpoint builtin;

@@ -1,4 +1,4 @@
-/* cli_bench_util.h - what the benchmarks share: timing by medians, random data, the machine's name, memory high-water marks,
+/* command/bench/util.h - what the benchmarks share: timing by medians, random data, the machine's name, memory high-water marks,
  * least squares. Figures are wall-clock seconds unless a name says otherwise. */
 #ifndef LIMBER_CLI_BENCH_UTIL_H
 #define LIMBER_CLI_BENCH_UTIL_H

@@ -1,4 +1,4 @@
-/* coco_eval.c - see coco_eval.h. The order of operations follows pycocotools where it decides a tie or a rounding; the names
+/* command/eval/coco_eval.c - see command/eval/coco_eval.h. The order of operations follows pycocotools where it decides a tie or a rounding; the names
  * of its steps are kept (evaluate an image, accumulate, summarise). */
 #include "command/eval/coco_eval.h"
 
@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-#define THRESHOLDS 10    /* OKS .50 : .05 : .95 */
+#define THRESHOLDS 10     /* OKS .50 : .05 : .95 */
 #define RECALL_POINTS 101 /* 0 : .01 : 1 */
 #define MAX_DETECTIONS 20 /* an image */
 #define SPACING 2.220446049250313e-16
@@ -70,7 +70,7 @@ static double pose_area(const struct coco_pose *p)
 /* A detection after evaluation of its image. */
 struct match {
     double score;
-    int order;                           /* position after concatenating the images: breaks ties */
+    int order; /* position after concatenating the images: breaks ties */
     bool matched[AREAS][THRESHOLDS], ignored[AREAS][THRESHOLDS];
 };
 
@@ -248,7 +248,8 @@ done:
     return st;
 }
 
-void coco_pck(const struct coco_truth *truths, const struct coco_pose *poses, int count, double share, int *correct, int *labelled)
+void coco_pck(const struct coco_truth *truths, const struct coco_pose *poses, int count, double share, int *correct,
+              int *labelled)
 {
     enum { LEFT_SHOULDER = 5, RIGHT_SHOULDER = 6, LEFT_HIP = 11, RIGHT_HIP = 12 };
     for (int i = 0; i < count; i++) {

@@ -1,4 +1,4 @@
-/* coco_eval.h - how good predicted poses are: COCO's object keypoint similarity (OKS), average precision and recall, by the rules
+/* command/eval/coco_eval.h - how good predicted poses are: COCO's object keypoint similarity (OKS), average precision and recall, by the rules
  * of pycocotools' COCOeval with iouType "keypoints" (cocodataset/cocoapi, PythonAPI/pycocotools/cocoeval.py), and PCK. */
 #ifndef LIMBER_COCO_EVAL_H
 #define LIMBER_COCO_EVAL_H
@@ -41,6 +41,7 @@ double coco_oks(const struct coco_truth *truth, const double keypoints[COCO_KEYP
 /* Percentage of correct keypoints: within `share` of the torso (distance of the shoulders' midpoint from the hips' midpoint)
  * of the labelled joint, over persons whose four torso joints are labelled; truths[i] is answered by poses[i].
  * correct and labelled: [COCO_KEYPOINTS] counts, added to. */
-void coco_pck(const struct coco_truth *truths, const struct coco_pose *poses, int count, double share, int *correct, int *labelled);
+void coco_pck(const struct coco_truth *truths, const struct coco_pose *poses, int count, double share, int *correct,
+              int *labelled);
 
 #endif

@@ -1,6 +1,6 @@
 /* limber eval: how well a model does on annotated photographs. Boxes are the annotations' own; a person without a labelled joint
  * is no task (as in mmpose's ground-truth-box evaluation), but stays in the evaluation as ignored; the person score is the mean
- * keypoint score. Numbers are COCO's (coco_eval.h). */
+ * keypoint score. Numbers are COCO's (command/eval/coco_eval.h). */
 #define _GNU_SOURCE
 #include "command/eval/eval.h"
 
@@ -270,8 +270,8 @@ static limber_status slice_of(struct slice *c, const struct eval_set *s, const s
     return LIMBER_OK;
 }
 
-limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *s, const struct eval_result *r, const char *source,
-                           limber_error *err)
+limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *s, const struct eval_result *r,
+                           const char *source, limber_error *err)
 {
     struct slice c;
     limber_status st = slice_of(&c, s, r, source, err);
@@ -355,14 +355,15 @@ static void print_figures(const struct figures *f, int count, const struct eval_
         printf("%-16s %8d %8.3f %8.3f %8d\n", coco_keypoint_names[k], all->oks_labelled[k], all->oks[k],
                ratio(all->correct[k], all->labelled[k]), all->labelled[k]);
     if (count > 1) {
-        printf("\n%-20s %7s %7s %7s %7s %7s %7s %7s %7s\n", "source", "images", "people", "AP", "AP50", "AP75", "AR", "OKS", "PCK");
+        printf("\n%-20s %7s %7s %7s %7s %7s %7s %7s %7s\n", "source", "images", "people", "AP", "AP50", "AP75", "AR", "OKS",
+               "PCK");
         for (int i = 0; i < count; i++)
-            printf("%-20s %7d %7d %7.3f %7.3f %7.3f %7.3f %7.3f %7.3f\n", f[i].source ? f[i].source : "all", f[i].images, f[i].people,
-                   f[i].numbers[COCO_AP], f[i].numbers[COCO_AP50], f[i].numbers[COCO_AP75], f[i].numbers[COCO_AR], f[i].mean_oks,
-                   pck_of(&f[i]));
+            printf("%-20s %7d %7d %7.3f %7.3f %7.3f %7.3f %7.3f %7.3f\n", f[i].source ? f[i].source : "all", f[i].images,
+                   f[i].people, f[i].numbers[COCO_AP], f[i].numbers[COCO_AP50], f[i].numbers[COCO_AP75], f[i].numbers[COCO_AR],
+                   f[i].mean_oks, pck_of(&f[i]));
     }
-    printf("\n%d people in %.2f s (%.1f a second; forward pass %.2f s), %s %s", r->pose_count, r->seconds, r->pose_count / r->seconds,
-           r->seconds_forward, limber_model_backend(model), limber_model_precision(model));
+    printf("\n%d people in %.2f s (%.1f a second; forward pass %.2f s), %s %s", r->pose_count, r->seconds,
+           r->pose_count / r->seconds, r->seconds_forward, limber_model_backend(model), limber_model_precision(model));
     if (r->failed)
         printf("; %d images could not be used, their people count as missed", r->failed);
     printf("\n");
@@ -389,8 +390,8 @@ static void put_figures(struct json_text *t, const struct figures *f)
     put_close(t, '}');
 }
 
-static int write_json(const char *path, const struct figures *f, int count, const struct eval_result *r, const limber_model *model,
-                      const struct head_losses *losses)
+static int write_json(const char *path, const struct figures *f, int count, const struct eval_result *r,
+                      const limber_model *model, const struct head_losses *losses)
 {
     struct json_text t = {.pretty = true};
     put_open(&t, '{');
@@ -415,8 +416,8 @@ static int write_json(const char *path, const struct figures *f, int count, cons
     return status;
 }
 
-static int report(const struct eval_set *set, const struct eval_result *r, const limber_model *model, const struct head_losses *losses,
-                  const char *json)
+static int report(const struct eval_set *set, const struct eval_result *r, const limber_model *model,
+                  const struct head_losses *losses, const char *json)
 {
     struct figures *f = calloc(set->boxes.count + 1, sizeof *f);
     limber_error err;

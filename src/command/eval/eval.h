@@ -1,4 +1,4 @@
-/* cli_eval.h - measuring a model on annotated photographs, for `limber eval` and for the benchmarks that trade accuracy. */
+/* command/eval/eval.h - measuring a model on annotated photographs, for `limber eval` and for the benchmarks that trade accuracy. */
 #ifndef LIMBER_CLI_EVAL_H
 #define LIMBER_CLI_EVAL_H
 
@@ -9,14 +9,14 @@
 /* Annotations and the files of their images. */
 struct eval_set {
     struct boxes boxes;
-    struct inputs inputs;         /* [i] is the file of boxes.list[i]; path NULL where there is none */
-    limber_box **box;             /* [i]: boxes of the persons with labelled joints, [box_count[i]] */
+    struct inputs inputs; /* [i] is the file of boxes.list[i]; path NULL where there is none */
+    limber_box **box;     /* [i]: boxes of the persons with labelled joints, [box_count[i]] */
     int *box_count;
-    struct coco_truth *truths;    /* every person of every image, crowds too */
-    int *truth_of_box;            /* persons with boxes in order of images: their truth */
-    int *first_box;               /* [i]: the first of image i in truth_of_box */
+    struct coco_truth *truths; /* every person of every image, crowds too */
+    int *truth_of_box;         /* persons with boxes in order of images: their truth */
+    int *first_box;            /* [i]: the first of image i in truth_of_box */
     int truth_count, box_total;
-    int missing;                  /* images whose file is not there */
+    int missing; /* images whose file is not there */
 };
 /* CLI_DONE, or CLI_NOTHING with the reason on stderr. Missing image files are said and counted. */
 int eval_set_open(struct eval_set *set, const char *annotations, const char *images);
@@ -30,11 +30,12 @@ struct eval_result {
     double seconds, seconds_forward;
 };
 /* Runs the model on every box. CLI_DONE, CLI_NOTHING or CLI_INTERRUPTED. */
-int eval_measure(struct eval_result *out, const struct eval_set *set, const limber_model *model, limber_session *session, bool quiet);
+int eval_measure(struct eval_result *out, const struct eval_set *set, const limber_model *model, limber_session *session,
+                 bool quiet);
 void eval_result_free(struct eval_result *r);
 
 /* COCO's ten numbers over the images whose source is `source` (NULL: all). */
-limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *set, const struct eval_result *r, const char *source,
-                           limber_error *err);
+limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *set, const struct eval_result *r,
+                           const char *source, limber_error *err);
 
 #endif

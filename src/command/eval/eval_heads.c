@@ -1,7 +1,7 @@
-/* cli_eval_heads.c - `limber eval --each-head`: what a model loses without one attention head.
+/* command/eval/eval_heads.c - `limber eval --each-head`: what a model loses without one attention head.
  *
  * Each head in turn counts as zero (limber_options.prune; Michel, Levy and Neubig, NeurIPS 2019: "Are Sixteen Heads Really Better than
- * One?", section 3.2) and the same people are measured again. A loss is a person's similarity (OKS, coco_eval.h) over the labelled
+ * One?", section 3.2) and the same people are measured again. A loss is a person's similarity (OKS, command/eval/coco_eval.h) over the labelled
  * joints of one limb with the whole model, less that without the head; people are averaged in their image, images give the mean,
  * the 95 % bootstrap interval and the p of a one-sided t test, and Benjamini-Hochberg over heads x limbs gives q. What `limber heads`
  * correlates, this intervenes in; nothing is trained again, so a head that others could stand in for still shows its loss. */
@@ -21,10 +21,12 @@
 
 /* Which of COCO's joints a class is measured by: shoulders and hips are the torso's. The last class is all of them. */
 static const unsigned class_joints[LOSS_CLASSES] = {
-    0x1f,                                         /* head: nose, eyes, ears */
-    1u << 5 | 1u << 6 | 1u << 11 | 1u << 12,      /* torso */
-    1u << 7 | 1u << 9, 1u << 8 | 1u << 10,        /* arms: elbow, wrist */
-    1u << 13 | 1u << 15, 1u << 14 | 1u << 16,     /* legs: knee, ankle */
+    0x1f,                                    /* head: nose, eyes, ears */
+    1u << 5 | 1u << 6 | 1u << 11 | 1u << 12, /* torso */
+    1u << 7 | 1u << 9,
+    1u << 8 | 1u << 10, /* arms: elbow, wrist */
+    1u << 13 | 1u << 15,
+    1u << 14 | 1u << 16, /* legs: knee, ankle */
     (1u << COCO_KEYPOINTS) - 1,
 };
 
@@ -53,11 +55,13 @@ static void similarities(double *values, const struct eval_set *set, const struc
         values[i] = -1;
     for (int i = 0; i < r->pose_count; i++)
         for (int c = 0; c < LOSS_CLASSES; c++)
-            values[(size_t)r->truth[i] * LOSS_CLASSES + (size_t)c] = similarity(&set->truths[r->truth[i]], &r->poses[i], class_joints[c]);
+            values[(size_t)r->truth[i] * LOSS_CLASSES + (size_t)c] =
+                similarity(&set->truths[r->truth[i]], &r->poses[i], class_joints[c]);
 }
 
 /* One head left out: its similarities and AP. */
-static int measure_without(double *values, double *ap, const struct cli_common *common, const struct eval_set *set, int layer, int head)
+static int measure_without(double *values, double *ap, const struct cli_common *common, const struct eval_set *set, int layer,
+                           int head)
 {
     struct cli_common one = *common;
     char prune[512];
@@ -119,24 +123,28 @@ static bool gather(struct heads_stream *stream, const struct eval_set *set, cons
 static bool conclude(struct head_losses *out, const struct heads_stream *stream)
 {
     const int n = out->count * LOSS_CLASSES;
-    double *p = malloc((size_t)n * sizeof *p), *q = malloc((size_t)n * sizeof *q), *scratch = malloc(REPLICATES * sizeof *scratch);
+    double *p = malloc((size_t)n * sizeof *p), *q = malloc((size_t)n * sizeof *q),
+           *scratch = malloc(REPLICATES * sizeof *scratch);
     int *order = malloc((size_t)n * sizeof *order);
     const bool ok = p && q && scratch && order;
     for (int i = 0; ok && i < n; i++)
-        p[i] = stream->count[i % LOSS_CLASSES] > 1 ? heads_stream_p(stream, (size_t)(i / LOSS_CLASSES), (size_t)(i % LOSS_CLASSES)) : 1;
+        p[i] = stream->count[i % LOSS_CLASSES] > 1
+                   ? heads_stream_p(stream, (size_t)(i / LOSS_CLASSES), (size_t)(i % LOSS_CLASSES))
+                   : 1;
     if (ok)
         heads_adjust(q, p, order, n);
     for (int i = 0; ok && i < n; i++) {
         struct head_loss *l = &out->v[i / LOSS_CLASSES];
-        l->loss[i % LOSS_CLASSES] = heads_stream_estimate(stream, (size_t)(i / LOSS_CLASSES), (size_t)(i % LOSS_CLASSES), false, scratch);
+        l->loss[i % LOSS_CLASSES] =
+            heads_stream_estimate(stream, (size_t)(i / LOSS_CLASSES), (size_t)(i % LOSS_CLASSES), false, scratch);
         l->q[i % LOSS_CLASSES] = q[i];
     }
     free(p), free(q), free(scratch), free(order);
     return ok;
 }
 
-int head_losses_measure(struct head_losses *out, const struct cli_common *common, const struct eval_set *set, const limber_model *model,
-                        const struct eval_result *whole)
+int head_losses_measure(struct head_losses *out, const struct cli_common *common, const struct eval_set *set,
+                        const limber_model *model, const struct eval_result *whole)
 {
     const int layers = model->config.layers, heads = model->config.heads, all = layers * heads;
     const size_t one = (size_t)set->truth_count * LOSS_CLASSES;
@@ -177,7 +185,8 @@ void head_losses_free(struct head_losses *l)
 
 void head_losses_print(const struct head_losses *l, double ap)
 {
-    printf("\nwithout one attention head: AP, its change, and the loss of OKS by limb (* where q < .05)\n%-6s %6s %7s", "head", "AP", "change");
+    printf("\nwithout one attention head: AP, its change, and the loss of OKS by limb (* where q < .05)\n%-6s %6s %7s", "head",
+           "AP", "change");
     for (int c = 0; c < LOSS_CLASSES; c++)
         printf(" %10s", loss_class_name(c));
     printf("\n");

@@ -1,4 +1,4 @@
-/* cli_eval_heads.h - what a model loses without one attention head, for `limber eval --each-head`. */
+/* command/eval/eval_heads.h - what a model loses without one attention head, for `limber eval --each-head`. */
 #ifndef LIMBER_CLI_EVAL_HEADS_H
 #define LIMBER_CLI_EVAL_HEADS_H
 
@@ -23,8 +23,8 @@ struct head_losses {
 
 /* Measures the set once for every head that `model` still has. `whole`: with all of them. CLI_DONE, CLI_NOTHING with the reason on
  * stderr, or CLI_INTERRUPTED. */
-int head_losses_measure(struct head_losses *out, const struct cli_common *common, const struct eval_set *set, const limber_model *model,
-                        const struct eval_result *whole);
+int head_losses_measure(struct head_losses *out, const struct cli_common *common, const struct eval_set *set,
+                        const limber_model *model, const struct eval_result *whole);
 void head_losses_free(struct head_losses *l);
 /* A table on stdout; `ap` is the whole model's. */
 void head_losses_print(const struct head_losses *l, double ap);

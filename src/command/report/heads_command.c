@@ -1,8 +1,8 @@
-/* cli_heads.c - `limber heads`: a folder of photographs in, the statistics of every attention head out.
+/* command/report/heads_command.c - `limber heads`: a folder of photographs in, the statistics of every attention head out.
  *
- *     cli_inputs.c   which images            boxes.c          who is where, and (--annotations) their joints
- *     heads.c        everything counted      heads_report.c   heads.json, heads.csv
- *     heads_page.c   heads.html              cli_output.c     files that are whole or not there
+ *     command/inputs.c      which images            command/boxes.c         who is where, and (--annotations) their joints
+ *     heads/heads.c         everything counted      report/heads_report.c   heads.json, heads.csv
+ *     report/heads_page.c   heads.html              command/output.c        files that are whole or not there
  *
  * Images are taken one by one, in order. At the end the few people that the page shows are looked at a second time. */
 #define _GNU_SOURCE
@@ -44,11 +44,11 @@ struct run {
 
 struct subject_list {
     struct image image;
-    uint8_t *labels;          /* --labels: [height][width] */
-    const limber_box *boxes;  /* NULL: the whole image */
-    limber_keypoint *joints;  /* --annotations: [count][17] */
+    uint8_t *labels;         /* --labels: [height][width] */
+    const limber_box *boxes; /* NULL: the whole image */
+    limber_keypoint *joints; /* --annotations: [count][17] */
     int count;
-    limber_box *own_boxes;    /* freed with it */
+    limber_box *own_boxes; /* freed with it */
 };
 
 static void subjects_free(struct subject_list *s)
@@ -93,8 +93,9 @@ static limber_status read_labels(struct subject_list *s, const struct run *r, co
         for (int x = 0; !st && x < v->width; x++) {
             const uint8_t *p = v->rgb + (size_t)y * v->stride + 3 * (size_t)x;
             if (p[0] != p[1] || p[1] != p[2])
-                st = limber_fail(err, LIMBER_E_FORMAT, "label map: colour (%d, %d, %d) at (%d, %d); expected grey values 0..8, or 255", p[0],
-                                 p[1], p[2], x, y);
+                st = limber_fail(err, LIMBER_E_FORMAT,
+                                 "label map: colour (%d, %d, %d) at (%d, %d); expected grey values 0..8, or 255", p[0], p[1],
+                                 p[2], x, y);
             s->labels[(size_t)y * (size_t)v->width + (size_t)x] = p[0];
         }
     image_close(&map);
@@ -110,7 +111,8 @@ static limber_status read_joints(struct subject_list *s, const struct boxes_list
     for (size_t i = 0; i < n; i++) {
         const struct annotation *a = &list->person[i];
         if (a->keypoint_count != 0 && a->keypoint_count != COCO_KEYPOINTS)
-            return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has %d keypoints, expected COCO's 17", a->id, a->keypoint_count);
+            return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has %d keypoints, expected COCO's 17", a->id,
+                               a->keypoint_count);
         for (int k = 0; k < a->keypoint_count; k++) {
             const double *v = a->keypoints + 3 * k;
             s->joints[i * COCO_KEYPOINTS + (size_t)k] = (limber_keypoint){(float)v[0], (float)v[1], v[2] == 2 ? 1 : 0};
@@ -162,7 +164,8 @@ static limber_status add_image(struct run *r, size_t input, limber_error *err)
 /* ---- photographs for the page ---- */
 
 /* The person once more, as limber_heads_add saw it. */
-static limber_status take_picture(struct run *r, struct heads_picture *out, const struct heads_rank *it, bool lot, limber_error *err)
+static limber_status take_picture(struct run *r, struct heads_picture *out, const struct heads_rank *it, bool lot,
+                                  limber_error *err)
 {
     const limber_heads_head *h = &r->result.heads[it->head];
     const limber_heads_class *k = &h->classes[it->class];
@@ -179,8 +182,14 @@ static limber_status take_picture(struct run *r, struct heads_picture *out, cons
     } else if (!st && s.boxes)
         box = s.boxes[e->person];
     const struct config *c = &r->model->config;
-    *out = (struct heads_picture){.head = it->head, .class = it->class, .lot = lot, .name = r->inputs.v[input].path, .image_h = c->image_h,
-                                  .image_w = c->image_w, .patch_h = c->patch_h, .patch_w = c->patch_w};
+    *out = (struct heads_picture){.head = it->head,
+                                  .class = it->class,
+                                  .lot = lot,
+                                  .name = r->inputs.v[input].path,
+                                  .image_h = c->image_h,
+                                  .image_w = c->image_w,
+                                  .patch_h = c->patch_h,
+                                  .patch_w = c->patch_w};
     if (!st)
         st = heads_view_make(&out->view, r->heads, h->layer, h->head, it->class, &s.image.view, s.labels, box, joints, err);
     limber_people_free(&people);
@@ -231,7 +240,8 @@ static int write_results(struct run *r, bool complete)
     const char *base = labels_of ? strrchr(labels_of, '/') : NULL;
     char labels[512] = "the model's own joints";
     if (labels_of)
-        snprintf(labels, sizeof labels, "%s %.400s", r->annotations ? "annotations in" : "label maps in", base && base[1] ? base + 1 : labels_of);
+        snprintf(labels, sizeof labels, "%s %.400s", r->annotations ? "annotations in" : "label maps in",
+                 base && base[1] ? base + 1 : labels_of);
     const struct heads_about about = {.model = dir ? dir : "built in",
                                       .architecture = r->model->config.model_name,
                                       .backend = limber_model_backend(r->model),
@@ -275,8 +285,9 @@ static void say_summary(const struct run *r, double seconds)
         n[r->result.heads[i].kind]++;
     fprintf(stderr, "limber: %zu images, %zu failed, %lld people used, in %.1f s\n", r->images + r->failed, r->failed,
             (long long)r->result.people_used, seconds);
-    fprintf(stderr, "limber: of %d heads %d are limb specialists, %d local, %d diffuse, %d mixed: %s/heads.html\n", r->result.head_count,
-            n[LIMBER_HEADS_SPECIALIST], n[LIMBER_HEADS_LOCAL], n[LIMBER_HEADS_DIFFUSE], n[LIMBER_HEADS_MIXED], r->out);
+    fprintf(stderr, "limber: of %d heads %d are limb specialists, %d local, %d diffuse, %d mixed: %s/heads.html\n",
+            r->result.head_count, n[LIMBER_HEADS_SPECIALIST], n[LIMBER_HEADS_LOCAL], n[LIMBER_HEADS_DIFFUSE],
+            n[LIMBER_HEADS_MIXED], r->out);
 }
 
 static int run(struct run *r)
@@ -404,13 +415,18 @@ static int open_all(struct run *r, const struct cli_command *command)
 int cli_heads(int argc, char **argv)
 {
     limber_heads_options defaults = limber_heads_options_default();
-    struct run r = {.common = cli_common_default(), .bootstrap = defaults.bootstrap, .moves = defaults.moves, .seed = (int)defaults.seed,
+    struct run r = {.common = cli_common_default(),
+                    .bootstrap = defaults.bootstrap,
+                    .moves = defaults.moves,
+                    .seed = (int)defaults.seed,
                     .joint_score = (double)defaults.min_score};
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/heads.html, heads.json, heads.csv (required)"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file, "boxes of people, as `limber run` takes them"),
-        CLI_OPTION("--annotations", "FILE", &r.annotations, "COCO keypoints: boxes, and where the limbs are [the model's own joints]"),
-        CLI_OPTION("--labels", "DIR", &r.labels, "regions instead of limbs: DIR/PATH.png, grey value k = class k, 0 and 255 none"),
+        CLI_OPTION("--annotations", "FILE", &r.annotations,
+                   "COCO keypoints: boxes, and where the limbs are [the model's own joints]"),
+        CLI_OPTION("--labels", "DIR", &r.labels,
+                   "regions instead of limbs: DIR/PATH.png, grey value k = class k, 0 and 255 none"),
         CLI_OPTION("--label-names", "A,B,...", &r.label_names, "names of classes 1, 2, ... of --labels [their numbers]"),
         CLI_OPTION("--layers", "LIST", &r.layers, "only these layers, from 0: 0,3-5 [all]"),
         CLI_INT("--bootstrap", "N", &r.bootstrap, 0, 100000, "replicates for the intervals [1000]"),
@@ -437,7 +453,8 @@ int cli_heads(int argc, char **argv)
     if (!r.out)
         return cli_usage(&command, "no --out: name a folder for the report");
     if (r.annotations && (r.boxes_file || r.labels))
-        return cli_usage(&command, "--annotations brings its own boxes and limbs: leave out %s", r.boxes_file ? "--boxes" : "--labels");
+        return cli_usage(&command, "--annotations brings its own boxes and limbs: leave out %s",
+                         r.boxes_file ? "--boxes" : "--labels");
     if (r.label_names && !r.labels)
         return cli_usage(&command, "--label-names needs --labels DIR");
     cli_catch_signals();

@@ -1,4 +1,4 @@
-/* heads_page.c - head statistics as one HTML file: no network, no script, light and dark, phone and print.
+/* command/report/heads_page.c - head statistics as one HTML file: no network, no script, light and dark, phone and print.
  *
  * Everything that is drawn is SVG or CSS with colours from variables; photographs are JPEGs in data URIs. Names of files and
  * classes come from strangers and are escaped. */
@@ -18,12 +18,23 @@ static void escaped(FILE *f, const char *s)
 {
     for (; *s; s++)
         switch (*s) {
-        case '&': fputs("&amp;", f); break;
-        case '<': fputs("&lt;", f); break;
-        case '>': fputs("&gt;", f); break;
-        case '"': fputs("&quot;", f); break;
-        case '\'': fputs("&#39;", f); break;
-        default: fputc((unsigned char)*s < 0x20 ? ' ' : *s, f);
+        case '&':
+            fputs("&amp;", f);
+            break;
+        case '<':
+            fputs("&lt;", f);
+            break;
+        case '>':
+            fputs("&gt;", f);
+            break;
+        case '"':
+            fputs("&quot;", f);
+            break;
+        case '\'':
+            fputs("&#39;", f);
+            break;
+        default:
+            fputc((unsigned char)*s < 0x20 ? ' ' : *s, f);
         }
 }
 
@@ -106,11 +117,13 @@ static const char style[] =
     ":root{color-scheme:light dark;--bg:#fdfdfb;--fg:#1c1d1f;--dim:#5d6167;--line:#d9d9d4;--card:#f4f4f0;--cell:#ecece7;"
     "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
     "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
-    "@media(prefers-color-scheme:dark){:root{--bg:#16181b;--fg:#e9e9e6;--dim:#a2a7ae;--line:#3a3d42;--card:#1f2226;--cell:#2a2d32;"
+    "@media(prefers-color-scheme:dark){:root{--bg:#16181b;--fg:#e9e9e6;--dim:#a2a7ae;--line:#3a3d42;--card:#1f2226;--cell:#"
+    "2a2d32;"
     "--c0:#e08fbd;--c1:#3cc49a;--c2:#5aa9e6;--c3:#f28a47;--c4:#8fcdf0;--c5:#e9bd4f;--c6:#a997e8;--c7:#b0b0b0;"
     "--more:#f28a47;--less:#6fb0ec;--local:#7c828b;--diffuse:#3f444b;--mixed:#5b6068}}"
     "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}"
-    "body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif}"
+    "body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu "
+    "Sans\",sans-serif}"
     "main{max-width:1180px;margin:0 auto;padding:20px 16px 60px}"
     "h1{font-size:clamp(1.5rem,5vw,2.2rem);line-height:1.15;margin:.4em 0 .3em;letter-spacing:-.01em}"
     "h2{font-size:1.25rem;margin:2.4em 0 .3em;line-height:1.25}h3{font-size:1rem;margin:0 0 .2em}"
@@ -118,30 +131,44 @@ static const char style[] =
     ".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,165px),1fr));gap:0 22px;margin:1.2em 0}"
     ".facts div{border-top:1px solid var(--line);padding:6px 0 10px;font-size:.86rem;color:var(--dim);overflow-wrap:anywhere}"
     ".facts b{display:block;font-size:1.05rem;color:var(--fg);font-weight:600}"
-    "figure{margin:1em 0;min-width:0}figcaption{font-size:.86rem;max-width:74ch;overflow-wrap:anywhere}svg{display:block;width:100%;height:auto}"
-    "svg text{fill:var(--dim);font:11px system-ui,-apple-system,\"DejaVu Sans\",sans-serif}svg .strong{fill:var(--fg);font-weight:600}"
+    "figure{margin:1em "
+    "0;min-width:0}figcaption{font-size:.86rem;max-width:74ch;overflow-wrap:anywhere}svg{display:block;width:100%;height:auto}"
+    "svg text{fill:var(--dim);font:11px system-ui,-apple-system,\"DejaVu Sans\",sans-serif}svg "
+    ".strong{fill:var(--fg);font-weight:600}"
     ".maps{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:8px 28px}"
     ".key{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:.86rem;color:var(--dim);margin:.6em 0}"
     ".key i,.who i{display:inline-block;width:.85em;height:.85em;border-radius:2px;margin-right:.4em;vertical-align:-.06em}"
-    ".row{border-top:1px solid var(--line);padding:10px 0;display:grid;grid-template-columns:minmax(170px,210px) minmax(0,1fr);gap:2px 18px}"
+    ".row{border-top:1px solid var(--line);padding:10px 0;display:grid;grid-template-columns:minmax(170px,210px) "
+    "minmax(0,1fr);gap:2px 18px}"
     ".who{font-weight:600}.who span{display:block;font-weight:400;color:var(--dim);font-size:.86rem}"
-    ".track{position:relative;height:26px;margin:2px 0}.track:before{content:\"\";position:absolute;left:0;right:0;top:13px;border-top:1px solid var(--line)}"
-    ".track span{position:absolute;top:9px;height:9px}.track .iv{top:12px;height:3px;border-radius:2px}.track .pt{width:11px;height:11px;margin-left:-5px;top:8px;border-radius:50%}"
-    ".track .n1,.track .n2{width:2px;margin-left:-1px;top:4px;height:18px;background:var(--fg)}.track .n2{background:none;border-left:2px dotted var(--fg)}.track .zero{width:1px;top:0;height:26px;background:var(--line)}"
-    ".said{font-size:.86rem;color:var(--dim)}.said b{color:var(--fg);font-weight:600}.said span{white-space:nowrap}.said span.ci{white-space:nowrap}"
-    ".axis{display:grid;grid-template-columns:minmax(170px,210px) minmax(0,1fr);gap:18px;font-size:.8rem;color:var(--dim)}.axis div:last-child{position:relative;height:1.4em}"
-    ".axis span{position:absolute;transform:translateX(-50%)}.axis span:first-child{transform:none}.axis span:last-child{transform:translateX(-100%)}"
+    ".track{position:relative;height:26px;margin:2px "
+    "0}.track:before{content:\"\";position:absolute;left:0;right:0;top:13px;border-top:1px solid var(--line)}"
+    ".track span{position:absolute;top:9px;height:9px}.track .iv{top:12px;height:3px;border-radius:2px}.track "
+    ".pt{width:11px;height:11px;margin-left:-5px;top:8px;border-radius:50%}"
+    ".track .n1,.track .n2{width:2px;margin-left:-1px;top:4px;height:18px;background:var(--fg)}.track "
+    ".n2{background:none;border-left:2px dotted var(--fg)}.track .zero{width:1px;top:0;height:26px;background:var(--line)}"
+    ".said{font-size:.86rem;color:var(--dim)}.said b{color:var(--fg);font-weight:600}.said span{white-space:nowrap}.said "
+    "span.ci{white-space:nowrap}"
+    ".axis{display:grid;grid-template-columns:minmax(170px,210px) minmax(0,1fr);gap:18px;font-size:.8rem;color:var(--dim)}.axis "
+    "div:last-child{position:relative;height:1.4em}"
+    ".axis span{position:absolute;transform:translateX(-50%)}.axis span:first-child{transform:none}.axis "
+    "span:last-child{transform:translateX(-100%)}"
     ".pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr));gap:26px 30px;margin-top:1em}"
-    ".pair .photos{display:grid;grid-template-columns:1fr 1fr;gap:10px}.pair figure{margin:0}.pair svg{border-radius:3px;background:#000}"
-    "table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:3px 10px 3px 0;border-bottom:1px solid var(--line);white-space:nowrap}"
+    ".pair .photos{display:grid;grid-template-columns:1fr 1fr;gap:10px}.pair figure{margin:0}.pair "
+    "svg{border-radius:3px;background:#000}"
+    "table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:3px 10px "
+    "3px 0;border-bottom:1px solid var(--line);white-space:nowrap}"
     "th{font-weight:600;color:var(--dim)}th:first-child,td:first-child,.l{text-align:left}.wide{overflow-x:auto;max-width:100%}"
-    "dt{font-weight:600;margin-top:.6em}dd{margin:0;max-width:74ch}summary{cursor:pointer;font-weight:600;margin:.6em 0}code{font-size:.92em}"
+    "dt{font-weight:600;margin-top:.6em}dd{margin:0;max-width:74ch}summary{cursor:pointer;font-weight:600;margin:.6em "
+    "0}code{font-size:.92em}"
     "@media print{:root{--bg:#fff;--fg:#111;--dim:#444;--line:#bbb;--card:#fff;--cell:#f0f0ee;"
     "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
     "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2{break-after:avoid}"
-    "body{font-size:12px}main{max-width:none;padding:0}.pairs{grid-template-columns:1fr 1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}}"
-    "@media(max-width:640px){.row,.axis{grid-template-columns:minmax(0,1fr);gap:0}.axis div:first-child{display:none}.said span{white-space:normal}}";
+    "body{font-size:12px}main{max-width:none;padding:0}.pairs{grid-template-columns:1fr "
+    "1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}}"
+    "@media(max-width:640px){.row,.axis{grid-template-columns:minmax(0,1fr);gap:0}.axis div:first-child{display:none}.said "
+    "span{white-space:normal}}";
 
 static void colours(FILE *f)
 {
@@ -162,17 +189,23 @@ static void fact(FILE *f, const char *what, const char *value)
 static void verdict(FILE *f, const limber_heads_result *r)
 {
     if (!r->images_used) {
-        fputs("<p class=lead>Nothing can be said: no image showed a person with a limb (or region) that covers two patches or more.</p>", f);
+        fputs("<p class=lead>Nothing can be said: no image showed a person with a limb (or region) that covers two patches or "
+              "more.</p>",
+              f);
         return;
     }
     if (!r->tests) {
-        fputs("<p class=lead>Averages only. Whether any of it is more than chance cannot be tested: that takes at least two images, "
-              "and a null (<code>--moves</code> above 0).</p>", f);
+        fputs("<p class=lead>Averages only. Whether any of it is more than chance cannot be tested: that takes at least two "
+              "images, "
+              "and a null (<code>--moves</code> above 0).</p>",
+              f);
         return;
     }
     if (!r->specialists) {
-        fprintf(f, "<p class=lead><b>No head is a limb specialist.</b> Of %d heads, none reads a limb in a way that passes all the "
-                   "criteria below. The heads that come nearest are shown instead, with what they lack.</p>", r->head_count);
+        fprintf(f,
+                "<p class=lead><b>No head is a limb specialist.</b> Of %d heads, none reads a limb in a way that passes all the "
+                "criteria below. The heads that come nearest are shown instead, with what they lack.</p>",
+                r->head_count);
         return;
     }
     fprintf(f, "<p class=lead><b>%d of %d heads %s.</b> ", r->specialists, r->head_count,
@@ -225,9 +258,11 @@ static void opening(FILE *f, const limber_heads_result *r, const struct heads_ab
         snprintf(text, sizeof text, "%lld", (long long)about->failed);
         fact(f, "images that could not be used", text);
     }
-    fputs("</div><p class=dim>An attention head decides, for each small square (<i>patch</i>) of a person's picture, which other "
-          "patches to read. A head has learned a limb if a patch on, say, an upper arm reads the other patches of the same arm "
-          "wherever that arm is &mdash; more than it reads patches that are merely near. Layers and heads are counted from 0.</p>", f);
+    fputs(
+        "</div><p class=dim>An attention head decides, for each small square (<i>patch</i>) of a person's picture, which other "
+        "patches to read. A head has learned a limb if a patch on, say, an upper arm reads the other patches of the same arm "
+        "wherever that arm is &mdash; more than it reads patches that are merely near. Layers and heads are counted from 0.</p>",
+        f);
 }
 
 /* ---- maps: layers by heads ---- */
@@ -277,7 +312,8 @@ static void kinds_map(FILE *f, const limber_heads_result *r)
     static const struct {
         limber_heads_kind kind;
         const char *what;
-    } rest[] = {{LIMBER_HEADS_LOCAL, "looks nearby"}, {LIMBER_HEADS_MIXED, "neither"}, {LIMBER_HEADS_DIFFUSE, "looks everywhere alike"}};
+    } rest[] = {
+        {LIMBER_HEADS_LOCAL, "looks nearby"}, {LIMBER_HEADS_MIXED, "neither"}, {LIMBER_HEADS_DIFFUSE, "looks everywhere alike"}};
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         fprintf(f, "<span><i style=\"background:var(--%s)\"></i>%s: %s (%d)</span>", limber_heads_kind_name(rest[i].kind),
                 limber_heads_kind_name(rest[i].kind), rest[i].what, count_kind(r, rest[i].kind));
@@ -297,10 +333,14 @@ static void kinds_map(FILE *f, const limber_heads_result *r)
         for (int c = 0; c < r->class_count; c++)
             if (h->classes[c].specialist)
                 fprintf(f, "<rect class=f%d x=%.1f y=%.1f width=%.1f height=%.1f></rect>", c,
-                        m.left + i % r->heads_per_layer * m.cell_w + 1 + w * k++, m.top + i / r->heads_per_layer * m.cell_h + 1, w, m.cell_h - 2);
+                        m.left + i % r->heads_per_layer * m.cell_w + 1 + w * k++, m.top + i / r->heads_per_layer * m.cell_h + 1,
+                        w, m.cell_h - 2);
     }
-    fputs("</svg><figcaption>One square a head: rows are layers from the first (top) to the last, columns are heads. Coloured: a limb "
-          "specialist, in the colour of its limb; several colours: of several limbs. Grey: what the others are.</figcaption></figure>", f);
+    fputs("</svg><figcaption>One square a head: rows are layers from the first (top) to the last, columns are heads. Coloured: a "
+          "limb "
+          "specialist, in the colour of its limb; several colours: of several limbs. Grey: what the others "
+          "are.</figcaption></figure>",
+          f);
 }
 
 /* Above which value a map is at full strength: the largest there is, but never so small that noise is blown up. */
@@ -318,15 +358,20 @@ static double full_scale(const limber_heads_result *r)
 static void limb_maps(FILE *f, const limber_heads_result *r)
 {
     double full = full_scale(r);
-    fprintf(f, "<h2>Limb by limb</h2><p>How much more a head&rsquo;s attention looks like the limb than chance allows: r<sub>limb</sub> above "
-               "the stricter of the two nulls. Rows are layers, columns are heads. Blank: not at all. Full colour: %.2f. A frame marks a specialist.</p><div class=maps>", full);
+    fprintf(f,
+            "<h2>Limb by limb</h2><p>How much more a head&rsquo;s attention looks like the limb than chance allows: "
+            "r<sub>limb</sub> above "
+            "the stricter of the two nulls. Rows are layers, columns are heads. Blank: not at all. Full colour: %.2f. A frame "
+            "marks a specialist.</p><div class=maps>",
+            full);
     for (int c = 0; c < r->class_count; c++) {
         if (!shown(r, c))
             continue;
         struct map m = map_of(r, 340);
         fputs("<figure><h3>", f);
         class_text(f, r, c);
-        fprintf(f, " <span class=dim style=\"font-weight:400\">%d %s</span></h3>", r->class_people[c], r->class_people[c] == 1 ? "person" : "people");
+        fprintf(f, " <span class=dim style=\"font-weight:400\">%d %s</span></h3>", r->class_people[c],
+                r->class_people[c] == 1 ? "person" : "people");
         map_open(f, r, &m, "gain over chance by layer and head");
         for (int i = 0; i < r->head_count; i++) {
             const limber_heads_class *k = &r->heads[i].classes[c];
@@ -369,7 +414,8 @@ static void ranked_row(FILE *f, const limber_heads_result *r, const struct heads
     if (k->r_limb.interval)
         fprintf(f, "<span class=\"iv b%d\" style=\"left:%.1f%%;width:%.1f%%\"></span>", it->class, percent(k->r_limb.low),
                 percent(k->r_limb.high) - percent(k->r_limb.low));
-    fprintf(f, "<span class=\"pt b%d\" style=\"left:%.1f%%\"></span></div><div class=said><b>r<sub>limb</sub> ", it->class, percent(k->r_limb.mean));
+    fprintf(f, "<span class=\"pt b%d\" style=\"left:%.1f%%\"></span></div><div class=said><b>r<sub>limb</sub> ", it->class,
+            percent(k->r_limb.mean));
     estimate(f, &k->r_limb);
     fputs("</b> &middot; <span>by chance: moved ", f);
     estimate(f, &k->r_moved);
@@ -412,12 +458,18 @@ static void ranking(FILE *f, const limber_heads_result *r)
         n = specialists; /* the runners-up are for pages without a winner */
     else
         n = n < 6 ? n : 6;
-    fputs(specialists ? "<h2>The specialists, strongest first</h2>" : r->tests ? "<h2>The nearest to a specialist</h2>"
-                                                                             : "<h2>The strongest, untested</h2>", f);
-    fputs("<p>The dot is r<sub>limb</sub>, the correlation between a patch&rsquo;s attention and the limb&rsquo;s shape, averaged over patches, people and "
-          "images; the bar through it its 95&nbsp;% interval over images. The solid mark is the same number when the limb&rsquo;s shape is moved "
-          "elsewhere in the picture, the dotted mark when it is swapped for the same limb of somebody else. A dot to the right of both "
-          "marks reads this limb of this person, and not just a place or a shape.</p>", f);
+    fputs(specialists ? "<h2>The specialists, strongest first</h2>"
+          : r->tests  ? "<h2>The nearest to a specialist</h2>"
+                      : "<h2>The strongest, untested</h2>",
+          f);
+    fputs("<p>The dot is r<sub>limb</sub>, the correlation between a patch&rsquo;s attention and the limb&rsquo;s shape, "
+          "averaged over patches, people and "
+          "images; the bar through it its 95&nbsp;% interval over images. The solid mark is the same number when the "
+          "limb&rsquo;s shape is moved "
+          "elsewhere in the picture, the dotted mark when it is swapped for the same limb of somebody else. A dot to the right "
+          "of both "
+          "marks reads this limb of this person, and not just a place or a shape.</p>",
+          f);
     fputs("<div class=axis><div></div><div>", f);
     static const double ticks[] = {-0.2, 0, 0.2, 0.4, 0.6, 0.8, 1};
     for (size_t i = 0; i < sizeof ticks / sizeof *ticks; i++)
@@ -436,20 +488,27 @@ static void scatter(FILE *f, const limber_heads_result *r)
 {
     const double size = 340, left = 34, bottom = 30, low = -0.2, high = 1;
 #define AT(v) (((v) < low ? 0 : (v) > high ? 1 : ((v)-low) / (high - low)) * size)
-    fputs("<h2>Limb or merely near?</h2><p>Each dot is a head and a limb. To the right: its attention falls with distance. Up: its attention has the "
-          "limb&rsquo;s shape. Limbs are close to themselves, so near-sighted heads have some of both; above the diagonal, shape counts for more "
-          "than nearness. Filled: specialists.</p><figure style=\"max-width:460px\">", f);
-    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"r_limb against r_near\">", left + size + 8, size + bottom + 14);
+    fputs("<h2>Limb or merely near?</h2><p>Each dot is a head and a limb. To the right: its attention falls with distance. Up: "
+          "its attention has the "
+          "limb&rsquo;s shape. Limbs are close to themselves, so near-sighted heads have some of both; above the diagonal, shape "
+          "counts for more "
+          "than nearness. Filled: specialists.</p><figure style=\"max-width:460px\">",
+          f);
+    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"r_limb against r_near\">", left + size + 8,
+            size + bottom + 14);
     for (int i = 0; i <= 6; i++) {
         double v = low + 0.2 * i, x = left + AT(v), y = 8 + size - AT(v);
-        fprintf(f, "<path d=\"M%.1f 8V%.1fM%.1f %.1fH%.1f\" style=\"stroke:var(--line);stroke-width:%s\"/>", x, 8 + size, left, y, left + size,
-                i == 1 ? "1.6" : ".7");
-        fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle>%s%.1f</text><text x=%.1f y=%.1f text-anchor=end>%s%.1f</text>", x, size + 22,
-                i ? "" : "&#8722;", fabs(v), left - 5, y + 4, i ? "" : "&#8722;", fabs(v));
+        fprintf(f, "<path d=\"M%.1f 8V%.1fM%.1f %.1fH%.1f\" style=\"stroke:var(--line);stroke-width:%s\"/>", x, 8 + size, left, y,
+                left + size, i == 1 ? "1.6" : ".7");
+        fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle>%s%.1f</text><text x=%.1f y=%.1f text-anchor=end>%s%.1f</text>", x,
+                size + 22, i ? "" : "&#8722;", fabs(v), left - 5, y + 4, i ? "" : "&#8722;", fabs(v));
     }
-    fprintf(f, "<path d=\"M%.1f %.1fL%.1f 8\" style=\"stroke:var(--dim);stroke-dasharray:4 4;fill:none\"/>", left, 8 + size, left + size);
-    fprintf(f, "<text x=%.1f y=%.1f text-anchor=end class=strong>r near &#8594;</text><text x=%.1f y=20 class=strong>&#8593; r limb</text>", left + size,
-            size + 37, left + 6);
+    fprintf(f, "<path d=\"M%.1f %.1fL%.1f 8\" style=\"stroke:var(--dim);stroke-dasharray:4 4;fill:none\"/>", left, 8 + size,
+            left + size);
+    fprintf(f,
+            "<text x=%.1f y=%.1f text-anchor=end class=strong>r near &#8594;</text><text x=%.1f y=20 class=strong>&#8593; r "
+            "limb</text>",
+            left + size, size + 37, left + 6);
     for (int filled = 0; filled < 2; filled++)
         for (int h = 0; h < r->head_count; h++)
             for (int c = 0; c < r->class_count; c++) {
@@ -458,7 +517,8 @@ static void scatter(FILE *f, const limber_heads_result *r)
                     continue;
                 fprintf(f, "<circle class=\"%s%d\" cx=%.1f cy=%.1f r=%s %s><title>layer %d, head %d, ", filled ? "f" : "s", c,
                         left + AT(k->r_near.mean), 8 + size - AT(k->r_limb.mean), filled ? "4.2" : "2.6",
-                        filled ? "style=\"stroke:var(--bg);stroke-width:.8\"" : "fill=none stroke-opacity=.75", r->heads[h].layer, r->heads[h].head);
+                        filled ? "style=\"stroke:var(--bg);stroke-width:.8\"" : "fill=none stroke-opacity=.75", r->heads[h].layer,
+                        r->heads[h].head);
                 class_text(f, r, c);
                 fprintf(f, ": r limb %.2f, r near %.2f</title></circle>", k->r_limb.mean, k->r_near.mean);
             }
@@ -484,8 +544,8 @@ static void matrix(FILE *f, const limber_heads_result *r, const limber_heads_hea
     const double left = 74, top = 62, cell = 44;
     fprintf(f, "<figure><h3>layer %d, head %d <span class=dim style=\"font-weight:400\">%s</span></h3>", h->layer, h->head,
             limber_heads_kind_name(h->kind));
-    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" style=\"max-width:410px\" role=img aria-label=\"limb by limb co-attention\">", left + n * cell + 36,
-            top + n * cell + 2);
+    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" style=\"max-width:410px\" role=img aria-label=\"limb by limb co-attention\">",
+            left + n * cell + 36, top + n * cell + 2);
     for (int i = 0; i < n; i++) {
         fprintf(f, "<text x=%.1f y=%.1f text-anchor=end>", left - 6, top + (i + 0.5) * cell + 4);
         class_text(f, r, show[i]);
@@ -500,9 +560,10 @@ static void matrix(FILE *f, const limber_heads_result *r, const limber_heads_hea
             if (!known)
                 continue;
             strength = strength > 1 ? 1 : strength;
-            fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f style=\"fill:var(--%s);fill-opacity:%.2f\"/>", x, y, cell - 2, cell - 2,
-                    lift >= 1 ? "more" : "less", 0.75 * strength);
-            fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle class=strong>%.*f</text>", x + cell / 2 - 1, y + cell / 2 + 3, lift < 9.95 ? 1 : 0, lift);
+            fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f style=\"fill:var(--%s);fill-opacity:%.2f\"/>", x, y, cell - 2,
+                    cell - 2, lift >= 1 ? "more" : "less", 0.75 * strength);
+            fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle class=strong>%.*f</text>", x + cell / 2 - 1, y + cell / 2 + 3,
+                    lift < 9.95 ? 1 : 0, lift);
         }
     }
     fputs("</svg></figure>", f);
@@ -514,10 +575,15 @@ static void matrices(FILE *f, const limber_heads_result *r)
     int n = heads_report_feature(featured, r);
     if (!n)
         return;
-    fputs("<h2>Which limbs are read together?</h2><p>Rows: the limb that asks. Columns: the limb it reads. The number says how many times its fair "
-          "share of attention that limb gets: 1 is what its area alone would earn, <span style=\"color:var(--more)\">more</span> is interest, "
-          "<span style=\"color:var(--less)\">less</span> is avoidance. A strong diagonal reads its own limb; two strong squares across it mix left and right; "
-          "a strong column reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share a little.</p><div class=maps>", f);
+    fputs("<h2>Which limbs are read together?</h2><p>Rows: the limb that asks. Columns: the limb it reads. The number says how "
+          "many times its fair "
+          "share of attention that limb gets: 1 is what its area alone would earn, <span style=\"color:var(--more)\">more</span> "
+          "is interest, "
+          "<span style=\"color:var(--less)\">less</span> is avoidance. A strong diagonal reads its own limb; two strong squares "
+          "across it mix left and right; "
+          "a strong column reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share "
+          "a little.</p><div class=maps>",
+          f);
     for (int i = 0; i < n; i++) {
         bool seen = false;
         for (int k = 0; k < i; k++)
@@ -563,9 +629,11 @@ static void picture(FILE *f, const limber_heads_result *r, const struct heads_pi
     for (int j = 0; j < r->grid_h * r->grid_w; j++)
         if (j != p->view.query && p->view.row[j] > most)
             most = p->view.row[j];
-    fprintf(f, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"attention of one patch over the photograph\">", p->image_w, p->image_h);
+    fprintf(f, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"attention of one patch over the photograph\">",
+            p->image_w, p->image_h);
     if (jpeg) {
-        fprintf(f, "<image width=%d height=%d style=\"filter:grayscale(.8) brightness(.78)\" href=\"data:image/jpeg;base64,", p->image_w, p->image_h);
+        fprintf(f, "<image width=%d height=%d style=\"filter:grayscale(.8) brightness(.78)\" href=\"data:image/jpeg;base64,",
+                p->image_w, p->image_h);
         base64(f, jpeg, bytes);
         fputs("\"/>", f);
     }
@@ -574,14 +642,16 @@ static void picture(FILE *f, const limber_heads_result *r, const struct heads_pi
     for (int j = 0; j < r->grid_h * r->grid_w; j++) {
         double strength = most > 0 ? p->view.row[j] / most : 0;
         if (j != p->view.query && strength > 0.05)
-            fprintf(f, "<rect x=%.0f y=%.0f width=%d height=%d opacity=%.2f />", x0 + j % r->grid_w * p->patch_w, y0 + j / r->grid_w * p->patch_h,
-                    p->patch_w, p->patch_h, 0.85 * strength);
+            fprintf(f, "<rect x=%.0f y=%.0f width=%d height=%d opacity=%.2f />", x0 + j % r->grid_w * p->patch_w,
+                    y0 + j / r->grid_w * p->patch_h, p->patch_w, p->patch_h, 0.85 * strength);
     }
     fputs("</g>", f);
     outline(f, p, r, x0, y0);
-    fprintf(f, "<circle cx=%.1f cy=%.1f r=%.1f fill=\"#fff\" stroke=\"#000\" stroke-width=1.5 /></svg><figcaption>%s, r<sub>limb</sub> ",
-            x0 + (p->view.query % r->grid_w + 0.5) * p->patch_w, y0 + (p->view.query / r->grid_w + 0.5) * p->patch_h, p->patch_w * 0.3,
-            p->lot ? "drawn by lot" : "strongest of all");
+    fprintf(
+        f,
+        "<circle cx=%.1f cy=%.1f r=%.1f fill=\"#fff\" stroke=\"#000\" stroke-width=1.5 /></svg><figcaption>%s, r<sub>limb</sub> ",
+        x0 + (p->view.query % r->grid_w + 0.5) * p->patch_w, y0 + (p->view.query / r->grid_w + 0.5) * p->patch_h,
+        p->patch_w * 0.3, p->lot ? "drawn by lot" : "strongest of all");
     signed_number(f, p->view.mean_r);
     fputs("; this patch ", f);
     signed_number(f, p->view.query_r);
@@ -595,9 +665,13 @@ static void photographs(FILE *f, const limber_heads_result *r, const struct head
 {
     if (!count)
         return;
-    fputs("<h2>What they look at</h2><p>The white dot asks; yellow is where this one patch&rsquo;s attention goes (full yellow: the patch read most). The "
-          "coloured outline is the limb as the labels have it. Two photographs a head, to be fair: the person in whom it reads the limb most clearly, and one "
-          "drawn by lot. The asking patch is the limb&rsquo;s middle one by its own r<sub>limb</sub>: neither its best nor its worst.</p><div class=pairs>", f);
+    fputs("<h2>What they look at</h2><p>The white dot asks; yellow is where this one patch&rsquo;s attention goes (full yellow: "
+          "the patch read most). The "
+          "coloured outline is the limb as the labels have it. Two photographs a head, to be fair: the person in whom it reads "
+          "the limb most clearly, and one "
+          "drawn by lot. The asking patch is the limb&rsquo;s middle one by its own r<sub>limb</sub>: neither its best nor its "
+          "worst.</p><div class=pairs>",
+          f);
     for (int i = 0; i < count; i++) {
         const limber_heads_head *h = &r->heads[pictures[i].head];
         bool first = i == 0 || pictures[i].head != pictures[i - 1].head || pictures[i].class != pictures[i - 1].class;
@@ -605,7 +679,10 @@ static void photographs(FILE *f, const limber_heads_result *r, const struct head
         if (first) {
             fprintf(f, "<div class=pair><h3>layer %d, head %d: ", h->layer, h->head);
             class_text(f, r, pictures[i].class);
-            fputs(h->classes[pictures[i].class].specialist ? "</h3>" : " <span class=dim style=\"font-weight:400\">(no specialist)</span></h3>", f);
+            fputs(h->classes[pictures[i].class].specialist
+                      ? "</h3>"
+                      : " <span class=dim style=\"font-weight:400\">(no specialist)</span></h3>",
+                  f);
             fputs("<div class=photos>", f);
         }
         picture(f, r, &pictures[i]);
@@ -619,7 +696,9 @@ static void photographs(FILE *f, const limber_heads_result *r, const struct head
 
 static void table(FILE *f, const limber_heads_result *r)
 {
-    fputs("<h2>All heads</h2><details><summary>The table</summary><div class=wide><table><tr><th>layer<th>head<th class=l>kind<th class=l>of<th>reach<th>entropy<th>own patch", f);
+    fputs("<h2>All heads</h2><details><summary>The table</summary><div class=wide><table><tr><th>layer<th>head<th "
+          "class=l>kind<th class=l>of<th>reach<th>entropy<th>own patch",
+          f);
     for (int c = 0; c < r->class_count; c++)
         if (shown(r, c)) {
             fputs("<th>", f);
@@ -644,41 +723,60 @@ static void table(FILE *f, const limber_heads_result *r)
             }
         fputs("</tr>", f);
     }
-    fputs("</table></div><p class=dim>Reach: mean distance of what is read, 1 = as far as flat attention. Entropy: 1 = flat. Own patch: what stays with the "
-          "asking patch. Then, for each limb, r<sub>limb</sub> above the stricter null. All numbers, with intervals: heads.csv, heads.json.</p></details>", f);
+    fputs("</table></div><p class=dim>Reach: mean distance of what is read, 1 = as far as flat attention. Entropy: 1 = flat. Own "
+          "patch: what stays with the "
+          "asking patch. Then, for each limb, r<sub>limb</sub> above the stricter null. All numbers, with intervals: heads.csv, "
+          "heads.json.</p></details>",
+          f);
 }
 
 static void method(FILE *f, const limber_heads_result *r)
 {
     fprintf(f,
             "<h2>How it is computed</h2><dl>"
-            "<dt>r<sub>limb</sub></dt><dd>Take one patch on a limb and the row of attention it pays to all the other patches of the person%s. Correlate "
-            "(Pearson) that row with a row of ones on the limb and zeros elsewhere. 1: it reads exactly the limb, all of it alike. 0: it does not know it. "
+            "<dt>r<sub>limb</sub></dt><dd>Take one patch on a limb and the row of attention it pays to all the other patches of "
+            "the person%s. Correlate "
+            "(Pearson) that row with a row of ones on the limb and zeros elsewhere. 1: it reads exactly the limb, all of it "
+            "alike. 0: it does not know it. "
             "Averages go over Fisher&rsquo;s z, first over the limb&rsquo;s patches, then people, then images.</dd>"
-            "<dt>Chance: moved, swapped</dt><dd>Blobs of attention agree with blobs of limbs by luck. So the same is computed for limb shapes that are not "
-            "there: the limb&rsquo;s own shape moved over the picture together with the patches that ask, and the same limb of another person. A head that "
-            "only prefers a distance or direction scores as much when moved, a head that only knows where arms tend to be scores as much when "
+            "<dt>Chance: moved, swapped</dt><dd>Blobs of attention agree with blobs of limbs by luck. So the same is computed "
+            "for limb shapes that are not "
+            "there: the limb&rsquo;s own shape moved over the picture together with the patches that ask, and the same limb of "
+            "another person. A head that "
+            "only prefers a distance or direction scores as much when moved, a head that only knows where arms tend to be scores "
+            "as much when "
             "swapped. It must beat both: per image, one-sided t over images, the larger of the two p values.</dd>"
-            "<dt>q</dt><dd>That p corrected for the %d pairs of head and limb that were tested (Benjamini&ndash;Hochberg): of the heads with q up to %g, "
+            "<dt>q</dt><dd>That p corrected for the %d pairs of head and limb that were tested (Benjamini&ndash;Hochberg): of "
+            "the heads with q up to %g, "
             "at most that share is expected to be luck.</dd>"
-            "<dt>r<sub>near</sub>, partial</dt><dd>Correlation of the same row with nearness (minus the distance to the asking patch), and what remains of "
+            "<dt>r<sub>near</sub>, partial</dt><dd>Correlation of the same row with nearness (minus the distance to the asking "
+            "patch), and what remains of "
             "r<sub>limb</sub> when nearness is taken out of both.</dd>"
-            "<dt>Specialist</dt><dd>q at most %g, r<sub>limb</sub> at least %g above both nulls, partial above 0 and above r<sub>near</sub>, and attention on the limb at least "
-            "%g times its area share, and %g times what any other limb gets for its area (the same limb on the other side aside). &ldquo;Told from the other side&rdquo;: "
-            "its partial correlation exceeds that with the mirrored limb, by more than it does for a swapped body, and so says the whole interval.</dd>"
-            "<dt>Diffuse, local, mixed</dt><dd>Entropy at least %g of flat attention; else mean distance at most %g of flat attention&rsquo;s; else neither.</dd>"
-            "<dt>What it does not say</dt><dd>A correlation is no cause: a head may read an arm and the network may make nothing of it. A head that reads "
-            "whatever of the person is near can resemble a limb reader; the partial correlation and the comparison with other limbs are the guards against that, not a "
-            "proof. Labels are capsules around bones between joints; where joints are wrong, so are they, and where they are the model&rsquo;s own, they share its errors and flatter it.</dd></dl>",
-            r->include_self ? " (its own included)" : "", r->tests, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MIN_GAIN, LIMBER_HEADS_MIN_LIFT,
-            LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_ENTROPY, LIMBER_HEADS_MAX_REACH);
+            "<dt>Specialist</dt><dd>q at most %g, r<sub>limb</sub> at least %g above both nulls, partial above 0 and above "
+            "r<sub>near</sub>, and attention on the limb at least "
+            "%g times its area share, and %g times what any other limb gets for its area (the same limb on the other side "
+            "aside). &ldquo;Told from the other side&rdquo;: "
+            "its partial correlation exceeds that with the mirrored limb, by more than it does for a swapped body, and so says "
+            "the whole interval.</dd>"
+            "<dt>Diffuse, local, mixed</dt><dd>Entropy at least %g of flat attention; else mean distance at most %g of flat "
+            "attention&rsquo;s; else neither.</dd>"
+            "<dt>What it does not say</dt><dd>A correlation is no cause: a head may read an arm and the network may make nothing "
+            "of it. A head that reads "
+            "whatever of the person is near can resemble a limb reader; the partial correlation and the comparison with other "
+            "limbs are the guards against that, not a "
+            "proof. Labels are capsules around bones between joints; where joints are wrong, so are they, and where they are the "
+            "model&rsquo;s own, they share its errors and flatter it.</dd></dl>",
+            r->include_self ? " (its own included)" : "", r->tests, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MIN_GAIN,
+            LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_ENTROPY, LIMBER_HEADS_MAX_REACH);
 }
 
-void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads_about *about, const struct heads_picture *pictures,
-                       int picture_count)
+void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads_about *about,
+                       const struct heads_picture *pictures, int picture_count)
 {
-    fputs("<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">"
-          "<title>limber heads</title><style>", f);
+    fputs("<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
+          "content=\"width=device-width,initial-scale=1\">"
+          "<title>limber heads</title><style>",
+          f);
     colours(f);
     fputs("</style></head><body><main>", f);
     opening(f, r, about);
@@ -692,5 +790,6 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
         table(f, r);
     }
     method(f, r);
-    fprintf(f, "<p class=dim>limber %s. The same input, options and seed give the same numbers.</p></main></body></html>\n", limber_version());
+    fprintf(f, "<p class=dim>limber %s. The same input, options and seed give the same numbers.</p></main></body></html>\n",
+            limber_version());
 }

@@ -1,4 +1,4 @@
-/* heads_report.c - head statistics as JSON and CSV, and the order in which heads are shown.
+/* command/report/heads_report.c - head statistics as JSON and CSV, and the order in which heads are shown.
  *
  * Formats: heads.json is one object; estimates are {"mean", "low", "high", "images"}, with null for what is not known (no image:
  * all three; one image: the interval). heads.csv has a line for every head and class; empty cells for what is not known. */
@@ -82,7 +82,8 @@ const char *heads_report_misses(char text[160], const limber_heads_result *r, co
         char name[48] = "another class";
         if (most >= 0)
             heads_report_class_name(name, r, most);
-        snprintf(text, room, "reads the %.40s too (lift %.2f beside %.2f)", name, most >= 0 ? h->pair[class][most].lift : 0, k->lift);
+        snprintf(text, room, "reads the %.40s too (lift %.2f beside %.2f)", name, most >= 0 ? h->pair[class][most].lift : 0,
+                 k->lift);
     }
     return text;
 }
@@ -149,7 +150,8 @@ static void put_class(struct json_text *t, const limber_heads_result *r, const l
     put_close(t, '}');
 }
 
-static void put_pairs(struct json_text *t, const limber_heads_result *r, const limber_heads_head *h, const char *key, size_t offset)
+static void put_pairs(struct json_text *t, const limber_heads_result *r, const limber_heads_head *h, const char *key,
+                      size_t offset)
 {
     put_key(t, key), put_open(t, '[');
     for (int a = 0; a < r->class_count; a++) {
@@ -193,7 +195,8 @@ static void put_head(struct json_text *t, const limber_heads_result *r, const li
 
 static void put_kinds(struct json_text *t, const limber_heads_result *r)
 {
-    static const limber_heads_kind kinds[] = {LIMBER_HEADS_SPECIALIST, LIMBER_HEADS_LOCAL, LIMBER_HEADS_DIFFUSE, LIMBER_HEADS_MIXED};
+    static const limber_heads_kind kinds[] = {LIMBER_HEADS_SPECIALIST, LIMBER_HEADS_LOCAL, LIMBER_HEADS_DIFFUSE,
+                                              LIMBER_HEADS_MIXED};
     put_key(t, "kinds"), put_open(t, '{');
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         int n = 0;
@@ -317,8 +320,9 @@ static void csv_estimate(FILE *f, const limber_heads_estimate *e)
 
 void heads_report_csv(FILE *f, const limber_heads_result *r)
 {
-    static const char *const estimates[] = {"r_limb", "r_near", "partial", "r_moved", "r_swapped", "over_moved", "over_swapped", "side",
-                                            "head_r_near", "head_distance", "head_reach", "head_entropy", "head_self"};
+    static const char *const estimates[] = {"r_limb",     "r_near",       "partial",  "r_moved",     "r_swapped",
+                                            "over_moved", "over_swapped", "side",     "head_r_near", "head_distance",
+                                            "head_reach", "head_entropy", "head_self"};
     fputs("layer,head,kind,class,specialist,sided,images,people,mass,share,lift,lift_from_others,p_moved,p_swapped,p,q", f);
     for (size_t i = 0; i < sizeof estimates / sizeof *estimates; i++)
         fprintf(f, ",%s,%s_low,%s_high", estimates[i], estimates[i], estimates[i]);
@@ -339,8 +343,8 @@ void heads_report_csv(FILE *f, const limber_heads_result *r)
             csv_number(f, k->tested && k->over_swapped.images > 1, k->p_swapped, "%.4g");
             csv_number(f, k->tested, k->p, "%.4g");
             csv_number(f, k->tested, k->q, "%.4g");
-            const limber_heads_estimate *const all[] = {&k->r_limb,     &k->r_near,       &k->partial, &k->r_moved,  &k->r_swapped,
-                                                        &k->over_moved, &k->over_swapped, &k->side,    &h->r_near,   &h->distance,
+            const limber_heads_estimate *const all[] = {&k->r_limb,     &k->r_near,       &k->partial, &k->r_moved, &k->r_swapped,
+                                                        &k->over_moved, &k->over_swapped, &k->side,    &h->r_near,  &h->distance,
                                                         &h->reach,      &h->entropy,      &h->self};
             for (size_t q = 0; q < sizeof all / sizeof *all; q++)
                 csv_estimate(f, all[q]);

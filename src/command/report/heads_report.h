@@ -1,4 +1,4 @@
-/* heads_report.h - the result of limber_heads_summarise as JSON, CSV and a page. */
+/* command/report/heads_report.h - the result of limber_heads_summarise as JSON, CSV and a page. */
 #ifndef LIMBER_HEADS_REPORT_H
 #define LIMBER_HEADS_REPORT_H
 
@@ -17,9 +17,9 @@ struct heads_about {
 
 /* A photograph with one row of attention on it. */
 struct heads_picture {
-    int head, class;   /* of result->heads, of its classes */
-    bool lot;          /* drawn by lot, else the strongest of all */
-    const char *name;  /* of the image */
+    int head, class;  /* of result->heads, of its classes */
+    bool lot;         /* drawn by lot, else the strongest of all */
+    const char *name; /* of the image */
     int image_h, image_w, patch_h, patch_w;
     struct heads_view view;
 };
@@ -28,8 +28,8 @@ void heads_report_json(struct json_text *t, const limber_heads_result *r, const 
 /* The short form, an object: counts of kinds, and the specialists. */
 void heads_report_short(struct json_text *t, const limber_heads_result *r);
 void heads_report_csv(FILE *f, const limber_heads_result *r);
-void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads_about *about, const struct heads_picture *pictures,
-                       int picture_count);
+void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads_about *about,
+                       const struct heads_picture *pictures, int picture_count);
 
 /* A head and a class, ranked. */
 struct heads_rank {

@@ -1,4 +1,4 @@
-/* cli_coco.h - poses.jsonl -> coco_results.json: [{"image_id", "category_id": 1, "keypoints": [x, y, score, ...], "score"}, ...].
+/* command/run/coco_results.h - poses.jsonl -> coco_results.json: [{"image_id", "category_id": 1, "keypoints": [x, y, score, ...], "score"}, ...].
  *
  * Made from the lines rather than beside them, so that it is the same after any number of interruptions. */
 #ifndef LIMBER_CLI_COCO_H

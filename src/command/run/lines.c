@@ -1,4 +1,4 @@
-/* cli_lines.c - see cli_lines.h. */
+/* command/run/lines.c - see command/run/lines.h. */
 #define _GNU_SOURCE
 #include "command/run/lines.h"
 

@@ -1,9 +1,9 @@
-/* cli_run.c - `limber run`: images in, one JSON line each out, in input order.
+/* command/run/run.c - `limber run`: images in, one JSON line each out, in input order.
  *
- *     cli_inputs.c   which images                     cli_stream.c   read, decode, crop: worker threads, ahead of the network
- *     boxes.c        who is where                     pipeline.c     the network, people of several images side by side
- *     cli_lines.c    what an earlier run finished     cli_output.c   whole lines, or files renamed when complete
- *     overlay.c      skeletons                        cli_coco.c     poses.jsonl -> coco_results.json
+ *     command/inputs.c      which images                    command/stream.c            read, decode, crop: worker threads
+ *     command/boxes.c       who is where                    pose/pipeline.c             the network, people side by side
+ *     command/run/lines.c   what an earlier run finished    command/output.c            whole lines, files renamed when complete
+ *     image/overlay.c       skeletons                       command/run/coco_results.c  poses.jsonl -> coco_results.json
  *
  * One thread, this one, takes images from the stream in order, runs the network when a batch of people is together, and writes a
  * line when everything about its image is done - its overlay, too, so that a line on disk means an overlay on disk. Lines are
@@ -225,8 +225,8 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model",  "input", "backend", "precision", "attention",
-                                       "prune",  "expert", "flip",   "refine",    "min_score", "boxes"};
+static const char *const deciding[] = {"model",  "input", "backend", "precision", "attention", "prune",
+                                       "expert", "flip",  "refine",  "min_score", "boxes"};
 
 static void put_about(struct json_text *t, const struct run *r, bool complete)
 {

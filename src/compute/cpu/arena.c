@@ -9,7 +9,7 @@
 
 #define HUGE_PAGE ((size_t)2 << 20)
 #define SMALL ((size_t)128 << 10) /* below this 4 KB pages do */
-#define BLOCK ((size_t)32 << 20) /* address space; pages are taken when first written */
+#define BLOCK ((size_t)32 << 20)  /* address space; pages are taken when first written */
 
 struct arena_block {
     struct arena_block *next;

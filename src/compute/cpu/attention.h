@@ -15,7 +15,7 @@
  * (V's) lines, 16 tokens of which lie side by side. Floor for head_dim 64 and 192 keys: 2 * 192 * 192 * 64 / UNIT multiply-adds
  * a head, and 192 * 192 / VW vectors of exp at about 11 instructions: an eighth of the fp32 products, a quarter of bf16's.
  *
- * Statistics (backend.h) are sums down the same lines; the variant without them is compiled apart and pays nothing.
+ * Statistics (compute/backend.h) are sums down the same lines; the variant without them is compiled apart and pays nothing.
  *
  * Included by a kernels_*.c after its simd_*.h, with ATT_PANELS, ATT_KEYS (divides 16) and ATT_DIMS (a power of 2) defined; with
  * ATT_TILES the products are attention_amx.h's. */
@@ -72,22 +72,22 @@ ALWAYS_INLINE void att_scores(struct att_state *t, int j0, int keys, vf *top, co
         UNROLL
         for (int n = 0; n < ATT_KEYS; n++)
             UNROLL
-            for (int v = 0; v < panels * VPL; v++)
-                acc[n][v] = vf_set1(0);
+        for (int v = 0; v < panels * VPL; v++)
+            acc[n][v] = vf_set1(0);
         const uint32_t *k = t->k + (size_t)((j0 + j) / LANES) * t->a->qkv_stride + (j0 + j) % LANES;
         att_mac(acc, k, LANES, 1, t->q, LANES, t->a->qkv_stride, units, ATT_KEYS, panels);
         UNROLL
         for (int n = 0; n < ATT_KEYS; n++)
             UNROLL
-            for (int v = 0; v < panels * VPL; v++)
-                vf_store(t->s + (size_t)((j + n) * panels * LANES + v * VW), acc[n][v]);
+        for (int v = 0; v < panels * VPL; v++)
+            vf_store(t->s + (size_t)((j + n) * panels * LANES + v * VW), acc[n][v]);
         const int valid = keys - j < ATT_KEYS ? keys - j : ATT_KEYS; /* past the last key lies rubbish */
         if (valid == ATT_KEYS) {
             UNROLL
             for (int n = 0; n < ATT_KEYS; n++)
                 UNROLL
-                for (int v = 0; v < panels * VPL; v++)
-                    top[v] = vf_max(top[v], acc[n][v]);
+            for (int v = 0; v < panels * VPL; v++)
+                top[v] = vf_max(top[v], acc[n][v]);
         } else {
             for (int n = 0; n < valid; n++)
                 for (int v = 0; v < panels * VPL; v++)
@@ -104,8 +104,8 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
     UNROLL
     for (int n = 0; n < rows; n++)
         UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            acc[n][v] = j0 ? vf_mul(vf_load(o + n * panels * LANES + v * VW), fade[v]) : vf_set1(0);
+    for (int v = 0; v < panels * VPL; v++)
+        acc[n][v] = j0 ? vf_mul(vf_load(o + n * panels * LANES + v * VW), fade[v]) : vf_set1(0);
     for (int j = 0; j < keys; j += LANES) {
         const int units = ((keys - j < LANES ? keys - j : LANES) + UNIT - 1) / UNIT;
         const uint32_t *v = t->v + (size_t)((j0 + j) / LANES) * t->a->qkv_stride + (size_t)d * V_LINE;
@@ -115,8 +115,8 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
     UNROLL
     for (int n = 0; n < rows; n++)
         UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            vf_store(o + n * panels * LANES + v * VW, acc[n][v]);
+    for (int v = 0; v < panels * VPL; v++)
+        vf_store(o + n * panels * LANES + v * VW, acc[n][v]);
 }
 
 /* The two products for each number of panels, never inlined: in one body with the exponential's constants gcc 12 spills
@@ -172,8 +172,8 @@ ALWAYS_INLINE void att_count(struct att_sums *z, const struct attention *a, int 
 }
 
 /* S of the tile becomes P, in place: [key][panel][16] in fp32, [pair of keys][panel][16][2] in bf16. */
-ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, int keys, vf scale, const int panels, const bool stats,
-                               const bool grouped)
+ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, int keys, vf scale, const int panels,
+                               const bool stats, const bool grouped)
 {
     for (int j = 0; j < keys; j += UNIT) {
         UNROLL
@@ -222,7 +222,8 @@ ALWAYS_INLINE void att_sums_start(struct att_sums *z, const struct attention *a,
 }
 
 /* The maximum moved by `shift` <= 0 (log2): what has been summed shrinks by 2^shift, and its exponents sink by shift. */
-ALWAYS_INLINE void att_sums_fade(struct att_sums *z, const struct attention_stats *st, const vf *fade, const vf *shift, int vectors)
+ALWAYS_INLINE void att_sums_fade(struct att_sums *z, const struct attention_stats *st, const vf *fade, const vf *shift,
+                                 int vectors)
 {
     for (int v = 0; v < vectors; v++) {
         z->ps[v] = vf_mul(vf_fma(shift[v], z->p[v], z->ps[v]), fade[v]);
@@ -266,8 +267,8 @@ static inline void att_sums_write(const struct att_state *t, const struct att_su
     }
 }
 
-ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, uint32_t *tiles, const int panels,
-                                 const bool stats, const bool grouped)
+ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, uint32_t *tiles,
+                                 const int panels, const bool stats, const bool grouped)
 {
     const size_t dim = (size_t)a->heads * (size_t)a->head_dim, column = (size_t)head * (size_t)a->head_dim;
     const vf scale = vf_set1((float)(1.4426950408889634 / sqrt((double)a->head_dim)));
@@ -314,8 +315,8 @@ ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0
             UNROLL
             for (int i = 0; i < UNIT; i++)
                 UNROLL
-                for (int v = 0; v < VPL; v++)
-                    x[i][v] = vf_div(vf_load(t.o + (size_t)((d + i) * panels * LANES + p * LANES + v * VW)), t.sum[p * VPL + v]);
+            for (int v = 0; v < VPL; v++)
+                x[i][v] = vf_div(vf_load(t.o + (size_t)((d + i) * panels * LANES + p * LANES + v * VW)), t.sum[p * VPL + v]);
 #if UNIT == 2
             operand_pair(out, (int)column + d, x[0], x[1]);
 #else

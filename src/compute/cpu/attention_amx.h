@@ -38,7 +38,8 @@ static void att_pack(uint32_t *tiles, const struct attention *a, const uint32_t 
         const int valid = a->tokens - j < LANES ? a->tokens - j : LANES;
         for (int u = 0; u < units; u++)
             for (int i = 0; i < valid; i++)
-                kt[((size_t)(j / LANES * steps + u / ATT_STEP) * 16 + (size_t)i) * 16 + (size_t)(u % ATT_STEP)] = lines[u * LANES + i];
+                kt[((size_t)(j / LANES * steps + u / ATT_STEP) * 16 + (size_t)i) * 16 + (size_t)(u % ATT_STEP)] =
+                    lines[u * LANES + i];
         const uint16_t *row = (const uint16_t *)(const void *)(v + (size_t)(j / LANES) * a->qkv_stride);
         for (int d = 0; d < hd; d++, row += LANES) {
             uint16_t *to = (uint16_t *)(void *)(vt + ((size_t)(j / 32) * (size_t)(att_up(hd, 16) / 16) + (size_t)(d / 16)) * 256 +

@@ -1,4 +1,4 @@
-/* attention_groups.c - windowed, pooled and merged attention (token_groups.h) through the fused kernel: tokens are regrouped into
+/* attention_groups.c - windowed, pooled and merged attention (compute/token_groups.h) through the fused kernel: tokens are regrouped into
  * rows of their own panels, the kernel attends among those, and its rows go back to the tokens.
  *
  *   window   rows are the tokens, window by window, each window from a new panel on; attention runs inside each
@@ -76,7 +76,8 @@ static uint32_t line_mean(const uint32_t *section, size_t stride, size_t line, e
 }
 
 /* One panel of rows of one section (q, k or v) out of the tokens' panels. */
-static void gather(uint32_t *to, const uint32_t *section, size_t stride, int panel, size_t lines, enum line kind, const struct rows *rows)
+static void gather(uint32_t *to, const uint32_t *section, size_t stride, int panel, size_t lines, enum line kind,
+                   const struct rows *rows)
 {
     for (size_t line = 0; line < lines; line++)
         for (int lane = 0; lane < LANES; lane++) {
@@ -130,10 +131,15 @@ static void attend_chunk(void *context, int worker, int chunk)
     const int first = part * kernels->attention_panels;
     if (first >= panels)
         return;
-    const struct attention a = {
-        .qkv = g->q_k_v + (size_t)w->panel * g->qkv->stride, .qkv_stride = g->qkv->stride,
-        .out = g->out + (size_t)w->panel * g->y->stride, .out_stride = g->y->stride, .tokens = w->tokens,
-        .heads = g->args->heads, .head_dim = g->args->head_dim, .grid_w = g->args->grid_w, .key_log2 = g->key_log2};
+    const struct attention a = {.qkv = g->q_k_v + (size_t)w->panel * g->qkv->stride,
+                                .qkv_stride = g->qkv->stride,
+                                .out = g->out + (size_t)w->panel * g->y->stride,
+                                .out_stride = g->y->stride,
+                                .tokens = w->tokens,
+                                .heads = g->args->heads,
+                                .head_dim = g->args->head_dim,
+                                .grid_w = g->args->grid_w,
+                                .key_log2 = g->key_log2};
     kernels->attention(&a, head, first, panels - first < kernels->attention_panels ? panels - first : kernels->attention_panels,
                        g->ex->scratch[worker]);
 }
@@ -264,11 +270,13 @@ static size_t lay_out(struct regrouping *g, char *base)
     return used;
 }
 
-void cpu_attention_grouped(struct cpu_exec *ex, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a)
+void cpu_attention_grouped(struct cpu_exec *ex, struct span span, struct buf *y, const struct buf *qkv,
+                           const struct attention_args *a)
 {
     const int threads = pool_threads(ex->pool);
     struct cpu_temp *temp = &ex->temps[span.lane ? ((const struct cpu_lane *)span.lane)->worker : threads];
-    struct regrouping g = {.ex = ex, .args = a, .qkv = (const struct cpu_buf *)qkv, .y = (const struct cpu_buf *)y, .tokens = qkv->tokens};
+    struct regrouping g = {
+        .ex = ex, .args = a, .qkv = (const struct cpu_buf *)qkv, .y = (const struct cpu_buf *)y, .tokens = qkv->tokens};
     const size_t bytes = lay_out(&g, NULL);
     if (bytes > temp->bytes) {
         pages_free(temp->p, temp->bytes);

@@ -1,4 +1,4 @@
-/* backend_cpu.c - backend `cpu`: every operation of backend.h, cut into chunks for the threads and handed to the kernels of one
+/* backend_cpu.c - backend `cpu`: every operation of compute/backend.h, cut into chunks for the threads and handed to the kernels of one
  * instruction set. What a layout is and why: cpu.h. What a chunk computes: gemm.h, attention.h, layernorm.h, head.c.
  *
  * Two ways to use the threads. With at least as many people as threads, `split` gives whole people to lanes: no barrier between
@@ -53,7 +53,8 @@ static limber_status cpu_linear_pack(struct backend *base, struct weight **out, 
     struct weight *w = cpu_weight_new(be, WEIGHT_LINEAR);
     if (be->linear->quantise && d->in > INT32_MAX / (255 * 127)) {
         *out = NULL;
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: int8 sums in 32 bits, which %d inputs of a linear layer could leave", d->in);
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: int8 sums in 32 bits, which %d inputs of a linear layer could leave",
+                           d->in);
     }
     if (!w || !pack_weights(&w->p[0], &be->arena, be->linear, d->out, 1, d->in, matrix_row, d, d->bias))
         return out_of_memory(out, "a linear layer", err);
@@ -108,7 +109,8 @@ static limber_status cpu_embed_pack(struct backend *base, struct weight **out, c
         for (int c = 0; c < d->dim; c++)
             w->pos[((size_t)(t / LANES) * (size_t)even + (size_t)c) * LANES + (size_t)(t % LANES)] =
                 d->pos[(size_t)t * (size_t)d->dim + (size_t)c];
-    be->scratch = max_size(be->scratch, be->kernels->gemm_scratch() + (size_t)3 * (size_t)w->p[0].units * LANES * sizeof(uint32_t));
+    be->scratch =
+        max_size(be->scratch, be->kernels->gemm_scratch() + (size_t)3 * (size_t)w->p[0].units * LANES * sizeof(uint32_t));
     *out = w;
     return LIMBER_OK;
 }
@@ -189,7 +191,8 @@ static bool exec_reserve(struct cpu_exec *ex, size_t scratch, size_t head)
 /* int8: room for the largest operand. Persons stay apart, whatever layer each of their lanes is at. */
 static bool quantised_reserve(struct cpu_exec *ex, int people, int panels, int cols)
 {
-    const size_t lines = ((size_t)cols + 63) / 64 * 16 + 2, person = (size_t)panels * lines * LANES; /* units to the step of an AMX tile */
+    const size_t lines = ((size_t)cols + 63) / 64 * 16 + 2,
+                 person = (size_t)panels * lines * LANES; /* units to the step of an AMX tile */
     size_t bytes;
     if (!ex->be->linear->quantise || person <= ex->quantised_person)
         return true;
@@ -219,7 +222,8 @@ static limber_status cpu_exec_open(struct backend *base, struct exec **out, int 
         ex->temps = calloc((size_t)threads + 1, sizeof *ex->temps);
         ex->pool = pool_open(threads);
     }
-    if (!ex || !ex->scratch || !ex->lanes || !ex->temps || !ex->pool || !exec_reserve(ex, max_size(be->kernels->gemm_scratch(), be->linear->gemm_scratch()), 0)) {
+    if (!ex || !ex->scratch || !ex->lanes || !ex->temps || !ex->pool ||
+        !exec_reserve(ex, max_size(be->kernels->gemm_scratch(), be->linear->gemm_scratch()), 0)) {
         cpu_exec_close(ex ? &ex->base : NULL);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory or no threads for a session of %d threads", threads);
     }
@@ -265,7 +269,8 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
     size_t persons = (size_t)people * (panels ? panels : 1), words;
     if (!__builtin_mul_overflow(persons, b->stride, &words) && !__builtin_mul_overflow(words, sizeof *b->v, &b->bytes))
         b->v = pages_alloc(b->bytes);
-    if (!b->v || !exec_reserve(ex, scratch, head) || (kind == BUF_OPERAND && !quantised_reserve(ex, ex->max_people, b->panels, cols))) {
+    if (!b->v || !exec_reserve(ex, scratch, head) ||
+        (kind == BUF_OPERAND && !quantised_reserve(ex, ex->max_people, b->panels, cols))) {
         cpu_buf_close(base, &b->base);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory for %d x %d x %d activations", people, tokens, cols);
     }
@@ -296,7 +301,8 @@ static void cpu_buf_read(struct exec *ex, const struct buf *base, struct span sp
             const uint32_t *panel = buf_person(base, span.first + p) + (size_t)(t / LANES) * b->stride;
             for (int c = 0; c < base->cols; c++) {
                 const size_t at = number_at(b, c, t % LANES);
-                *dst++ = b->paired ? bf16_value(((const uint16_t *)(const void *)panel)[at]) : ((const float *)(const void *)panel)[at];
+                *dst++ = b->paired ? bf16_value(((const uint16_t *)(const void *)panel)[at])
+                                   : ((const float *)(const void *)panel)[at];
             }
         }
 }
@@ -406,8 +412,13 @@ static void linear_quantise(struct linear_job *j, struct span span, const struct
     const struct cpu_buf *in = (const struct cpu_buf *)x;
     const size_t stride = ((size_t)p->units + 2) * LANES;
     uint32_t *y = j->ex->quantised + (size_t)span.first * j->ex->quantised_person;
-    j->q = (struct quantise){.x = j->g.a[0], .x_stride = in->stride, .paired = in->paired, .units = (x->cols + 3) / 4,
-                             .all_units = p->units, .y = y, .y_stride = stride};
+    j->q = (struct quantise){.x = j->g.a[0],
+                             .x_stride = in->stride,
+                             .paired = in->paired,
+                             .units = (x->cols + 3) / 4,
+                             .all_units = p->units,
+                             .y = y,
+                             .y_stride = stride};
     cpu_chunks((struct exec *)&j->ex->base, span, (j->panels + QUANTISE_PANELS - 1) / QUANTISE_PANELS, quantise_chunk, j);
     j->g.a[0] = y;
     j->g.a_stride = stride;
@@ -424,9 +435,19 @@ static void cpu_linear(struct exec *base, struct span span, struct buf *y, const
     const struct packed *p = &w->p[0];
     struct linear_job j = {
         .ex = ex,
-        .g = {.a = {buf_person(x, span.first)}, .a_stride = in->stride, .slabs = 1, .units = p->units, .w = p->w, .n = p->n,
-              .bias = p->bias, .act = act == ACT_GELU_ERF ? CPU_GELU : CPU_NONE, .out = buf_person(y, span.first),
-              .out_stride = out->stride, .kind = !out->paired ? OUT_FP32 : y->kind == BUF_QKV ? OUT_QKV : OUT_OPERAND,
+        .g = {.a = {buf_person(x, span.first)},
+              .a_stride = in->stride,
+              .slabs = 1,
+              .units = p->units,
+              .w = p->w,
+              .n = p->n,
+              .bias = p->bias,
+              .act = act == ACT_GELU_ERF ? CPU_GELU : CPU_NONE,
+              .out = buf_person(y, span.first),
+              .out_stride = out->stride,
+              .kind = !out->paired         ? OUT_FP32
+                      : y->kind == BUF_QKV ? OUT_QKV
+                                           : OUT_OPERAND,
               .v_from = p->n / 3 * 2},
         .panels = span.count * in->panels,
         .tiles = p->tiles,
@@ -469,7 +490,8 @@ static void patch_lines(uint32_t *lines, const struct embed_job *j, const uint8_
     const int tokens = w->grid_h * w->grid_w, step = j->mirrored ? -3 : 3;
     for (int lane = 0; lane < LANES && panel * LANES + lane < tokens; lane++) {
         const int t = panel * LANES + lane, y0 = t / w->grid_w * w->patch_h - w->pad, x0 = t % w->grid_w * w->patch_w - w->pad;
-        const int from = x0 < 0 ? -x0 : 0, to = w->image_w - x0 < w->patch_w ? w->image_w - x0 : w->patch_w; /* kx inside the crop */
+        const int from = x0 < 0 ? -x0 : 0,
+                  to = w->image_w - x0 < w->patch_w ? w->image_w - x0 : w->patch_w; /* kx inside the crop */
         const int first = j->mirrored ? w->image_w - 1 - (x0 + from) : x0 + from;
         for (int ch = 0; ch < 3; ch++)
             for (int ky = 0; ky < w->patch_h; ky++) {
@@ -503,10 +525,18 @@ static void embed_chunk(void *context, int worker, int chunk)
     memset(lines, 0, (size_t)panels * stride * sizeof *lines); /* what lies outside of the crop, and units that only round up */
     for (int i = 0; i < panels; i++)
         patch_lines(lines + (size_t)i * stride, j, ex->crops + (size_t)person * ex->crop_bytes, panel + i);
-    const struct gemm g = {
-        .a = {lines}, .a_stride = stride, .slabs = 1, .units = p->units, .w = p->w, .n = p->n, .bias = p->bias,
-        .residual = j->w->pos + (size_t)panel * even * LANES, .residual_stride = even * LANES,
-        .out = buf_person(j->x, person) + (size_t)panel * x->stride, .out_stride = x->stride, .kind = OUT_FP32};
+    const struct gemm g = {.a = {lines},
+                           .a_stride = stride,
+                           .slabs = 1,
+                           .units = p->units,
+                           .w = p->w,
+                           .n = p->n,
+                           .bias = p->bias,
+                           .residual = j->w->pos + (size_t)panel * even * LANES,
+                           .residual_stride = even * LANES,
+                           .out = buf_person(j->x, person) + (size_t)panel * x->stride,
+                           .out_stride = x->stride,
+                           .kind = OUT_FP32};
     for (int tile = 0; tile < p->tiles; tile += GEMM_MAX_TILES)
         ex->kernels->gemm(&g, 0, panels, tile, tile + GEMM_MAX_TILES < p->tiles ? tile + GEMM_MAX_TILES : p->tiles,
                           ex->scratch[worker]);
@@ -543,8 +573,14 @@ static void cpu_layernorm(struct exec *base, struct span span, struct buf *y, co
     const struct cpu_buf *in = (const struct cpu_buf *)x, *out = (const struct cpu_buf *)y;
     struct layernorm_job j = {
         .kernels = ((const struct cpu_exec *)base)->kernels,
-        .l = {.x = (const float *)(const void *)buf_person(x, span.first), .x_stride = in->stride, .y = buf_person(y, span.first),
-              .y_stride = out->stride, .kind = out->paired ? OUT_OPERAND : OUT_FP32, .dim = w->dim, .eps = w->eps, .gain = w->gain,
+        .l = {.x = (const float *)(const void *)buf_person(x, span.first),
+              .x_stride = in->stride,
+              .y = buf_person(y, span.first),
+              .y_stride = out->stride,
+              .kind = out->paired ? OUT_OPERAND : OUT_FP32,
+              .dim = w->dim,
+              .eps = w->eps,
+              .gain = w->gain,
               .bias = w->bias},
         .panels = span.count * in->panels,
     };
@@ -567,14 +603,21 @@ static void attention_chunk(void *context, int worker, int chunk)
     const struct cpu_buf *qkv = (const struct cpu_buf *)j->qkv, *y = (const struct cpu_buf *)j->y;
     const int each = j->ex->kernels->attention_panels, group = chunk % j->groups, head = chunk / j->groups % j->args->heads;
     const int person = j->first + chunk / j->groups / j->args->heads, panel = group * each;
-    const struct attention a = {
-        .qkv = buf_person(j->qkv, person), .qkv_stride = qkv->stride, .out = buf_person(j->y, person), .out_stride = y->stride,
-        .tokens = j->qkv->tokens, .heads = j->args->heads, .head_dim = j->args->head_dim, .grid_w = j->args->grid_w,
-        .stats = j->args->stats, .person = person};
+    const struct attention a = {.qkv = buf_person(j->qkv, person),
+                                .qkv_stride = qkv->stride,
+                                .out = buf_person(j->y, person),
+                                .out_stride = y->stride,
+                                .tokens = j->qkv->tokens,
+                                .heads = j->args->heads,
+                                .head_dim = j->args->head_dim,
+                                .grid_w = j->args->grid_w,
+                                .stats = j->args->stats,
+                                .person = person};
     j->ex->kernels->attention(&a, head, panel, qkv->panels - panel < each ? qkv->panels - panel : each, j->ex->scratch[worker]);
 }
 
-static void cpu_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a)
+static void cpu_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv,
+                          const struct attention_args *a)
 {
     const struct cpu_exec *ex = (const struct cpu_exec *)base;
     if (a->kind != ATTENTION_EXACT) {
@@ -653,7 +696,9 @@ static const struct backend_ops cpu_ops = {
 limber_status backend_cpu_open(struct backend **out, enum precision precision, limber_error *err)
 {
     *out = NULL;
-    const enum precision other = precision != PRECISION_INT8 ? precision : backend_cpu_has(PRECISION_BF16) ? PRECISION_BF16 : PRECISION_FP32;
+    const enum precision other = precision != PRECISION_INT8       ? precision
+                                 : backend_cpu_has(PRECISION_BF16) ? PRECISION_BF16
+                                                                   : PRECISION_FP32;
     const struct kernels *linear = cpu_kernels(precision, err), *kernels = linear ? cpu_kernels(other, err) : NULL;
     if (!kernels)
         return err ? err->status : LIMBER_E_UNSUPPORTED;

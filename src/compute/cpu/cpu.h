@@ -174,9 +174,9 @@ double cpu_peak(enum precision precision, int threads, double seconds);
 
 struct packed {
     uint32_t *w;
-    float *bias;    /* [tiles * nr] */
-    float *step;    /* int8: [tiles * nr], what one step of a column's weights is worth */
-    int32_t *sum;   /* int8: [tiles * nr], the sum of a column's integers */
+    float *bias;  /* [tiles * nr] */
+    float *step;  /* int8: [tiles * nr], what one step of a column's weights is worth */
+    int32_t *sum; /* int8: [tiles * nr], the sum of a column's integers */
     int n, slabs, units, tiles;
 };
 /* Writes the weights of result column n for slab `slab`: `columns` of them, to row[0..]. */
@@ -197,7 +197,7 @@ struct weight {
     float *pos;           /* bias-free position table in fp32 panels */
     /* heads and embed */
     int grid_h, grid_w, dim, mid, keypoints, scale;
-    float *head_bias; /* [keypoints] of the simple head */
+    float *head_bias;   /* [keypoints] of the simple head */
     int32_t *gather[2]; /* classic head: [4 parities][4 taps][panels * 16] source words, -1 outside */
     /* layernorm */
     float eps;
@@ -208,9 +208,9 @@ struct cpu_backend {
     struct backend base;
     const struct kernels *kernels; /* of every operation */
     const struct kernels *linear;  /* but of the layers of BUF_OPERAND to anything: an int8 table, or `kernels` again */
-    struct arena arena;       /* weights */
-    size_t scratch;           /* bytes a worker needs for the operations packed so far */
-    size_t head_person_bytes; /* of the session's head buffer, for each person */
+    struct arena arena;            /* weights */
+    size_t scratch;                /* bytes a worker needs for the operations packed so far */
+    size_t head_person_bytes;      /* of the session's head buffer, for each person */
 };
 
 struct cpu_lane {
@@ -234,7 +234,7 @@ struct cpu_exec {
     void **scratch;         /* [threads] */
     struct cpu_temp *temps; /* [threads + 1]: a lane's own, and the last for operations that share the threads */
     size_t scratch_bytes;
-    uint32_t *quantised;     /* int8: [max_people][quantised_person] words, the operand of the layer being computed */
+    uint32_t *quantised; /* int8: [max_people][quantised_person] words, the operand of the layer being computed */
     size_t quantised_person, quantised_bytes;
     uint8_t *head; /* [max_people][head_person_bytes] */
     size_t head_bytes;
@@ -290,7 +290,8 @@ void cpu_attention_grouped(struct cpu_exec *ex, struct span span, struct buf *y,
 
 /* ---- head.c ---- */
 limber_status cpu_simple_head_pack(struct backend *be, struct weight **out, const struct simple_head_desc *d, limber_error *err);
-limber_status cpu_classic_head_pack(struct backend *be, struct weight **out, const struct classic_head_desc *d, limber_error *err);
+limber_status cpu_classic_head_pack(struct backend *be, struct weight **out, const struct classic_head_desc *d,
+                                    limber_error *err);
 void cpu_head(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w);
 struct weight *cpu_weight_new(struct cpu_backend *be, enum weight_kind kind);
 

@@ -116,7 +116,8 @@ static int level_cap(const struct cpu_features *f, limber_error *err)
                         tables[l] ? "this CPU or its kernel does not have it" : "this build has no kernels for it");
             return -1;
         }
-    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512vnni, avx512bf16, amx or amxint8", name);
+    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512vnni, avx512bf16, amx or amxint8",
+                name);
     return -1;
 }
 
@@ -199,10 +200,12 @@ void backend_cpu_report(struct backend_report *out)
     if (!f.has[AMX])
         snprintf(amx, sizeof amx, "; amx: %s", missing(AMX));
     if (fp32 == &kernels_scalar)
-        snprintf(avx2, sizeof avx2, " (%s%s)", f.has[AVX2] ? "" : "avx2 with fma and f16c: ", f.has[AVX2] ? "LIMBER_CPU asks for it" : missing(AVX2));
+        snprintf(avx2, sizeof avx2, " (%s%s)",
+                 f.has[AVX2] ? "" : "avx2 with fma and f16c: ", f.has[AVX2] ? "LIMBER_CPU asks for it" : missing(AVX2));
 #endif
     snprintf(out->precisions, sizeof out->precisions, "fp32%s%s", bf16 ? " bf16" : "", int8 ? " int8" : "");
-    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, int8 %s%s, %d threads%s", fp32->name, avx2, bf16 ? "by " : "not here",
-             bf16 ? bf16->name : "", bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "",
-             int8 ? "by " : "not here", int8 ? int8->name : "", cpu_count(), amx);
+    snprintf(out->detail, sizeof out->detail, "fp32 by %s%s, bf16 %s%s%s, int8 %s%s, %d threads%s", fp32->name, avx2,
+             bf16 ? "by " : "not here", bf16 ? bf16->name : "",
+             bf16 && !backend_cpu_has(PRECISION_BF16) ? " (slower than fp32 on this CPU)" : "", int8 ? "by " : "not here",
+             int8 ? int8->name : "", cpu_count(), amx);
 }

@@ -44,7 +44,8 @@ ALWAYS_INLINE void epilogue_pair(const struct gemm *g, const float *c, int colum
     }
 }
 
-ALWAYS_INLINE void epilogue_rows(const struct gemm *g, const float *c, int nr, int column, int panel, const enum cpu_activation act)
+ALWAYS_INLINE void epilogue_rows(const struct gemm *g, const float *c, int nr, int column, int panel,
+                                 const enum cpu_activation act)
 {
     const int columns = g->n - column < nr ? g->n - column : nr;
     for (int n = 0; n < columns; n += 2)

@@ -23,8 +23,8 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
     UNROLL
     for (int n = 0; n < GEMM_NR; n++)
         UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            acc[n][v] = add ? va_load(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW) : va_zero();
+    for (int v = 0; v < panels * VPL; v++)
+        acc[n][v] = add ? va_load(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW) : va_zero();
     for (int u = 0; u < units; u++) {
         __builtin_prefetch(ahead, 0, 2);
         ahead += ahead_step;
@@ -45,15 +45,15 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
     UNROLL
     for (int n = 0; n < GEMM_NR; n++)
         UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            va_store(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW, acc[n][v]);
+    for (int v = 0; v < panels * VPL; v++)
+        va_store(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW, acc[n][v]);
 }
 
 /* One function for each number of panels, never inlined: with the constants of the epilogue around it, gcc 12 runs out of
  * registers and keeps an accumulator in memory (AVX-512 fp32: 205 GFLOP/s instead of 250). */
 #define GEMM_TILE(name, panels)                                                                                                  \
-    static __attribute__((noinline)) void name(float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int units, bool add, \
-                                               const char *ahead, size_t ahead_step)                                             \
+    static __attribute__((noinline)) void name(float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int units,       \
+                                               bool add, const char *ahead, size_t ahead_step)                                   \
     {                                                                                                                            \
         gemm_loop(c, a, a_stride, w, units, add, ahead, ahead_step, panels);                                                     \
     }

@@ -62,9 +62,9 @@ ALWAYS_INLINE void pending_pairs(const struct gemm *g, const struct pending *p, 
 }
 
 /* c[panel][32][16] (+)= w a over `steps` x 16 units, doing the epilogue of `before` on the way (if it has a block). */
-ALWAYS_INLINE void amx_block(const struct gemm *g, float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int steps, bool add,
-                             const char *ahead, size_t ahead_step, const struct pending *before, const enum cpu_activation act,
-                             const int panels)
+ALWAYS_INLINE void amx_block(const struct gemm *g, float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int steps,
+                             bool add, const char *ahead, size_t ahead_step, const struct pending *before,
+                             const enum cpu_activation act, const int panels)
 {
     float *c1 = c + AMX_NR * LANES; /* second panel */
     if (add) {
@@ -111,7 +111,8 @@ ALWAYS_INLINE void amx_block(const struct gemm *g, float *c, const uint32_t *a, 
     TILE_FENCE();
 }
 
-ALWAYS_INLINE void gemm_amx(const struct gemm *g, int panel0, int panel1, int tile0, int tile1, float *scratch, const enum cpu_activation act)
+ALWAYS_INLINE void gemm_amx(const struct gemm *g, int panel0, int panel1, int tile0, int tile1, float *scratch,
+                            const enum cpu_activation act)
 {
     const int groups = (panel1 - panel0 + AMX_PANELS - 1) / AMX_PANELS;
     struct pending before = {0};
@@ -126,7 +127,9 @@ ALWAYS_INLINE void gemm_amx(const struct gemm *g, int panel0, int panel1, int ti
                 const size_t ahead_step = ((size_t)AMX_STEP * AMX_NR * sizeof *w / (size_t)groups + 63) / 64 * 64;
                 for (int p = panel0; p < panel1; p += AMX_PANELS, ahead += ahead_step * (size_t)steps) {
                     /* blocks of two tiles in turn: one may be pending while the other is summed */
-                    float *c = scratch + ((size_t)(tile & 1) * (GEMM_MAX_PANELS / AMX_PANELS) + (size_t)((p - panel0) / AMX_PANELS)) * AMX_BLOCK;
+                    float *c =
+                        scratch +
+                        ((size_t)(tile & 1) * (GEMM_MAX_PANELS / AMX_PANELS) + (size_t)((p - panel0) / AMX_PANELS)) * AMX_BLOCK;
                     const uint32_t *a = g->a[s] + (size_t)p * g->a_stride + (size_t)u0 * LANES;
                     if (panel1 - p >= 2)
                         amx_block(g, c, a, g->a_stride, w, steps, s || u0, ahead, ahead_step, &before, act, 2);

@@ -125,8 +125,11 @@ static void simple_linear_chunk(void *context, int worker, int chunk)
     const size_t stride = (size_t)rounded(9 * j->w->keypoints, 2) * LANES;
     uint32_t *relu = scratch_after_gemm(j->ex, worker);
     relu_words(relu, buf_person(j->x, person) + (size_t)panel * x->stride, (size_t)panels * x->stride, x->paired);
-    struct gemm g = {.a = {relu}, .a_stride = x->stride, .out = head_person(j->ex, person) + (size_t)panel * stride,
-                     .out_stride = stride, .kind = OUT_FP32};
+    struct gemm g = {.a = {relu},
+                     .a_stride = x->stride,
+                     .out = head_person(j->ex, person) + (size_t)panel * stride,
+                     .out_stride = stride,
+                     .kind = OUT_FP32};
     all_tiles(j->ex, &g, &j->w->p[0], panels, worker);
 }
 
@@ -148,11 +151,12 @@ static void simple_upsample_chunk(void *context, int worker, int chunk)
     const int tokens = w->grid_h * w->grid_w, map_h = w->grid_h * w->scale, map_w = w->grid_w * w->scale;
     const float *lines = (const float *)(const void *)head_person(j->ex, person);
     float *low = (float *)(void *)scratch_after_gemm(j->ex, worker); /* [9][tokens] */
-    float *wide = low + (size_t)tokens * 9;                         /* [3][grid_h][map_w] */
+    float *wide = low + (size_t)tokens * 9;                          /* [3][grid_h][map_w] */
     for (int tap = 0; tap < 9; tap++)
         for (int t = 0; t < tokens; t++)
-            low[tap * tokens + t] = lines[((size_t)(t / LANES) * (size_t)rounded(9 * w->keypoints, 2) +
-                                           (size_t)(tap * w->keypoints + k)) * LANES + (size_t)(t % LANES)];
+            low[tap * tokens + t] =
+                lines[((size_t)(t / LANES) * (size_t)rounded(9 * w->keypoints, 2) + (size_t)(tap * w->keypoints + k)) * LANES +
+                      (size_t)(t % LANES)];
     memset(wide, 0, 3 * (size_t)w->grid_h * (size_t)map_w * sizeof *wide);
     for (int ky = 0; ky < 3; ky++)
         for (int kx = 0; kx < 3; kx++)
@@ -178,7 +182,8 @@ static void simple_upsample_chunk(void *context, int worker, int chunk)
             if (from < 0 || from >= map_h)
                 continue;
             const float f = upsample_axis(from, w->grid_h, w->scale, &i0, &i1);
-            const float *a = wide + (size_t)(ky * w->grid_h + i0) * (size_t)map_w, *b = wide + (size_t)(ky * w->grid_h + i1) * (size_t)map_w;
+            const float *a = wide + (size_t)(ky * w->grid_h + i0) * (size_t)map_w,
+                        *b = wide + (size_t)(ky * w->grid_h + i1) * (size_t)map_w;
             for (int x = 0; x < map_w; x++)
                 out[x] += a[x] * (1 - f) + b[x] * f;
         }
@@ -250,7 +255,8 @@ static bool gather_table(struct arena *arena, int32_t **out, const struct classi
     return true;
 }
 
-limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, const struct classic_head_desc *d, limber_error *err)
+limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, const struct classic_head_desc *d,
+                                    limber_error *err)
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_CLASSIC_HEAD);
@@ -259,8 +265,8 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
     bool ok = w != NULL;
     *out = NULL;
     if (in * panels > INT32_MAX || 4 * mid * panels > INT32_MAX)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: a head over %d x %d patches of %d columns is too large", d->grid_h, d->grid_w,
-                           d->dim);
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: a head over %d x %d patches of %d columns is too large", d->grid_h,
+                           d->grid_w, d->dim);
     for (int parity = 0; ok && parity < 4; parity++) {
         const struct parity_weight first = {d->deconv1, d->dim, d->mid, parity / 2, parity % 2};
         const struct parity_weight second = {d->deconv2, d->mid, d->mid, parity / 2, parity % 2};
@@ -276,7 +282,8 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
     w->dim = d->dim;
     w->mid = d->mid;
     w->keypoints = d->keypoints;
-    const size_t stage1 = 4 * STAGE1_PANELS * in, stage2 = STAGE2_PANELS * (4 * mid + mid + (size_t)rounded(d->keypoints, 2) * LANES);
+    const size_t stage1 = 4 * STAGE1_PANELS * in,
+                 stage2 = STAGE2_PANELS * (4 * mid + mid + (size_t)rounded(d->keypoints, 2) * LANES);
     reserve(be, (stage1 > stage2 ? stage1 : stage2) * sizeof(uint32_t), 4 * panels * mid * sizeof(uint32_t));
     *out = w;
     return LIMBER_OK;
@@ -305,8 +312,8 @@ static void gather_lines(uint32_t *dst, const uint32_t *src, const int32_t *tabl
 }
 
 /* Panels [panel, panel + panels) of one parity of a transposed convolution, from the four shifts of `src`. */
-static void parity_product(const struct head_job *j, struct gemm *g, int stage, int parity, const uint32_t *src, size_t words, int panel,
-                           int panels, int all_panels, int worker, uint32_t *slabs)
+static void parity_product(const struct head_job *j, struct gemm *g, int stage, int parity, const uint32_t *src, size_t words,
+                           int panel, int panels, int all_panels, int worker, uint32_t *slabs)
 {
     for (int tap = 0; tap < 4; tap++) {
         uint32_t *slab = slabs + (size_t)tap * (size_t)panels * words;
@@ -328,7 +335,8 @@ static void classic_stage1_chunk(void *context, int worker, int chunk)
     const int panel = group * STAGE1_PANELS, panels = smaller(x->panels - panel, STAGE1_PANELS);
     const size_t mid = operand_words(j->ex->be, j->w->mid);
     struct gemm g = {.out = head_person(j->ex, person) + (size_t)(parity * x->panels + panel) * mid, .out_stride = mid};
-    parity_product(j, &g, 0, parity, buf_person(j->x, person), x->stride, panel, panels, x->panels, worker, scratch_after_gemm(j->ex, worker));
+    parity_product(j, &g, 0, parity, buf_person(j->x, person), x->stride, panel, panels, x->panels, worker,
+                   scratch_after_gemm(j->ex, worker));
 }
 
 static void classic_stage2_chunk(void *context, int worker, int chunk)
@@ -350,9 +358,11 @@ static void classic_stage2_chunk(void *context, int worker, int chunk)
             const int plane = (panel + i / LANES) / grid_panels, token = (panel + i / LANES) % grid_panels * LANES + i % LANES;
             if (token >= w->grid_h * w->grid_w)
                 continue;
-            const int y = token / w->grid_w * 4 + plane / 2 * 2 + parity / 2, x = token % w->grid_w * 4 + plane % 2 * 2 + parity % 2;
+            const int y = token / w->grid_w * 4 + plane / 2 * 2 + parity / 2,
+                      x = token % w->grid_w * 4 + plane % 2 * 2 + parity % 2;
             for (int k = 0; k < w->keypoints; k++)
-                heat[(size_t)k * (size_t)map + (size_t)(y * map_w + x)] = maps[(size_t)(i / LANES) * out + (size_t)(k * LANES + i % LANES)];
+                heat[(size_t)k * (size_t)map + (size_t)(y * map_w + x)] =
+                    maps[(size_t)(i / LANES) * out + (size_t)(k * LANES + i % LANES)];
         }
     }
 }

@@ -11,7 +11,8 @@
 static size_t word_index(const struct kernels *kr, size_t units, int tile, size_t unit, int column)
 {
     if (kr->amx)
-        return (((size_t)tile * units / 16 + unit / 16) * 2 + (size_t)(column / 16)) * 256 + (size_t)(column % 16) * 16 + unit % 16;
+        return (((size_t)tile * units / 16 + unit / 16) * 2 + (size_t)(column / 16)) * 256 + (size_t)(column % 16) * 16 +
+               unit % 16;
     return ((size_t)tile * units + unit) * (size_t)kr->nr + (size_t)column;
 }
 

@@ -46,8 +46,10 @@ double cpu_peak(enum precision precision, int threads, double seconds)
 {
     const struct kernels *kernels = cpu_kernels(precision, NULL);
     struct pool *pool = kernels ? pool_open(threads) : NULL;
-    struct peak_job job = {.kernels = kernels, .memory = calloc((size_t)threads, sizeof *job.memory),
-                           .done = calloc((size_t)threads * 8, sizeof *job.done), .rounds = 200};
+    struct peak_job job = {.kernels = kernels,
+                           .memory = calloc((size_t)threads, sizeof *job.memory),
+                           .done = calloc((size_t)threads * 8, sizeof *job.done),
+                           .rounds = 200};
     double best = 0;
     bool ok = pool && job.memory && job.done;
     for (int i = 0; ok && i < threads; i++) {

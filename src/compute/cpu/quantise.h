@@ -59,7 +59,8 @@ ALWAYS_INLINE void quantise_panel(const struct quantise *q, int panel, const boo
         _mm512_store_si512((void *)(y + (size_t)u * LANES), word);
     }
     y += (size_t)q->all_units * LANES;
-    vf_store((float *)(void *)y, vf_add(vf_mul(range, vf_set1(1.f / 255)), vf_add(vf_add(poison[0], poison[1]), vf_add(poison[2], poison[3]))));
+    vf_store((float *)(void *)y,
+             vf_add(vf_mul(range, vf_set1(1.f / 255)), vf_add(vf_add(poison[0], poison[1]), vf_add(poison[2], poison[3]))));
     _mm512_store_si512((void *)(y + LANES), zero);
 }
 

@@ -138,9 +138,10 @@ ALWAYS_INLINE vf vo_mac(vf acc, vo w, vo a)
 ALWAYS_INLINE void operand_pair(uint32_t *lines, int c, const vf *a, const vf *b)
 {
     /* zipped: token t's columns c, c + 1 side by side */
-    const __m512i zip = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
-                                         3, 18, 2, 17, 1, 16, 0);
-    _mm512_store_si512((void *)(lines + (size_t)c / 2 * LANES), _mm512_permutexvar_epi16(zip, (__m512i)_mm512_cvtne2ps_pbh(*b, *a)));
+    const __m512i zip = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+                                         19, 3, 18, 2, 17, 1, 16, 0);
+    _mm512_store_si512((void *)(lines + (size_t)c / 2 * LANES),
+                       _mm512_permutexvar_epi16(zip, (__m512i)_mm512_cvtne2ps_pbh(*b, *a)));
 }
 ALWAYS_INLINE void operand_split(uint32_t *lines, int c, const vf *a, const vf *b)
 {

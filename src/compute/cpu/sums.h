@@ -32,7 +32,8 @@ ALWAYS_INLINE vf sum_value(const struct gemm *g, const float *c, int v, int colu
 
 #else
 
-typedef int32_t va __attribute__((vector_size(64), may_alias)); /* not __m512i: gcc 12 keeps an array of those in memory as well */
+typedef int32_t va
+    __attribute__((vector_size(64), may_alias)); /* not __m512i: gcc 12 keeps an array of those in memory as well */
 
 ALWAYS_INLINE va va_zero(void)
 {

@@ -87,7 +87,8 @@ __attribute__((format(printf, 4, 5))) static inline void by_fork_complain(const 
 #define cr_expect_not_null(a, ...) BY_FORK_EXPECT((a) != NULL, #a " is not NULL", __VA_ARGS__)
 #define cr_expect_str_eq(a, b, ...) BY_FORK_EXPECT(!strcmp(a, b), #a " is the text " #b, __VA_ARGS__)
 #define cr_expect_arr_eq(a, b, size, ...) BY_FORK_EXPECT(!memcmp(a, b, size), #a " has the bytes of " #b, __VA_ARGS__)
-#define cr_expect_float_eq(a, b, e, ...) BY_FORK_EXPECT(fabs((double)(a) - (double)(b)) <= (e), #a " == " #b " within " #e, __VA_ARGS__)
+#define cr_expect_float_eq(a, b, e, ...)                                                                                         \
+    BY_FORK_EXPECT(fabs((double)(a) - (double)(b)) <= (e), #a " == " #b " within " #e, __VA_ARGS__)
 #define cr_expect_fail(...) BY_FORK_EXPECT(false, "fail", __VA_ARGS__)
 #define cr_assert(a, ...) BY_FORK_ASSERT(a, #a, __VA_ARGS__)
 #define cr_assert_eq(a, b, ...) BY_FORK_ASSERT((a) == (b), #a " == " #b, __VA_ARGS__)
@@ -97,7 +98,8 @@ __attribute__((format(printf, 4, 5))) static inline void by_fork_complain(const 
 #define cr_assert_fail(...) BY_FORK_ASSERT(false, "fail", __VA_ARGS__)
 #define cr_log_error(...) (printf("[----] " __VA_ARGS__), (void)printf("\n"))
 #define cr_skip_test(...)                                                                                                        \
-    (printf("[SKIP] %s::%s: ", by_fork_now->suite, by_fork_now->name), printf(__VA_ARGS__), printf("\n"), by_fork_leave(BY_FORK_SKIP))
+    (printf("[SKIP] %s::%s: ", by_fork_now->suite, by_fork_now->name), printf(__VA_ARGS__), printf("\n"),                        \
+     by_fork_leave(BY_FORK_SKIP))
 
 static int by_fork_child(struct by_fork_test *test)
 {
