@@ -1,7 +1,7 @@
 """Photographs with keypoints -> training crops.
 
 A cache is a folder made once from a COCO-format file: crops.u8 (uint8 [n,3,384,288], planar RGB), half.u8 (the same at half
-size) and labels.npz (joints in pixels of the stored crop, a weight for every joint, source, box). The stored crop is 1.5 times the
+size) and labels.npz (joints in pixels of the stored crop, a weight and a height for every joint, source). The stored crop is 1.5 times the
 box that the network sees (UDP: the person box brought to 3:4 and widened by 1.25), so that turning and shrinking find real
 pixels outside; at the plain scale one stored pixel is one pixel of the network's input.
 
@@ -42,14 +42,21 @@ def cut(image, x0, y0, sx, sy, width, height):
     return np.asarray(image.transform((width, height), Image.AFFINE, m, Image.BILINEAR)).transpose(2, 0, 1)
 
 
-def joint_weights(keypoints, source, rules):
-    """One weight a joint from visibility and source; rules: {source prefix: (v=1 weight, v=2 weight)}, "" for the rest."""
+def joint_weights(person, keypoints, source, rules):
+    """(weights [17], heights [17]). A weight comes from visibility and source; rules: {source prefix: (v=1 weight, v=2 weight)}.
+
+    Where a teacher spoke (`confidence` below 1) the target's height is what it was sure of, as its own heatmap was high.
+    """
     hidden, seen = next(rules[p] for p in sorted(rules, key=len, reverse=True) if source.startswith(p))
     v = keypoints[:, 2]
-    return np.where(v == 0, 0, np.where(v == 1, hidden, seen)).astype(np.float32)
+    weight = np.where(v == 0, 0, np.where(v == 1, hidden, seen)).astype(np.float32)
+    sure = np.array(person.get("confidence") or [1] * 17, np.float32)
+    taught = (sure < 1) & (v > 0)
+    return np.where(taught, TAUGHT, weight), np.where(taught, np.minimum(sure * 1.1, 1), 1).astype(np.float32)
 
 
-RULES = {"": (1.0, 1.0), "lspet": (0.4, 0.8), "teacher": (0.5, 1.0)}     # crowd workers and teachers err more than COCO's annotators
+RULES = {"": (1.0, 1.0), "lspet": (0.4, 0.8)}     # crowd workers err more than COCO's annotators
+TAUGHT = np.float32(0.7)                          # a joint that a teacher added, beside one that an annotator set
 
 
 def make_cache(annotations, images, out, rules=RULES, threads=2, least=3):
@@ -57,13 +64,13 @@ def make_cache(annotations, images, out, rules=RULES, threads=2, least=3):
     with open(annotations) as f:
         j = json.load(f)
     photos = {i["id"]: i for i in j["images"]}
-    people = [a for a in j["annotations"] if not a.get("iscrowd") and sum(v > 0 for v in a["keypoints"][2::3]) >= least
+    people = [a for a in j["annotations"] if not a.get("iscrowd") and not a.get("ignore") and sum(v > 0 for v in a["keypoints"][2::3]) >= least
               and min(a["bbox"][2:]) > 8]
     os.makedirs(out, exist_ok=True)
     n = len(people)
     crops = np.memmap(os.path.join(out, "crops.u8"), np.uint8, "w+", shape=(n, 3, SH, SW))
     half = np.memmap(os.path.join(out, "half.u8"), np.uint8, "w+", shape=(n, 3, SH // 2, SW // 2))
-    joints, weight = np.zeros((n, 17, 2), np.float32), np.zeros((n, 17), np.float32)
+    joints, weight, height = np.zeros((n, 17, 2), np.float32), np.zeros((n, 17), np.float32), np.zeros((n, 17), np.float32)
     sources = [a.get("source") or photos[a["image_id"]].get("source", "") for a in people]
     of = {}
     for i, a in enumerate(people):
@@ -79,13 +86,13 @@ def make_cache(annotations, images, out, rules=RULES, threads=2, least=3):
             half[i] = crops[i].reshape(3, SH // 2, 2, SW // 2, 2).mean((2, 4)) + 0.5
             k = np.array(people[i]["keypoints"], np.float32).reshape(17, 3)
             joints[i] = (k[:, :2] - (x0, y0)) / (sx, sy)
-            weight[i] = joint_weights(k, sources[i], rules)
+            weight[i], height[i] = joint_weights(people[i], k, sources[i], rules)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(one, of))
     crops.flush()
     half.flush()
-    np.savez(os.path.join(out, "labels.npz"), joints=joints, weight=weight, source=np.array(sources))
+    np.savez(os.path.join(out, "labels.npz"), joints=joints, weight=weight, height=height, source=np.array(sources))
     return n
 
 
@@ -95,6 +102,7 @@ class Cache:
     def __init__(self, folder):
         z = np.load(os.path.join(folder, "labels.npz"))
         self.joints, self.weight = torch.from_numpy(z["joints"]), torch.from_numpy(z["weight"])
+        self.height = torch.from_numpy(z["height"])
         self.source = z["source"]
         n = len(self.joints)
         self.full = np.memmap(os.path.join(folder, "crops.u8"), np.uint8, "r", shape=(n, 3, SH, SW))
@@ -121,7 +129,7 @@ class Mixture:
         self.order, self.at = [self.rng.permutation(len(p)) for p in self.pools], [0] * len(self.pools)
 
     def draw(self, n, half=False):
-        """uint8 crops [n,3,h,w], joints [n,17,2], weights [n,17]."""
+        """uint8 crops [n,3,h,w], joints [n,17,2], weights and heights [n,17]."""
         rows = []
         for s in self.rng.choice(len(self.pools), n, p=self.share):
             if self.at[s] == len(self.pools[s]):
@@ -130,7 +138,7 @@ class Mixture:
             self.at[s] += 1
         x = np.stack([(self.caches[c].half if half else self.caches[c].full)[i] for c, i in rows])
         return (torch.from_numpy(x), torch.stack([self.caches[c].joints[i] for c, i in rows]),
-                torch.stack([self.caches[c].weight[i] for c, i in rows]))
+                torch.stack([self.caches[c].weight[i] for c, i in rows]), torch.stack([self.caches[c].height[i] for c, i in rows]))
 
 
 AUGMENT = dict(scale=0.2, turn=30.0, turned=0.6, shift=0.08, half_body=0.25, colour=0.25, grey=0.1, blur=0.25, occlude=0.5)
@@ -182,8 +190,8 @@ def colours(x, aug):
     return x.clamp_(0, 1)
 
 
-def batch(crops, joints, weight, size=(H, W), aug=AUGMENT):
-    """Network input [n,3,h,w], joints in its pixels [n,17,2], weights [n,17] (0 where a joint left the picture).
+def batch(crops, joints, weight, height, size=(H, W), aug=AUGMENT):
+    """Network input [n,3,h,w], joints in its pixels [n,17,2], weights (0 where a joint left the picture) and heights [n,17].
 
     crops may be the full or the half cache; `size` may be smaller than the network's own for cheap epochs. aug None: the plain crop.
     """
@@ -204,8 +212,9 @@ def batch(crops, joints, weight, size=(H, W), aug=AUGMENT):
         x = colours(x, aug)
         k = torch.where(mirror[:, None, None], k[:, FLIP], k)
         weight = torch.where(mirror[:, None], weight[:, FLIP], weight)
+        height = torch.where(mirror[:, None], height[:, FLIP], height)
     inside = ((k > -2) & (k < torch.tensor([w + 1.0, h + 1.0]))).all(-1)
-    return normalise(x), k, weight * inside
+    return normalise(x), k, weight * inside, height
 
 
 def normalise(x):

@@ -220,18 +220,20 @@ class Protected:
 
 # -------------------------------------------------------------------------------------------------------------------------- loop
 
-def pose_loss(h, joints, weight, size, a):
+def pose_loss(h, joints, weight, height, size, a):
     """Cross-entropy and squared error, each a mean over weighted joints and about 1 for the all-zero map.
 
+    The squared error wants maps as high as the label is sure; the cross-entropy, which knows no height, trusts a label by it.
     KL(softmax tau*target | softmax tau*h) / 5, and the squared error, weighted by 1 + foreground*target, over the same of h = 0.
     """
     t = data.heatmaps(joints, size, a.sigma)
-    total = weight.sum().clamp(min=1)
+    sure = weight * ((height - 0.2) / 0.4).clamp(0, 1)
     log_p, log_q = F.log_softmax(h.flatten(2) * a.tau, -1), F.log_softmax(t.flatten(2) * a.tau, -1)
     kl = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1)
     zero = math.pi * a.sigma ** 2 * (1 + a.foreground * 2 / 3)
+    t = t * height[..., None, None]
     square = ((h - t) ** 2 * (1 + a.foreground * t)).sum((2, 3)) / zero
-    return (kl * weight).sum() / total / 5, (square * weight).sum() / total
+    return (kl * sure).sum() / sure.sum().clamp(min=1) / 5, (square * weight).sum() / weight.sum().clamp(min=1)
 
 
 def forward_of(net, precision):
@@ -260,7 +262,7 @@ def build(a):
     caches = [data.Cache(d) for d in a.data]
     patches = None
     if caches:
-        x, _, _ = data.Mixture(caches, shares(a), 1).draw(256)
+        x = data.Mixture(caches, shares(a), 1).draw(256)[0]
         px = model.patches_of(data.normalise(x[:, :, 64:320, 48:240].float() / 255))
         patches = px.flatten(0, 1)[torch.randperm(px.shape[0] * px.shape[1])[:20000]]
     return model.initialise(net, patches, a.local)
@@ -404,12 +406,12 @@ def main():
             say(f"pictures of {size[0]}x{size[1]}, {count} a step and process")
         lr = a.lr * min(1, (clock["stage_step"] + 1) / a.warm) * min(1, (1 - done) / a.decay)
         ce = a.ce[0] + (a.ce[1] - a.ce[0]) * min(1, done / a.ce[2])
-        x, joints, weight = data.batch(*mix.draw(count, half=size[0] * 2 <= data.H), size=size, aug=aug)
+        x, *labels = data.batch(*mix.draw(count, half=size[0] * 2 <= data.H), size=size, aug=aug)
         if a.mae:
             parts = (run(x),)
             loss = parts[0]
         else:
-            parts = pose_loss(run(x), joints, weight, size, a)
+            parts = pose_loss(run(x), *labels, size, a)
             loss = ce * parts[0] + (1 - ce) * parts[1]
         opt.zero_grad()
         loss.backward()
