@@ -163,6 +163,9 @@ extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, ke
 /* The table for a precision, LIMBER_CPU obeyed; NULL and the reason in err where this machine has none. */
 const struct kernels *cpu_kernels(enum precision precision, limber_error *err);
 int cpu_count(void); /* CPUs this process may use */
+/* Every instruction set of LIMBER_CPU's list, one after the other: *name is NULL past the last. NULL where this CPU or this build lacks
+ * it, *why then says which. LIMBER_CPU itself is not asked. For what checks and times them all (tests/checkkernels). */
+const struct kernels *cpu_table(int level, const char **name, const char **why);
 
 /* ---- peak.c ---- */
 

@@ -156,6 +156,18 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
     return tables[level];
 }
 
+static const char *missing(enum level level)
+{
+    return tables[level] ? "not on this CPU or kernel" : "not in this build";
+}
+
+const struct kernels *cpu_table(int level, const char **name, const char **why)
+{
+    *name = level < LEVELS ? level_names[level] : NULL;
+    *why = level < LEVELS ? missing((enum level)level) : NULL;
+    return level < LEVELS && cpu_features().has[level] ? tables[level] : NULL;
+}
+
 bool backend_cpu_has(enum precision precision)
 {
     const struct cpu_features f = cpu_features();
@@ -176,13 +188,6 @@ int cpu_count(void)
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
 }
-
-#if defined(__x86_64__)
-static const char *missing(enum level level)
-{
-    return tables[level] ? "not on this CPU or kernel" : "not in this build";
-}
-#endif
 
 void backend_cpu_report(struct backend_report *out)
 {
