@@ -170,7 +170,7 @@ def colours(x, aug):
     """x [n,3,h,w] in 0..1: contrast, brightness, tint, some grey, some seen at low resolution, some with a patch of a stranger."""
     n, h, w = x.shape[0], x.shape[2], x.shape[3]
     def r(*shape):
-        return (torch.rand(*shape) - 0.5) * 2 * aug["colour"]
+        return (torch.rand(*shape, device=x.device) - 0.5) * 2 * aug["colour"]
     mean = x.mean((1, 2, 3), keepdim=True)
     x = x.sub_(mean).mul_(1 + r(n, 1, 1, 1)).add_(mean).mul_((1 + r(n, 1, 1, 1)) * (1 + r(n, 3, 1, 1) / 3))
     for i in range(n):
@@ -186,11 +186,11 @@ def colours(x, aug):
             u = torch.rand(5)
             ph, pw = int(h * (0.08 + 0.3 * u[0])), int(w * (0.08 + 0.3 * u[1]))
             y, z = int((h - ph) * u[2]), int((w - pw) * u[3])
-            x[i, :, y:y + ph, z:z + pw] = donor[i, :, y:y + ph, z:z + pw] if u[4] < 0.5 else torch.rand(3, 1, 1)
+            x[i, :, y:y + ph, z:z + pw] = donor[i, :, y:y + ph, z:z + pw] if u[4] < 0.5 else torch.rand(3, 1, 1, device=x.device)
     return x.clamp_(0, 1)
 
 
-def batch(crops, joints, weight, height, size=(H, W), aug=AUGMENT):
+def batch(crops, joints, weight, height, size=(H, W), aug=AUGMENT, device="cpu"):
     """Network input [n,3,h,w], joints in its pixels [n,17,2], weights (0 where a joint left the picture) and heights [n,17].
 
     crops may be the full or the half cache; `size` may be smaller than the network's own for cheap epochs. aug None: the plain crop.
@@ -206,7 +206,7 @@ def batch(crops, joints, weight, height, size=(H, W), aug=AUGMENT):
     inner, outer = mid, torch.tensor([(crops.shape[3] - 1) / 2, (crops.shape[2] - 1) / 2])
     theta = torch.cat([a * inner / outer[:, None], ((at - outer) / outer)[..., None]], 2)
     grid = F.affine_grid(theta, (n, 3, h, w), align_corners=True)
-    x = F.grid_sample(crops.float().div_(255), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    x = F.grid_sample(crops.to(device).float().div_(255), grid.to(device), mode="bilinear", padding_mode="zeros", align_corners=True)
     k = ((joints - centre[:, None]) @ torch.linalg.inv(m).transpose(1, 2)) / step + mid
     if aug is not None:
         x = colours(x, aug)
@@ -214,11 +214,12 @@ def batch(crops, joints, weight, height, size=(H, W), aug=AUGMENT):
         weight = torch.where(mirror[:, None], weight[:, FLIP], weight)
         height = torch.where(mirror[:, None], height[:, FLIP], height)
     inside = ((k > -2) & (k < torch.tensor([w + 1.0, h + 1.0]))).all(-1)
-    return normalise(x), k, weight * inside, height
+    return normalise(x), k.to(device), (weight * inside).to(device), height.to(device)
 
 
 def normalise(x):
-    return (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    mean, std = (torch.tensor(v, device=x.device).view(3, 1, 1) for v in (MEAN, STD))
+    return (x - mean) / std
 
 
 def heatmaps(joints, size=(H, W), sigma=2.0):
@@ -226,8 +227,8 @@ def heatmaps(joints, size=(H, W), sigma=2.0):
     h, w = size[0] // 4, size[1] // 4
     u = joints[..., 0] * (w - 1) / (size[1] - 1)
     v = joints[..., 1] * (h - 1) / (size[0] - 1)
-    gx = (-(torch.arange(w) - u[..., None]) ** 2 / (2 * sigma ** 2)).exp()
-    gy = (-(torch.arange(h) - v[..., None]) ** 2 / (2 * sigma ** 2)).exp()
+    gx = (-(torch.arange(w, device=u.device) - u[..., None]) ** 2 / (2 * sigma ** 2)).exp()
+    gy = (-(torch.arange(h, device=v.device) - v[..., None]) ** 2 / (2 * sigma ** 2)).exp()
     return gy[..., :, None] * gx[..., None, :]
 
 

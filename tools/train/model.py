@@ -24,12 +24,14 @@ EDGES = [[15, 13], [13, 11], [16, 14], [14, 12], [11, 12], [5, 11], [6, 12], [5,
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
-def config(dim=256, depth=8, heads=8, head="simple", image=(256, 192)):
-    """config.json as transformers writes it; layer_norm_eps is spelled out because its default, 1e-12, is nobody's intent."""
+def config(dim=256, depth=8, heads=8, head="simple", image=(256, 192), labels=JOINTS, edges=EDGES, **more):
+    """config.json as transformers writes it; layer_norm_eps is spelled out because its default, 1e-12, is nobody's intent.
+
+    `more` stands beside transformers' own keys, which it keeps and does not read ("limber": {"task": "boxes"})."""
     return {
         "architectures": ["VitPoseForPoseEstimation"], "model_type": "vitpose", "torch_dtype": "float32",
-        "initializer_range": 0.02, "scale_factor": 4, "use_simple_decoder": head == "simple", "edges": EDGES,
-        "id2label": {str(i): s for i, s in enumerate(JOINTS)}, "label2id": {s: i for i, s in enumerate(JOINTS)},
+        "initializer_range": 0.02, "scale_factor": 4, "use_simple_decoder": head == "simple", "edges": edges,
+        "id2label": {str(i): s for i, s in enumerate(labels)}, "label2id": {s: i for i, s in enumerate(labels)}, **more,
         "backbone_config": {
             "model_type": "vitpose_backbone", "image_size": list(image), "patch_size": [16, 16], "num_channels": 3,
             "hidden_size": dim, "num_hidden_layers": depth, "num_attention_heads": heads, "mlp_ratio": 4, "num_experts": 1,
@@ -39,8 +41,7 @@ def config(dim=256, depth=8, heads=8, head="simple", image=(256, 192)):
 
 PREPROCESSOR = {
     "image_processor_type": "VitPoseImageProcessor", "do_affine_transform": True, "do_normalize": True, "do_rescale": True,
-    "image_mean": MEAN, "image_std": STD, "normalize_factor": 200.0, "rescale_factor": 1 / 255,
-    "size": {"height": 256, "width": 192}}
+    "image_mean": MEAN, "image_std": STD, "normalize_factor": 200.0, "rescale_factor": 1 / 255}
 
 
 class Attention(nn.Module):
@@ -164,7 +165,7 @@ class Pose(nn.Module):
         t = e.patch_embeddings["projection"](x)
         pos, grid = e.position_embeddings[:, 1:], tuple(t.shape[2:])
         if grid != self.grid:
-            pos = F.interpolate(pos.unflatten(1, self.grid).permute(0, 3, 1, 2), grid, mode="bilinear").flatten(2).transpose(1, 2)
+            pos = F.interpolate(pos.unflatten(1, self.grid).permute(0, 3, 1, 2), grid, mode="bicubic").flatten(2).transpose(1, 2)
         return t.flatten(2).transpose(1, 2) + pos + e.position_embeddings[:, :1]
 
     def encode(self, tokens):
@@ -296,7 +297,8 @@ def save(net, folder, dtype=torch.float32):
     from safetensors.torch import save_file
     os.makedirs(folder, exist_ok=True)
     cfg = dict(net.cfg, torch_dtype=str(dtype).removeprefix("torch."))
-    for name, what in (("config.json", cfg), ("preprocessor_config.json", PREPROCESSOR)):
+    size = dict(zip(("height", "width"), net.size))
+    for name, what in (("config.json", cfg), ("preprocessor_config.json", dict(PREPROCESSOR, size=size))):
         with open(os.path.join(folder, name), "w") as f:
             json.dump(what, f, indent=1)
             f.write("\n")
@@ -304,6 +306,26 @@ def save(net, folder, dtype=torch.float32):
     path = os.path.join(folder, "model.safetensors")
     save_file({k: v.contiguous() for k, v in state.items()}, path, {"format": "pt"})
     os.chmod(path, 0o644)                         # safetensors leaves it readable to its owner alone
+
+
+def grown(old, cfg, drop=0.0):
+    """A network of cfg that begins as `old`: its first blocks, filters, norms, and positions resized; the head starts anew."""
+    net = Pose(cfg, drop)
+    mine, theirs = net.state_dict(), old.state_dict()
+    place = "backbone.embeddings.position_embeddings"
+    for k in mine:
+        if k.startswith("head."):
+            continue
+        if k == place:
+            grid = theirs[k][:, 1:].unflatten(1, old.grid).permute(0, 3, 1, 2)
+            grid = F.interpolate(grid, net.grid, mode="bicubic").flatten(2).transpose(1, 2)
+            mine[k] = torch.cat([theirs[k][:, :1], grid], 1)
+        else:
+            mine[k] = theirs[k]
+    net.load_state_dict(mine)
+    nn.init.normal_(net.head.conv.weight, std=0.01)
+    nn.init.zeros_(net.head.conv.bias)
+    return net
 
 
 def load(folder, drop=0.0):

@@ -16,7 +16,7 @@ import os
 import numpy as np
 from PIL import Image
 
-SURE_BOX, MAYBE_BOX = 0.4, 0.1       # a person; perhaps one
+SURE_BOX, MAYBE_BOX = 0.4, 0.2       # a person; perhaps one
 SURE_JOINT, LEAST = 0.4, 8           # a joint to rely on; how many make a pose worth learning
 APART = 0.06                         # the two mirror images' gap, as a share of the map's height, above which a joint is a guess
 CONTRADICTION = 0.25                 # of the box's longer side: where a sure teacher is this far away, a crowd worker's joint is dropped
@@ -54,11 +54,14 @@ def annotation(image_id, box, source, **more):
             "source": source, **more}
 
 
-def people_of(line, image_id, source, known=()):
+def people_of(line, image_id, source, known=(), maybe=MAYBE_BOX, things=False):
     """Annotations of what a teacher's line says, boxes that `known` covers left out."""
     out, width, height = [], line["w"], line["h"]
     taken = list(known)
+    sure_pose = lambda p: sum(k[2] >= SURE_JOINT for k in p["k"]) >= LEAST
     for p in sorted(line["p"], key=lambda p: -p["s"]):
+        if things and not sure_pose(p):             # a shirt on a hanger
+            continue
         if any(iou(p["b"], k) > 0.5 for k in taken):
             continue
         keypoints, confidence = teacher_person(p, width, height)
@@ -72,7 +75,7 @@ def people_of(line, image_id, source, known=()):
         out.append(a)
     for x0, y0, x1, y1, s in line["all"]:
         b = [x0, y0, x1 - x0, y1 - y0]
-        if s > MAYBE_BOX and min(b[2:]) > 1 and not any(iou(b, k) > 0.5 for k in taken):
+        if not things and s > maybe and min(b[2:]) > 1 and not any(iou(b, k) > 0.5 for k in taken):
             out.append(annotation(image_id, b, source, score=s, labels="teacher", ignore=1))
             taken.append(b)
     return out
@@ -100,7 +103,7 @@ def from_labels(a):
             continue
         images.append({"id": len(images) + 1, "file_name": line["f"], "width": line["w"], "height": line["h"], "source": a.source,
                        "license": a.license})
-        annotations += people_of(line, len(images), a.source)
+        annotations += people_of(line, len(images), a.source, maybe=a.maybe, things=a.things)
     write(a.out, images, annotations)
 
 
@@ -134,8 +137,10 @@ def join(a):
                 p["labels"] = "annotators+teacher"
                 p["num_keypoints"] = sum(v > 0 for v in p["keypoints"][2::3])
             annotations.append(p)
-        if line:
+        if line and line["all"]:
             annotations += people_of(line, image["id"], image["source"], [p["bbox"] for p in mine])
+        else:
+            image["boxes"] = "unknown"              # nobody looked for the others: no picture for a detector
     print(f"{added} joints added, {dropped} contradicted ones replaced")
     write(a.out, coco["images"], annotations)
 
@@ -206,6 +211,8 @@ def main():
     q.add_argument("out")
     q.add_argument("--source", required=True)
     q.add_argument("--license", default="unknown; for research")
+    q.add_argument("--maybe", type=float, default=MAYBE_BOX, help="boxes scored below are nobody; higher for photographs of things")
+    q.add_argument("--things", action="store_true", help="photographs of things: who has no sure pose is nobody")
     q.set_defaults(run=from_labels)
     q = sub.add_parser("join")
     q.add_argument("coco")

@@ -34,10 +34,12 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.func import functional_call
 
+import boxes
 import data
 import model
+import pose
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+TASKS = {"pose": pose, "boxes": boxes}
 
 
 def arguments():
@@ -46,6 +48,8 @@ def arguments():
     p.add_argument("--resume", action="store_true", help="go on from the run's checkpoint; options given again replace the old ones")
     p.add_argument("--export", metavar="FOLDER", help="write the averaged weights and stop")
     p.add_argument("--export-dtype", choices=["f32", "bf16"], default="bf16")
+    p.add_argument("--task", choices=list(TASKS), default="pose", help="joints of a person's crop, or boxes of a photograph's people")
+    p.add_argument("--device", default="cpu", help="cpu, or cuda: then batches are augmented there")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--processes", type=int, default=1, help="data-parallel copies of this program that average their gradients")
     p.add_argument("--seed", type=int, default=0)
@@ -57,13 +61,10 @@ def arguments():
     g.add_argument("--drop-path", type=float, default=0.0)
     g.add_argument("--init", metavar="FOLDER", help="start from a model in the Hugging Face layout (its config wins), or from an --mae run")
     g.add_argument("--local", type=float, default=0.75, help="share of heads that begin by looking at one neighbour (0: none)")
-    g = p.add_argument_group("data")
-    g.add_argument("--data", nargs="+", default=[], help="caches made by data.py")
-    g.add_argument("--share", nargs="+", default=["coco=5", "lspet=3.5", "julito=0.3", "teacher=1.5", "=1"],
-                   metavar="SOURCE=SHARE", help="how often each source (by prefix) is drawn; shares are relative")
-    g.add_argument("--augment", nargs="+", default=[], metavar="NAME=VALUE", help=f"replace defaults: {data.AUGMENT}")
+    g = p.add_argument_group("test")
     g.add_argument("--eval", nargs=2, metavar=("JSON", "IMAGES"), help="test set, scored during the run; never trained on")
     g.add_argument("--eval-source", default="", help="headline slice of the test set, by source prefix")
+    g.add_argument("--empty", default="", metavar="FOLDER", help="boxes: photographs without people, for the share that gets a box")
     g = p.add_argument_group("schedule")
     g.add_argument("--minutes", type=float, default=60, help="length of the whole run")
     g.add_argument("--stages", nargs="+", default=["0:128x96:48", "0.3:256x192:32"], metavar="FROM:HxW:BATCH",
@@ -79,13 +80,9 @@ def arguments():
     g.add_argument("--ema", type=float, default=0.998)
     g.add_argument("--save-minutes", type=float, default=4)
     g.add_argument("--eval-minutes", type=float, default=10)
-    g = p.add_argument_group("loss")
-    g.add_argument("--sigma", type=float, default=2.0, help="of the target Gaussians, in heatmap pixels")
-    g.add_argument("--tau", type=float, default=10.0, help="sharpness of the softmax over a map")
-    g.add_argument("--ce", nargs=3, type=float, default=[1.0, 0.1, 0.6], metavar=("FIRST", "LAST", "UNTIL"),
-                   help="weight of the cross-entropy, falling linearly until this share of the run; squared error has the rest")
-    g.add_argument("--foreground", type=float, default=10.0, help="squared error is weighted by 1 + this * target")
-    g = p.add_argument_group("other tasks")
+    for t in TASKS.values():
+        t.add_arguments(p)
+    g = p.add_argument_group("pose: other aims")
     g.add_argument("--mae", action="store_true", help="masked autoencoding instead of poses: labels are not looked at")
     g.add_argument("--keep", nargs="+", default=[], metavar="CACHE",
                    help="fine-tune without forgetting these crops: updates are kept orthogonal to the inputs that every linear layer "
@@ -220,22 +217,6 @@ class Protected:
 
 # -------------------------------------------------------------------------------------------------------------------------- loop
 
-def pose_loss(h, joints, weight, height, size, a):
-    """Cross-entropy and squared error, each a mean over weighted joints and about 1 for the all-zero map.
-
-    The squared error wants maps as high as the label is sure; the cross-entropy, which knows no height, trusts a label by it.
-    KL(softmax tau*target | softmax tau*h) / 5, and the squared error, weighted by 1 + foreground*target, over the same of h = 0.
-    """
-    t = data.heatmaps(joints, size, a.sigma)
-    sure = weight * ((height - 0.2) / 0.4).clamp(0, 1)
-    log_p, log_q = F.log_softmax(h.flatten(2) * a.tau, -1), F.log_softmax(t.flatten(2) * a.tau, -1)
-    kl = F.kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1)
-    zero = math.pi * a.sigma ** 2 * (1 + a.foreground * 2 / 3)
-    t = t * height[..., None, None]
-    square = ((h - t) ** 2 * (1 + a.foreground * t)).sum((2, 3)) / zero
-    return (kl * sure).sum() / sure.sum().clamp(min=1) / 5, (square * weight).sum() / weight.sum().clamp(min=1)
-
-
 def forward_of(net, precision):
     """net as a function of an F32 image, computed in the given precision, differentiable with respect to the F32 parameters."""
     if precision == "bf16":
@@ -244,28 +225,31 @@ def forward_of(net, precision):
             return functional_call(net, cast, (x.bfloat16(),))
     elif precision == "autocast":
         def run(x):
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast(x.device.type, torch.bfloat16):
                 return net(x)
     else:
         run = net
     return run
 
 
-def build(a):
+def build(a, task):
     if a.init and os.path.exists(os.path.join(a.init, "config.json")):
-        return model.load(a.init, a.drop_path)
-    net = model.Pose(model.config(a.dim, a.depth, a.heads, a.head), a.drop_path)
+        old = model.load(a.init, a.drop_path)
+        if old.cfg.get("limber", {}).get("task", "pose") == a.task:
+            return old
+        a.dim, a.heads = (old.cfg["backbone_config"][k] for k in ("hidden_size", "num_attention_heads"))
+        return task.begin(model.grown(old, task.config(a), a.drop_path))      # another task's encoder: what it knows of people is kept
+    net = model.Pose(task.config(a), a.drop_path)
     if a.init:
         state = torch.load(os.path.join(a.init, "checkpoint.pt"), weights_only=True)["ema"]
         net.load_state_dict({k.removeprefix("net."): v for k, v in state.items() if k.startswith("net.")})
         return net
-    caches = [data.Cache(d) for d in a.data]
     patches = None
-    if caches:
-        x = data.Mixture(caches, shares(a), 1).draw(256)[0]
+    if a.task == "pose" and a.data:
+        x = data.Mixture([data.Cache(d) for d in a.data], pose.shares(a), 1).draw(256)[0]
         px = model.patches_of(data.normalise(x[:, :, 64:320, 48:240].float() / 255))
         patches = px.flatten(0, 1)[torch.randperm(px.shape[0] * px.shape[1])[:20000]]
-    return model.initialise(net, patches, a.local)
+    return task.begin(model.initialise(net, patches, a.local))
 
 
 def share_gradients(params, ranks, seconds, stop):
@@ -283,10 +267,6 @@ def share_gradients(params, ranks, seconds, stop):
     return flat[-2].item(), flat[-1].item() > 0
 
 
-def shares(a):
-    return {k: float(v) for k, v in (s.rsplit("=", 1) for s in a.share)}
-
-
 def stage(a, done):
     """Height, width and batch of the stage that this share of the run lies in."""
     now = [s for s in a.stages if done >= float(s.split(":")[0])][-1]
@@ -297,14 +277,6 @@ def stage(a, done):
 def save(path, net, ema, opt, clock):
     torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state(), "clock": clock}, path + ".part")
     os.replace(path + ".part", path)              # a run that dies while saving keeps its last checkpoint
-
-
-def score(judge, net, a, say, size):
-    """One line of COCO numbers; size is what the network sees now, so small pictures early in the run."""
-    r = judge.predict(forward_of(net, a.precision), size)
-    line = [f"{s or 'all'} AP {v[0]:.3f} AP50 {v[1]:.3f} AP75 {v[2]:.3f} M {v[3]:.3f} L {v[4]:.3f}"
-            for s in dict.fromkeys([a.eval_source, ""]) for v in [judge.stats(r, s)]]
-    say(f"EVAL {' | '.join(line)} | PCK {judge.pck(r, a.eval_source)[0]:.3f} / all {judge.pck(r)[0]:.3f}")
 
 
 def spawn(count):
@@ -342,9 +314,7 @@ def main():
     torch.set_flush_denormal(True)
     torch.manual_seed(a.seed)
     if a.export:
-        cfg = model.load(a.init).cfg if a.init and os.path.exists(os.path.join(a.init, "config.json")) else \
-            model.config(a.dim, a.depth, a.heads, a.head)
-        net = model.Pose(cfg)
+        net = build(a, TASKS[a.task])
         net.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
         model.save(net, a.export, torch.bfloat16 if a.export_dtype == "bf16" else torch.float32)
         return 0
@@ -364,18 +334,19 @@ def main():
         for f in (log, sys.stdout) if rank == 0 else ():
             print(time.strftime("%H:%M:%S"), text, file=f, flush=True)
 
-    mix = data.Mixture([data.Cache(d) for d in a.data], shares(a), a.seed + rank)
-    aug = dict(data.AUGMENT, **{k: float(v) for k, v in (s.split("=") for s in a.augment)})
-    judge = data.Judge(*a.eval) if a.eval and rank == 0 else None
-    net = build(a)
+    task = TASKS[a.task]
+    feed = task.Feed(a, rank)
+    judge = (task.Judge(*a.eval, a.empty) if a.empty else task.Judge(*a.eval)) if a.eval and rank == 0 else None
+    net = build(a, task)
     if a.mae:
         net = model.Masked(net)
     guard = None
     if a.keep:
         old = data.Mixture([data.Cache(d) for d in a.keep], {"": 1})
-        x = [data.batch(*old.draw(32), aug=None)[0] for _ in range(8)]
+        x = [data.batch(*old.draw(32), aug=None)[0].to(a.device) for _ in range(8)]
         guard = Protected(net, net, x, a.keep_energy)
         say(f"protects {np.mean([i[2] for i in guard.items]):.0%} of the directions of {len(guard.items)} linear layers")
+    net.to(a.device)
     ema = copy.deepcopy(net).eval()
     opt = Optimizer(net, a)
     clock = {"seconds": 0.0, "step": 0, "seen": 0, "stage_step": 0, "size": None}
@@ -385,12 +356,14 @@ def main():
         ema.load_state_dict(c["ema"])
         opt.restore(c["opt"])
         clock = c["clock"]
-        mix.rng = np.random.default_rng([a.seed, rank, clock["step"]])
+        feed.restart(rank, clock["step"])
     torch.manual_seed(a.seed + 7919 * rank + clock["step"])      # after build(): the processes start from the same weights
-    say(f"{sum(q.numel() for q in net.parameters()) / 1e6:.2f} M parameters, {[len(q) for q in mix.pools]} persons by source, "
-        f"shares {[round(float(s), 3) for s in mix.share]}, at {clock['seconds'] / 60:.1f} of {a.minutes:g} minutes")
+    say(f"{sum(q.numel() for q in net.parameters()) / 1e6:.2f} M parameters, {feed.about()}, at {clock['seconds'] / 60:.1f} of {a.minutes:g} minutes")
 
-    run = forward_of(net, a.precision)
+    run, averaged = forward_of(net, a.precision), forward_of(ema, a.precision)
+    def tell(size):
+        where = {"size": size} if a.task == "pose" else {}
+        judge.score(lambda x: averaged(x.to(a.device)).float().cpu(), say, a, **where)
     everything = [q for q in net.parameters() if q.requires_grad]
     begun, base = time.time(), clock["seconds"]
     saved = judged = shown = begun
@@ -405,14 +378,12 @@ def main():
             clock["size"], clock["stage_step"] = size, 0
             say(f"pictures of {size[0]}x{size[1]}, {count} a step and process")
         lr = a.lr * min(1, (clock["stage_step"] + 1) / a.warm) * min(1, (1 - done) / a.decay)
-        ce = a.ce[0] + (a.ce[1] - a.ce[0]) * min(1, done / a.ce[2])
-        x, *labels = data.batch(*mix.draw(count, half=size[0] * 2 <= data.H), size=size, aug=aug)
+        x, labels = feed.batch(size, count, a.device)
         if a.mae:
-            parts = (run(x),)
-            loss = parts[0]
+            loss = run(x)
+            parts = (loss,)
         else:
-            parts = pose_loss(run(x), *labels, size, a)
-            loss = ce * parts[0] + (1 - ce) * parts[1]
+            loss, parts = task.loss(run(x), labels, size, a, done)
         opt.zero_grad()
         loss.backward()
         clock["seconds"], stop = share_gradients(everything, ranks, base + time.time() - begun, bool(asked))
@@ -427,7 +398,7 @@ def main():
             guard.after()
         clock["step"] += 1
         clock["stage_step"] += 1
-        clock["seen"] += count * ranks
+        clock["seen"] += len(x) * ranks
         told += 1
         mean = [m + (v.item() - m) * max(0.02, 1 / told) for v, m in zip(parts, mean or [0] * len(parts))]
         if rank > 0:
@@ -439,19 +410,19 @@ def main():
                 e.copy_(b)
         now = time.time()
         if clock["step"] % 50 == 0 or told == 1 or clock["seconds"] >= a.minutes * 60:
-            say(f"step {clock['step']} loss {' '.join(f'{m:.4f}' for m in mean)} norm {norm:.2f} lr {lr:.2e} ce {ce:.2f} seen {clock['seen']} "
-                f"{(clock['seen'] - shown_seen) / (now - shown):.1f} crops/s {clock['seconds'] / 60:.1f} min")
+            say(f"step {clock['step']} loss {' '.join(f'{m:.4f}' for m in mean)} norm {norm:.2f} lr {lr:.2e} seen {clock['seen']} "
+                f"{(clock['seen'] - shown_seen) / (now - shown):.1f} a second {clock['seconds'] / 60:.1f} min")
             shown, shown_seen = now, clock["seen"]
         if now - saved > a.save_minutes * 60:
             save(checkpoint, net, ema, opt, clock)
             saved = now
         if judge and not a.mae and now - judged > a.eval_minutes * 60:
-            score(judge, ema, a, say, tuple(clock["size"]))
+            tell(tuple(clock["size"]))
             judged = time.time()
     if rank == 0:
         save(checkpoint, net, ema, opt, clock)
     if judge and not a.mae and not stop:
-        score(judge, ema, a, say, tuple(clock["size"]))
+        tell(tuple(clock["size"]))
     return 0
 
 
