@@ -3,13 +3,14 @@
 #
 #   aarch64   library, command and tests cross-built with gcc-aarch64-linux-gnu; libraries of arm64 from the machine's own package
 #             sources are unpacked below build/cross/sysroot, and nothing of them is installed
-#   nehalem   this machine's build on an x86-64 without AVX: whether anything outside of src/cpu/kernels_*.c needs more
+#   nehalem   this machine's build on an x86-64 without AVX: whether anything outside of src/compute/cpu/kernels_*.c needs more
 #
-# On each: `limber info`, the tests that an emulator can judge, and `limber run` with the default model over two samples, whose JSON
-# must be, byte for byte, that of LIMBER_CPU=scalar on this machine: no multiplication is fused with an addition (-ffp-contract=off) and
-# every sum has one order. Only the C library's exp, log and atan2 may differ, by a last place that JSON's two decimals seldom show; the
-# log says which numbers did. Left out: tests that measure time and memory, which are the emulator's (test_alloc, test_safetensors'
-# hostile and files suites), and those that take it longer than 5 minutes (test_api, test_heads).
+# On each: `limber info`, checkkernels and the tests that an emulator can judge, and `limber run` with the default model over two samples,
+# whose JSON must be, byte for byte, that of this machine: by LIMBER_CPU=scalar on both (no multiplication is fused with an addition,
+# -ffp-contract=off, and every sum has one order), and ARM's neon as x86-64's avx2, which take the same steps. Only the C library's exp,
+# log and atan2 may differ, by a last place that JSON's two decimals seldom show; the log says which numbers did. Left out: tests that
+# measure time and memory, which are the emulator's (test_alloc, test_safetensors' hostile and files suites), and those that take it
+# longer than 5 minutes (test_api, test_heads).
 #
 # Installs gcc-aarch64-linux-gnu and qemu-user (Debian, Ubuntu) and says so. Exit status: 0 all well, 1 not, 77 something is missing.
 # shellcheck disable=SC2317 # functions are called by check
@@ -64,22 +65,23 @@ same_json() { # or where they differ
     cmp "$1" "$2" || { diff "$1.lines" "$2.lines"; false; }
 }
 info_has_cpu() { "$@" info | tee "$build/info" && grep -q '^ *cpu *yes *fp32' "$build/info"; }
-run_all() { # OUT COMMAND...: both samples by cpu, one by ref
-    out=$1
-    shift
+run_by() { # OUT LEVEL COMMAND...: both samples by cpu with LIMBER_CPU=LEVEL; with scalar one by ref, too
+    out=$1 level=$2
+    shift 2
     mkdir -p "$out"
     for sample in waving.jpg stretching.png; do
-        "$@" run --backend cpu --precision fp32 --threads 1 "data/samples/$sample" >"$out/cpu.$sample.json" || return
+        LIMBER_CPU=$level "$@" run --backend cpu --precision fp32 --threads 1 "data/samples/$sample" >"$out/cpu.$sample.json" || return
     done
-    "$@" run --backend ref --precision fp32 --threads 1 data/samples/stretching.png >"$out/ref.stretching.png.json"
+    [ "$level" != scalar ] ||
+        "$@" run --backend ref --precision fp32 --threads 1 data/samples/stretching.png >"$out/ref.stretching.png.json"
 }
-pictures() { # NAME EMULATED_COMMAND...
-    machine=$1
-    shift
-    check "$machine: limber info" info_has_cpu "$@" || true
-    check "$machine: limber run, by cpu and by ref" run_all "$build/$machine-out" "$@" || return 0
-    for json in "$build/$machine-out"/*.json; do
-        check "$machine: $(basename "$json" .json) has this machine's bytes" same_json "$json" "$build/native-out/$(basename "$json")" || true
+pictures() { # MACHINE LEVEL NATIVE_LEVEL EMULATED_COMMAND...
+    machine=$1 level=$2 native=$3
+    shift 3
+    check "$machine: limber run, LIMBER_CPU=$level" run_by "$build/$machine-out/$level" "$level" "$@" || return 0
+    for json in "$build/$machine-out/$level"/*.json; do
+        check "$machine: $(basename "$json" .json) by $level has this machine's bytes" same_json "$json" \
+            "$build/native-out/$native/$(basename "$json")" || true
     done
 }
 
@@ -100,7 +102,11 @@ mkdir -p "$build"
 : >"$log"
 started=$(date +%s)
 check "native: build" compile "$build/native" || exit 1
-check "native: limber run, LIMBER_CPU=scalar" run_all "$build/native-out" env LIMBER_CPU=scalar "$build/native/limber" || exit 1
+fused=avx2
+grep -qw avx2 /proc/cpuinfo || fused=
+for level in scalar $fused; do
+    check "native: limber run, LIMBER_CPU=$level" run_by "$build/native-out/$level" "$level" "$build/native/limber" || exit 1
+done
 
 for machine in "$@"; do
     case $machine in
@@ -109,13 +115,16 @@ for machine in "$@"; do
             make_sysroot >>"$log" 2>&1 || skip "the package sources have no libjansson-dev and libstb-dev of arm64: see $log"
         fi
         check "aarch64: build" compile "$build/aarch64" --toolchain "$root/cmake/aarch64-linux-gnu.cmake" -DCMAKE_SYSROOT="$sysroot" || continue
-        pictures aarch64 qemu-aarch64 -L "$sysroot" "$build/aarch64/limber"
-        check "aarch64: tests" ctest --test-dir "$build/aarch64" -R '^test_' -E '^test_(alloc|api|heads|safetensors)$' -j"$jobs" \
+        check "aarch64: limber info" info_has_cpu qemu-aarch64 -L "$sysroot" "$build/aarch64/limber" || true
+        pictures aarch64 scalar scalar qemu-aarch64 -L "$sysroot" "$build/aarch64/limber"
+        [ -z "$fused" ] || pictures aarch64 neon "$fused" qemu-aarch64 -L "$sysroot" "$build/aarch64/limber"
+        check "aarch64: tests" ctest --test-dir "$build/aarch64" -R '^(test_|checkkernels)' -E '^test_(alloc|api|heads|safetensors)$' -j"$jobs" \
             --timeout 600 --output-on-failure || true
         check "aarch64: test_safetensors, the rest" qemu-aarch64 -L "$sysroot" "$build/aarch64/tests/test_safetensors" --filter safetensors:: || true
         ;;
     nehalem)
-        pictures nehalem qemu-x86_64 -cpu Nehalem "$build/native/limber"
+        check "nehalem: limber info" info_has_cpu qemu-x86_64 -cpu Nehalem "$build/native/limber" || true
+        pictures nehalem scalar scalar qemu-x86_64 -cpu Nehalem "$build/native/limber"
         for test in test_ops test_cpu_math test_image; do
             check "nehalem: $test" qemu-x86_64 -cpu Nehalem "$build/native/tests/$test" || true
         done

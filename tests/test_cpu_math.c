@@ -105,13 +105,17 @@ static void softmax_of(const struct kernels *k, float *out, const float *x, int 
     free(qkv), free(o), free(scratch);
 }
 
-static const char *const levels[] = {"scalar", "avx2", "avx512", "avx512bf16", "amx"};
+static const struct level {
+    const char *name;
+    enum precision precision;
+} levels[] = {{"scalar", PRECISION_FP32}, {"neon", PRECISION_FP32},       {"avx2", PRECISION_FP32},
+              {"avx512", PRECISION_FP32}, {"avx512bf16", PRECISION_BF16}, {"amx", PRECISION_BF16}};
 #define LEVELS (sizeof levels / sizeof *levels)
 
 static const struct kernels *table(size_t level)
 {
-    setenv("LIMBER_CPU", levels[level], 1);
-    const struct kernels *k = cpu_kernels(level < 3 ? PRECISION_FP32 : PRECISION_BF16, NULL);
+    setenv("LIMBER_CPU", levels[level].name, 1);
+    const struct kernels *k = cpu_kernels(levels[level].precision, NULL);
     unsetenv("LIMBER_CPU");
     return k;
 }
@@ -176,22 +180,22 @@ Test(cpu_math, gelu_over_its_whole_range)
         sweep(0, 1e-30f, check_gelu, &c); /* denormals and what lies above them */
         sweep(1e-3f, 32, check_gelu, &c);
         sweep(1e30f, 3e30f, check_gelu, &c);
-        cr_expect(c.worst_absolute <= 1, "%s: gelu(%.9g) is wrong by %.3g of what is stated", levels[l], c.at_absolute,
+        cr_expect(c.worst_absolute <= 1, "%s: gelu(%.9g) is wrong by %.3g of what is stated", levels[l].name, c.at_absolute,
                   c.worst_absolute);
-        cr_expect(c.worst_relative <= 1, "%s: gelu(%.9g) is wrong by %.3g of the relative error stated", levels[l], c.at_relative,
-                  c.worst_relative);
+        cr_expect(c.worst_relative <= 1, "%s: gelu(%.9g) is wrong by %.3g of the relative error stated", levels[l].name,
+                  c.at_relative, c.worst_relative);
         const float edge[] = {INFINITY, -INFINITY, NAN, -NAN, 0, -0.f, FLT_MAX};
         float got[7];
         gelu_of(c.k, got, edge, 7);
-        cr_expect(isinf(got[0]) && got[0] > 0, "%s: gelu(inf) is %g", levels[l], got[0]);
+        cr_expect(isinf(got[0]) && got[0] > 0, "%s: gelu(inf) is %g", levels[l].name, got[0]);
         if (c.k->precision == PRECISION_FP32)
-            cr_expect(fabsf(got[1]) < 1e-30f, "%s: gelu(-inf) is %g", levels[l], got[1]);
+            cr_expect(fabsf(got[1]) < 1e-30f, "%s: gelu(-inf) is %g", levels[l].name, got[1]);
         else
-            cr_expect(isnan(got[1]), "%s: gelu(-inf) is %g", levels[l], got[1]);
-        cr_expect(isnan(got[2]) && isnan(got[3]), "%s: gelu(NaN) is %g, %g", levels[l], got[2], got[3]);
-        cr_expect(got[4] == 0 && got[5] == 0, "%s: gelu(+-0) is %g, %g", levels[l], got[4], got[5]);
+            cr_expect(isnan(got[1]), "%s: gelu(-inf) is %g", levels[l].name, got[1]);
+        cr_expect(isnan(got[2]) && isnan(got[3]), "%s: gelu(NaN) is %g, %g", levels[l].name, got[2], got[3]);
+        cr_expect(got[4] == 0 && got[5] == 0, "%s: gelu(+-0) is %g, %g", levels[l].name, got[4], got[5]);
         if (c.k->precision == PRECISION_FP32)
-            cr_expect_eq(got[6], FLT_MAX, "%s: gelu(FLT_MAX) is %g", levels[l], got[6]);
+            cr_expect_eq(got[6], FLT_MAX, "%s: gelu(FLT_MAX) is %g", levels[l].name, got[6]);
     }
 }
 
@@ -235,11 +239,11 @@ Test(cpu_math, softmax_of_two_over_the_range_of_exp)
         for (int i = 0; i < 4096; i++)
             x[i] = ldexpf((float)(i - 2048) / 2048, -(i % 140)); /* small, down to denormals */
         check_softmax(&c, x, 4096);
-        cr_expect(c.worst <= 1, "%s: softmax of 0 and %.9g is wrong by %.3g of what is allowed", levels[l], c.at, c.worst);
+        cr_expect(c.worst <= 1, "%s: softmax of 0 and %.9g is wrong by %.3g of what is allowed", levels[l].name, c.at, c.worst);
         const float edge[] = {1e30f, -1e30f, NAN};
         float got[3];
         softmax_of(c.k, got, edge, 3);
-        cr_expect(got[0] == 1 && got[1] >= 0 && got[1] < 1e-30f && isnan(got[2]), "%s: at 1e30, -1e30, NaN: %g %g %g", levels[l],
-                  got[0], got[1], got[2]);
+        cr_expect(got[0] == 1 && got[1] >= 0 && got[1] < 1e-30f && isnan(got[2]), "%s: at 1e30, -1e30, NaN: %g %g %g",
+                  levels[l].name, got[0], got[1], got[2]);
     }
 }

@@ -17,8 +17,9 @@
 /* test_ops_amx.c includes this file with a variant of its own. */
 #ifndef TEST_OPS_VARIANTS
 #define TEST_OPS_VARIANTS                                                                                                        \
-    {"cpu", "scalar", "fp32"}, {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"}, {"cpu", "avx512bf16", "bf16"},                \
-        {"cpu", "amx", "bf16"}, {"cpu", "avx512vnni", "int8"}, {"cpu", "avx512bf16", "int8"}, {"cpu", "amxint8", "int8"},        \
+    {"cpu", "scalar", "fp32"}, {"cpu", "neon", "fp32"}, {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"},                      \
+        {"cpu", "avx512bf16", "bf16"}, {"cpu", "amx", "bf16"}, {"cpu", "avx512vnni", "int8"}, {"cpu", "avx512bf16", "int8"},     \
+        {"cpu", "amxint8", "int8"},                                                                                              \
     {                                                                                                                            \
         "cuda", NULL, "fp32"                                                                                                     \
     }

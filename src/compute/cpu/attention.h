@@ -48,6 +48,37 @@ struct att_sums {
 ALWAYS_INLINE void att_mac(vf acc[][ATT_PANELS * VPL], const uint32_t *w, size_t w_unit, size_t w_step, const uint32_t *x,
                            size_t x_unit, size_t x_panel, int units, const int rows, const int panels)
 {
+#ifdef WEIGHTS_A_VECTOR
+    if (w_step == 1 && rows == WEIGHTS_A_VECTOR) { /* keys side by side: a vector of them for each unit */
+        for (int u = 0; u < units; u++, w += w_unit, x += x_unit) {
+            vw b = vw_load(w);
+            UNROLL
+            for (int v = 0; v < panels * VPL; v++) {
+                vo a = vo_load(x + (size_t)(v / VPL) * x_panel + v % VPL * VW);
+                UNROLL
+                for (int n = 0; n < rows; n++)
+                    acc[n][v] = vw_mac(acc[n][v], b, n, a);
+            }
+        }
+        return;
+    }
+    if (w_unit == 1) /* units side by side: a vector of them for each row */
+        for (; units >= WEIGHTS_A_VECTOR; units -= WEIGHTS_A_VECTOR, w += WEIGHTS_A_VECTOR) {
+            vw b[ATT_DIMS];
+            UNROLL
+            for (int n = 0; n < rows; n++)
+                b[n] = vw_load(w + (size_t)n * w_step);
+            UNROLL
+            for (int u = 0; u < WEIGHTS_A_VECTOR; u++, x += x_unit)
+                UNROLL
+            for (int v = 0; v < panels * VPL; v++) {
+                vo a = vo_load(x + (size_t)(v / VPL) * x_panel + v % VPL * VW);
+                UNROLL
+                for (int n = 0; n < rows; n++)
+                    acc[n][v] = vw_mac(acc[n][v], b[n], u, a);
+            }
+        }
+#endif
     for (int u = 0; u < units; u++, w += w_unit, x += x_unit) {
         vo a[ATT_PANELS * VPL];
         UNROLL

@@ -154,6 +154,9 @@ struct kernels {
 #define GEMM_MAX_TILES 16  /* and tiles */
 
 extern const struct kernels kernels_scalar;
+#if defined(__aarch64__)
+extern const struct kernels kernels_neon;
+#endif
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16, kernels_amx, kernels_amxint8;
 #endif

@@ -3,15 +3,16 @@
  * CPUID says what the silicon can do, XGETBV which registers the operating system saves; both must agree. AMX asks once more:
  * Linux hands out tile state on request (arch_prctl ARCH_REQ_XCOMP_PERM), and may refuse.
  *
- * fp32: avx512 > avx2 > scalar. bf16: amx > avx512bf16. Is bf16 the faster one, so that "auto" should take it? With AMX always
- * (10 times fp32). vdpbf16ps alone: yes on AMD, where it issues like an FMA and does twice the work (Zen 5: 506 against 254
- * GFLOP/s a core); no on Intel, where it takes two issues (Sapphire Rapids: 120 against 239). It is the vendor that decides and
- * not a stopwatch, because the same machine must compute the same bytes tomorrow.
+ * x86-64: fp32 by avx512 > avx2 > scalar, bf16 by amx > avx512bf16, int8 by amxint8 > avx512vnni. 64-bit ARM: fp32 by neon, which all have.
  *
- * int8: amxint8 > avx512vnni for the linear layers, beside the faster of the others (backend_cpu_has). Never "auto": what it loses is
- * measured (bench/README.md), but a user should ask for it.
+ * Is bf16 the faster one, so that "auto" should take it? With AMX always (10 times fp32). vdpbf16ps alone: yes on AMD, where it issues
+ * like an FMA and does twice the work (Zen 5: 506 against 254 GFLOP/s a core); no on Intel, where it takes two issues (Sapphire Rapids: 120
+ * against 239). It is the vendor that decides and not a stopwatch, because the same machine must compute the same bytes tomorrow.
  *
- * LIMBER_CPU=scalar|avx2|avx512|avx512vnni|avx512bf16|amx|amxint8 caps the choice, and fails where the CPU lacks what it names. */
+ * int8 is for the linear layers, beside the faster of the others (backend_cpu_has). Never "auto": what it loses is measured
+ * (bench/README.md), but a user should ask for it.
+ *
+ * LIMBER_CPU=NAME, a name of level_names, caps the choice, and fails where the CPU lacks what it names. */
 #define _GNU_SOURCE
 #include "compute/cpu/cpu.h"
 
@@ -27,12 +28,22 @@
 #include <cpuid.h>
 #endif
 
-enum level { SCALAR, AVX2, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
-static const char *const level_names[LEVELS] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "amxint8"};
+enum level { SCALAR, NEON, AVX2, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
+static const char *const level_names[LEVELS] = {"scalar", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "amxint8"};
+
+/* Which levels have tables of a precision, best first; no processor has levels of two families. */
+static const enum level by_precision[][LEVELS] = {
+    [PRECISION_FP32] = {AVX512, AVX2, NEON, SCALAR, LEVELS},
+    [PRECISION_BF16] = {AMX, AVX512BF16, LEVELS},
+    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, LEVELS},
+};
 
 /* What this build holds: CMakeLists.txt leaves a file out, and says so here, where the compiler does not know its flags. */
 static const struct kernels *const tables[LEVELS] = {
     [SCALAR] = &kernels_scalar,
+#if defined(__aarch64__)
+    [NEON] = &kernels_neon,
+#endif
 #if defined(__x86_64__)
 #if !defined(LIMBER_NO_AVX2)
     [AVX2] = &kernels_avx2,
@@ -99,6 +110,9 @@ static struct cpu_features cpu_features(void)
     for (int l = 0; l < LEVELS; l++)
         f.has[l] = f.has[l] && tables[l];
 #endif
+#if defined(__aarch64__)
+    f.has[NEON] = true; /* of the base architecture */
+#endif
     return f;
 }
 
@@ -116,17 +130,23 @@ static int level_cap(const struct cpu_features *f, limber_error *err)
                         tables[l] ? "this CPU or its kernel does not have it" : "this build has no kernels for it");
             return -1;
         }
-    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected scalar, avx2, avx512, avx512vnni, avx512bf16, amx or amxint8",
-                name);
+    char names[128] = "";
+    for (int l = 0; l < LEVELS; l++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                 l == 0           ? ""
+                 : l < LEVELS - 1 ? ", "
+                                  : " or ",
+                 level_names[l]);
+    limber_fail(err, LIMBER_E_ARGUMENT, "LIMBER_CPU=%s: expected %s", name, names);
     return -1;
 }
 
-/* The highest of the levels from..to that is there and not capped; -1: none. */
-static int best_level(const struct cpu_features *f, int cap, int from, int to)
+/* The best level for a precision that is there and not capped; -1: none. */
+static int best_level(const struct cpu_features *f, int cap, enum precision precision)
 {
-    for (int l = to < cap ? to : cap; l >= from; l--)
-        if (f->has[l])
-            return l;
+    for (const enum level *l = by_precision[precision]; *l != LEVELS; l++)
+        if ((int)*l <= cap && f->has[*l])
+            return (int)*l;
     return -1;
 }
 
@@ -140,13 +160,7 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
         limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu computes in fp32, bf16 or int8, not in fp16");
         return NULL;
     }
-    int level;
-    if (precision == PRECISION_FP32)
-        level = best_level(&f, cap, SCALAR, AVX512);
-    else if (precision == PRECISION_BF16)
-        level = best_level(&f, cap, AVX512BF16, AMX);
-    else
-        level = (level = best_level(&f, cap, AMXINT8, AMXINT8)) >= 0 ? level : best_level(&f, cap, AVX512VNNI, AVX512VNNI);
+    const int level = best_level(&f, cap, precision);
     if (level < 0) {
         limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: %s, and %s; fp32 works everywhere",
                     precision == PRECISION_BF16 ? "bf16 needs AMX or AVX512_BF16" : "int8 needs AMX or AVX512_VNNI",
@@ -178,7 +192,7 @@ bool backend_cpu_has(enum precision precision)
         return cpu_kernels(precision, NULL) != NULL;
     if (precision != PRECISION_BF16 || cap < 0)
         return false;
-    const int level = best_level(&f, cap, AVX512BF16, AMX);
+    const int level = best_level(&f, cap, PRECISION_BF16);
     return level == AMX || (level == AVX512BF16 && (f.amd || cap == AVX512BF16));
 }
 

@@ -4,6 +4,7 @@
  * in bf16) loads PANELS * VPL vectors of tokens, broadcasts NR weights, and multiplies every one with every other:
  *
  *     AVX-512   8 x 3 panels = 24 accumulators, 11 loads per 24 FMAs       AVX2   6 x 1 panel = 12 accumulators, 8 per 12
+ *     NEON      6 x 1 panel = 24 accumulators, 6 loads per 24: there a weight is a lane of a vector (simd_neon.h), not a broadcast
  *
  * so loads hide behind FMAs and the floor is units * tiles / 2 FMAs a cycle.
  * Caches: the units are taken KC at a time, the lines of GEMM_MAX_PANELS panels x KC units stay in L2 while all tiles of the
@@ -32,6 +33,17 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
         UNROLL
         for (int v = 0; v < panels * VPL; v++)
             x[v] = vo_load(a + (size_t)(v / VPL) * a_stride + v % VPL * VW);
+#ifdef WEIGHTS_A_VECTOR
+        vw b[(GEMM_NR + WEIGHTS_A_VECTOR - 1) / WEIGHTS_A_VECTOR];
+        UNROLL
+        for (int n = 0; n < GEMM_NR; n += WEIGHTS_A_VECTOR)
+            b[n / WEIGHTS_A_VECTOR] = n + WEIGHTS_A_VECTOR <= GEMM_NR ? vw_load(w + n) : vw_load_half(w + n);
+        UNROLL
+        for (int n = 0; n < GEMM_NR; n++)
+            UNROLL
+        for (int v = 0; v < panels * VPL; v++)
+            acc[n][v] = vw_mac(acc[n][v], b[n / WEIGHTS_A_VECTOR], n % WEIGHTS_A_VECTOR, x[v]);
+#else
         UNROLL
         for (int n = 0; n < GEMM_NR; n++) {
             vo b = vo_set1(w + n);
@@ -39,6 +51,7 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
             for (int v = 0; v < panels * VPL; v++)
                 acc[n][v] = vo_mac(acc[n][v], b, x[v]);
         }
+#endif
         a += LANES;
         w += GEMM_NR;
     }
