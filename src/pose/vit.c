@@ -59,7 +59,13 @@ static void tap(struct vit *v, const char *where, int layer, const struct buf *b
         v->tap(v->tap_context, where, layer, v->ex, b, span);
 }
 
-static void block_forward(struct vit *v, int layer, struct span span)
+void vit_embed(struct vit *v, struct span span, bool mirrored)
+{
+    v->ex->ops->embed(v->ex, span, v->x, v->model->embed, mirrored);
+    tap(v, "embed", 0, v->x, span);
+}
+
+void vit_attention(struct vit *v, int layer, struct span span)
 {
     const struct limber_model *m = v->model;
     const struct config *c = &m->config;
@@ -79,26 +85,42 @@ static void block_forward(struct vit *v, int layer, struct span span)
     be->linear(v->ex, span, v->qkv, v->y, b->qkv, ACT_NONE, NULL);
     tap(v, "qkv", layer, v->qkv, span);
     be->attention(v->ex, span, v->y, v->qkv, &attention);
-    be->linear(v->ex, span, v->x, v->y, b->projection, ACT_NONE, v->x); /* x += projection(y) */
+}
+
+void vit_projection(struct vit *v, int layer, struct span span)
+{
+    v->ex->ops->linear(v->ex, span, v->x, v->y, v->model->blocks[layer].projection, ACT_NONE, v->x);
+}
+
+void vit_mlp(struct vit *v, int layer, struct span span)
+{
+    const struct backend_ops *be = v->ex->ops;
+    const struct block *b = &v->model->blocks[layer];
     be->layernorm(v->ex, span, v->y, v->x, b->layernorm_after);
     be->linear(v->ex, span, v->mid, v->y, b->fc1, ACT_GELU_ERF, NULL);
     be->linear(v->ex, span, v->x, v->mid, b->fc2, ACT_NONE, v->x);
     tap(v, "block", layer, v->x, span);
 }
 
+void vit_heatmaps(struct vit *v, struct span span, struct buf *heat)
+{
+    const struct backend_ops *be = v->ex->ops;
+    be->layernorm(v->ex, span, v->y, v->x, v->model->layernorm);
+    tap(v, "norm", 0, v->y, span);
+    be->head(v->ex, span, heat, v->y, v->model->head);
+    tap(v, "heatmap", 0, heat, span);
+}
+
 /* Crops of the span's people to heatmaps in `heat`. */
 static void network(struct vit *v, struct span span, bool mirrored, struct buf *heat)
 {
-    const struct limber_model *m = v->model;
-    const struct backend_ops *be = v->ex->ops;
-    be->embed(v->ex, span, v->x, m->embed, mirrored);
-    tap(v, "embed", 0, v->x, span);
-    for (int l = 0; l < m->config.layers; l++)
-        block_forward(v, l, span);
-    be->layernorm(v->ex, span, v->y, v->x, m->layernorm);
-    tap(v, "norm", 0, v->y, span);
-    be->head(v->ex, span, heat, v->y, m->head);
-    tap(v, "heatmap", 0, heat, span);
+    vit_embed(v, span, mirrored);
+    for (int l = 0; l < v->model->config.layers; l++) {
+        vit_attention(v, l, span);
+        vit_projection(v, l, span);
+        vit_mlp(v, l, span);
+    }
+    vit_heatmaps(v, span, heat);
 }
 
 static void people_forward(void *context, struct exec *ex, struct span span)
