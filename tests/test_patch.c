@@ -7,15 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command/eval/coco_eval.h"
 #include "heads/chance.h"
+#include "heads/effects.h"
+#include "heads/experiment.h"
 #include "heads/patch.h"
 #include "tensor_file.h"
 
 #define GOLDEN LIMBER_TEST_DIR "/golden"
 enum { W = 192, H = 256, KEYPOINTS = 17, MAP = 64 * 48, LAYERS = 2, HEADS = 2, PIXELS = W * H * 3 };
 
-static limber_session *open_session(limber_model **model, const char *dir, const char *backend, const char *precision, const char *prune,
-                                    int threads, int batch)
+static limber_session *open_session(limber_model **model, const char *dir, const char *backend, const char *precision,
+                                    const char *prune, int threads, int batch)
 {
     limber_options o = limber_options_default();
     limber_error err = {0};
@@ -271,6 +274,377 @@ Test(patch, zero_is_what_prune_leaves_ref)
 Test(patch, zero_is_what_prune_leaves_cpu)
 {
     zero_is_pruned("cpu");
+}
+
+/* ---- planted causes ---- */
+
+/* The small checkpoint with its blocks made by hand. Of the residual stream, dimensions 0 and 1 hold how red a patch is (with opposite
+ * signs, so that layernorm's mean stays 0), 8 and 9 a large constant, so that layernorm's scale hardly moves, the rest nothing. All
+ * attention is flat. Head (0,1) writes the picture's mean redness to 10 and 11, head (1,0) the mean of 10 to 12 and 13, and the heat maps
+ * are dimension 12. The others write nothing, and no mlp does. `chain` false: (1,0) reads the redness itself. */
+static void make_planted_checkpoint(const char *dir, bool chain)
+{
+    struct tensors in = {0};
+    struct tensor_file out = {0};
+    limber_error err = {0};
+    cr_assert(!tensors_open(&in, GOLDEN "/simple-hd32", &err), "%s", err.text);
+    for (int i = 0; i < in.count; i++) {
+        const struct tensor *t = &in.v[i];
+        const size_t n = t->bytes / 4;
+        float *v = calloc(n, sizeof *v);
+        const int layer = strstr(t->name, "layer.1.") ? 1 : 0;
+        const bool bias = strstr(t->name, ".bias"), norm = strstr(t->name, "layernorm");
+        if (strstr(t->name, "patch_embeddings")) {
+            for (int d = 0; d < 64; d++)
+                for (int p = 0; p < (bias ? 1 : 3 * 256); p++) {
+                    const float sign = d % 2 ? -1.0f : 1.0f, red = p < 256 ? 1.0f : -0.5f;
+                    v[bias ? d : d * 768 + p] = bias ? (d == 8 || d == 9 ? 200 * sign : d < 2 ? sign : 0) : d < 2 ? sign * red / 256 : 0;
+                }
+        } else if (norm && !bias) {
+            for (size_t p = 0; p < n; p++)
+                v[p] = 1;
+        } else if (strstr(t->name, "attention.value") && !bias) {
+            const size_t head = layer ? 0 : 1, reads = layer && chain ? 10 : 0;
+            v[head * 32 * 64 + reads] = 1;
+            for (size_t p = 0; p < 64; p++) /* what no projection passes on */
+                v[((1 - head) * 32 + 3) * 64 + p] = 0.1f * (float)(p % 7);
+        } else if (strstr(t->name, "attention.output") && !bias) {
+            const size_t head = layer ? 0 : 1, writes = layer ? 12 : 10;
+            if (layer || chain) {
+                v[writes * 64 + head * 32] = 1;
+                v[(writes + 1) * 64 + head * 32] = -1;
+            }
+        } else if (strstr(t->name, "head.conv") && !bias) {
+            for (size_t k = 0; k < KEYPOINTS; k++)
+                v[(k * 64 + 12) * 9 + 4] = 1000;
+        }
+        tensor_file_add(&out, t->name, t->shape, t->dims, v);
+        free(v);
+    }
+    tensors_free(&in);
+    struct blob model = tensor_file_end(&out);
+    file_write(dir, "model.safetensors", model.bytes, model.size);
+    free(model.bytes);
+    static const char *const json[] = {"config.json", "preprocessor_config.json"};
+    for (int i = 0; i < 2; i++) {
+        struct blob b = blob_read(i ? GOLDEN "/simple-hd32/preprocessor_config.json" : GOLDEN "/simple-hd32/config.json");
+        file_write(dir, json[i], b.bytes, b.size);
+        free(b.bytes);
+    }
+}
+
+/* People whose left arm is red, on grey noise; crop pixel = image pixel. */
+static const limber_box whole_crop = {19.2f, 25.6f, 153.6f, 204.8f};
+static void draw_person(uint8_t *rgb, struct experiment_person *p, uint64_t seed)
+{
+    static const double body[KEYPOINTS][2] = {{96, 40},  {100, 36},  {92, 36},  {106, 40},  {86, 40},  {118, 75},
+                                              {74, 75},  {132, 105}, {60, 105}, {140, 135}, {52, 135}, {110, 140},
+                                              {82, 140}, {112, 175}, {80, 175}, {114, 210}, {78, 210}};
+    *p = (struct experiment_person){.box = whole_crop};
+    for (int k = 0; k < KEYPOINTS; k++) {
+        for (int i = 0; i < 2; i++)
+            p->joints[k][i] = body[k][i] + (double)(heads_hash(seed, (uint64_t)k, (uint64_t)i, 9) % 1000) / 100 - 5;
+        p->joints[k][2] = 2;
+    }
+    for (int i = 0; i < W * H; i++) {
+        const uint8_t grey = (uint8_t)(100 + heads_hash(seed, (uint64_t)i, 0, 0) % 56);
+        memset(rgb + 3 * i, grey, 3);
+    }
+    for (int s = 0; s < 2; s++) /* 5 - 7 - 9 */
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++) {
+                const double *a = p->joints[5 + 2 * s], dx = p->joints[7 + 2 * s][0] - a[0], dy = p->joints[7 + 2 * s][1] - a[1];
+                double t = ((x - a[0]) * dx + (y - a[1]) * dy) / (dx * dx + dy * dy);
+                t = t < 0 ? 0 : t > 1 ? 1 : t;
+                if (hypot(x - a[0] - t * dx, y - a[1] - t * dy) < 6) {
+                    const uint8_t red[] = {255, 0, 0};
+                    memcpy(rgb + 3 * (y * W + x), red, 3);
+                }
+            }
+}
+
+static struct effects_result experiment_of(limber_session *session, unsigned by, int images, int people, bool labelled)
+{
+    const struct experiment_options o = {.by = by, .bootstrap = 200, .seed = 5, .sigmas = coco_sigmas, .people = people};
+    struct experiment *e = NULL;
+    struct effects_result r;
+    limber_error err = {0};
+    uint8_t *rgb = malloc(PIXELS);
+    cr_assert(!experiment_open(&e, session, &o, &err), "%s", err.text);
+    const limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    for (int turn = by >> BY_MEAN ? 0 : 1; turn < 2; turn++)
+        for (int i = 0; i < images; i++) {
+            struct experiment_person p[2];
+            draw_person(rgb, &p[0], 100 + (uint64_t)i);
+            p[1] = p[0];
+            p[1].box = (limber_box){25, 20, 140, 200};
+            for (int k = 0; !labelled && k < 2 * KEYPOINTS; k++)
+                p[k / KEYPOINTS].joints[k % KEYPOINTS][2] = 0;
+            limber_status st =
+                turn ? experiment_add(e, &image, p, 1 + i % 2, (uint64_t)i, &err) : experiment_calibrate(e, &image, p, 1, &err);
+            cr_assert(!st, "%s", err.text);
+        }
+    cr_assert(!experiment_summarise(e, &r, &err), "%s", err.text);
+    experiment_close(&e);
+    free(rgb);
+    return r;
+}
+
+enum { LEFT_ARM = 2 };
+
+static void planted(bool chain)
+{
+    char dir[256];
+    limber_model *model = NULL;
+    directory_make(dir);
+    make_planted_checkpoint(dir, chain);
+    limber_session *session = open_session(&model, dir, "cpu", "fp32", NULL, 1, 0);
+    struct effects_result r = experiment_of(session, 1u << BY_DENOISE | 1u << BY_NOISE | 1u << BY_MOVED, 6, 0, true);
+    for (int by = BY_DENOISE; by <= BY_NOISE; by++) {
+        const limber_heads_estimate *gap = &r.gap[by][LEFT_ARM][EFFECT_HEAT];
+        cr_assert(r.gap_known[by][LEFT_ARM][EFFECT_HEAT] && gap->low > 0, "blurring takes %g [%g, %g] of heat", gap->mean,
+                  gap->low, gap->high);
+        for (int head = 0; head < 4; head++) {
+            const struct effect *f = effects_at(&r, (enum effect_by)by, head, LEFT_ARM, EFFECT_HEAT);
+            const bool reads = chain && head == 1, writes = head == 2;
+            const char *name = effect_by_names[by];
+            if (!reads && !writes) {
+                cr_expect(f->raw.mean == 0 && f->direct.mean == 0 && f->p == 1, "%s: head %d causes %g, directly %g, p %g", name,
+                          head, f->raw.mean, f->direct.mean, f->p);
+                continue;
+            }
+            cr_expect(fabs(f->share.mean - 1) < 0.02, "%s: head %d causes %.3f of the gap", name, head, f->share.mean);
+            cr_expect(fabs(f->direct_share.mean - writes) < 0.02, "%s: head %d directly %.3f", name, head, f->direct_share.mean);
+            cr_expect(f->q < 0.01 && f->share.low <= f->share.mean && f->share.mean <= f->share.high, "%s: head %d q %g", name,
+                      head, f->q);
+            cr_expect(fabs(f->raw.mean - f->direct.mean - f->mediated.mean) < 1e-9);
+        }
+    }
+    /* heat maps are flat here, so what the arm loses all limbs lose: nothing of it is specific */
+    const struct effect *f = effects_at(&r, BY_NOISE, 2, LEFT_ARM, EFFECT_HEAT);
+    cr_expect(f->specific_known && fabs(f->specific.mean) < 0.02, "specific %.3f", f->specific.mean);
+    for (int c = 0; c < LIMBS; c++)
+        cr_expect(fabs(effects_cross(&r, BY_NOISE, 2, LEFT_ARM, c, EFFECT_HEAT) - f->raw.mean) < 0.02 * f->raw.mean);
+    /* the same blur elsewhere takes no red away */
+    cr_expect(fabs(f->control) < 0.1 * f->raw.mean, "the moved blur causes %g beside %g", f->control, f->raw.mean);
+    effects_result_free(&r);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    directory_remove(dir);
+}
+
+Test(patch, a_planted_cause_is_found_and_no_other)
+{
+    planted(false);
+}
+Test(patch, planted_mediation_is_found)
+{
+    planted(true);
+}
+
+/* ---- what many people say ---- */
+
+#define ALL_BYS ((1u << EFFECT_BYS) - 1)
+
+static bool finite_estimate(const limber_heads_estimate *e)
+{
+    return isfinite(e->mean) && isfinite(e->low) && isfinite(e->high);
+}
+
+static uint64_t hash_of(const struct effects_result *r)
+{
+    uint64_t hash = 0, bits;
+    for (int i = 0; i < EFFECT_BYS * r->head_count * LIMBS * EFFECT_METRICS; i++) {
+        const struct effect *f = &r->effect[i];
+        const limber_heads_estimate *const all[] = {&f->raw, &f->direct, &f->mediated, &f->share, &f->direct_share, &f->specific};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+            cr_assert(finite_estimate(all[k]));
+            memcpy(&bits, &all[k]->mean, 8);
+            hash = heads_hash(hash, bits, 0, 0);
+            memcpy(&bits, &all[k]->high, 8);
+            hash = heads_hash(hash, bits, 0, 0);
+        }
+        cr_assert(f->p >= 0 && f->p <= 1 && f->q >= 0 && f->q <= 1 && (!f->tested || f->q >= f->p - 1e-15));
+        memcpy(&bits, &f->p, 8);
+        hash = heads_hash(hash, bits, (uint64_t)i, 0);
+    }
+    return hash;
+}
+
+Test(patch, threads_and_batches_change_no_number)
+{
+    static const int ways[][2] = {{1, 1}, {3, 8}};
+    uint64_t first = 0;
+    for (size_t i = 0; i < 2; i++) {
+        limber_model *model = NULL;
+        limber_session *session = open_session(&model, GOLDEN "/simple-hd32", "cpu", "fp32", NULL, ways[i][0], ways[i][1]);
+        struct effects_result r = experiment_of(session, ALL_BYS, 3, 0, true);
+        const uint64_t hash = hash_of(&r);
+        first = i ? first : hash;
+        cr_expect_eq(hash, first, "%d threads, batch %d", ways[i][0], ways[i][1]);
+        for (int b = 0; b < EFFECT_BYS; b++)
+            for (int c = 0; c < LIMBS;
+                 c++) /* images of one, two and one person; nobody to swap with in the first; MOVED finds a place mostly */
+                cr_expect(b == BY_SWAP    ? r.people[b][c] == 3
+                          : b == BY_MOVED ? r.people[b][c] >= 2
+                                          : r.people[b][c] == 4,
+                          "%s: %lld people", effect_by_names[b], (long long)r.people[b][c]);
+        effects_result_free(&r);
+        limber_session_close(&session);
+        limber_model_close(&model);
+    }
+}
+
+Test(patch, little_and_nothing)
+{
+    limber_model *model = NULL;
+    limber_session *session = open_session(&model, GOLDEN "/simple-hd32", "cpu", "fp32", NULL, 1, 0);
+    struct effects_result r = experiment_of(session, ALL_BYS, 1, 0, true); /* one person: no interval, no test */
+    const struct effect *f = effects_at(&r, BY_NOISE, 0, LEFT_ARM, EFFECT_HEAT);
+    cr_expect(f->known && !f->tested && !f->raw.interval && f->raw.images == 1);
+    hash_of(&r);
+    effects_result_free(&r);
+    r = experiment_of(session, ALL_BYS, 2, 0, false); /* no labelled joint */
+    cr_expect_eq(r.images, 0);
+    for (int h = 0; h < 4; h++)
+        cr_expect(!effects_at(&r, BY_ZERO, h, 0, EFFECT_OKS)->known && !effects_at(&r, BY_NOISE, h, 3, EFFECT_PX)->shared);
+    hash_of(&r);
+    effects_result_free(&r);
+    r = experiment_of(session, ALL_BYS, 4, 2, true); /* two people a limb are enough */
+    cr_expect(r.people[BY_NOISE][LEFT_ARM] == 2 && r.people[BY_ZERO][0] == 2);
+    effects_result_free(&r);
+    limber_session_close(&session);
+    limber_model_close(&model);
+}
+
+/* A share is a ratio of sums over images, and its interval covers. */
+Test(patch, shares_are_ratios_of_sums)
+{
+    limber_error err = {0};
+    int covered = 0;
+    const int turns = 200;
+    for (int turn = 0; turn < turns; turn++) {
+        const struct effects_shape shape = {
+            .layers = 1, .heads = 1, .by = 1u << BY_NOISE, .replicates = 400, .seed = (uint64_t)turn};
+        struct effects *e = NULL;
+        struct effects_result r;
+        cr_assert(!effects_open(&e, &shape, &err), "%s", err.text);
+        double sum = 0, gaps = 0;
+        const bool has[LIMBS] = {true};
+        for (uint64_t i = 0; i < 60; i++) {
+            effect_measures raw = {{0}}, gap = {{0}};
+            const double u = (double)(heads_hash((uint64_t)turn, i, 1, 1) >> 11) * 0x1p-53,
+                         v = (double)(heads_hash((uint64_t)turn, i, 2, 2) >> 11) * 0x1p-53;
+            gap[0][0] = u * u; /* some near 0, where a mean of ratios breaks */
+            raw[0][0] = 0.3 * gap[0][0] + 0.1 * (v - 0.5);
+            effects_add(e, BY_NOISE, 0, has, &raw, &raw, gap);
+            effects_image(e, i);
+            sum += raw[0][0];
+            gaps += gap[0][0];
+        }
+        cr_assert(!effects_summarise(e, &r, &err));
+        const struct effect *f = effects_at(&r, BY_NOISE, 0, 0, EFFECT_HEAT);
+        cr_expect(fabs(f->share.mean - sum / gaps) < 1e-12, "share %g, ratio of sums %g", f->share.mean, sum / gaps);
+        covered += f->share.low <= 0.3 && 0.3 <= f->share.high;
+        effects_result_free(&r);
+        effects_close(&e);
+    }
+    cr_expect(covered > turns * 0.89 && covered < turns * 0.99, "%d of %d intervals of 95 %% cover the truth", covered, turns);
+}
+
+/* A limb of which the gap may be nothing has no share. */
+Test(patch, no_share_of_nothing)
+{
+    limber_error err = {0};
+    const struct effects_shape shape = {.layers = 1, .heads = 1, .by = 1u << BY_DENOISE, .replicates = 300, .seed = 1};
+    struct effects *e = NULL;
+    struct effects_result r;
+    cr_assert(!effects_open(&e, &shape, &err), "%s", err.text);
+    const bool has[LIMBS] = {true};
+    for (uint64_t i = 0; i < 20; i++) {
+        effect_measures raw = {{1}}, gap = {{i % 2 ? 1.0 : -1.0}};
+        effects_add(e, BY_DENOISE, 0, has, &raw, NULL, gap);
+        effects_image(e, i);
+    }
+    cr_assert(!effects_summarise(e, &r, &err));
+    const struct effect *f = effects_at(&r, BY_DENOISE, 0, 0, EFFECT_HEAT);
+    cr_expect(f->known && !f->shared && !f->specific_known && f->raw.mean == 1);
+    effects_result_free(&r);
+    effects_close(&e);
+}
+
+/* ---- does reading predict causing? ---- */
+
+enum { RANK_LAYERS = 8, RANK_HEADS = 8, RANK_ALL = RANK_LAYERS * RANK_HEADS };
+
+static void random_numbers(double *x, uint64_t seed, double depth)
+{
+    for (int i = 0; i < LIMBS * RANK_ALL; i++)
+        x[i] = (double)(heads_hash(seed, (uint64_t)i, 7, 7) >> 11) * 0x1p-53 + depth * (i % RANK_ALL / RANK_HEADS);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Two numbers that both grow with depth and have nothing else in common: p is uniform (Kolmogorov and Smirnov at 1 %). */
+Test(patch, ranks_of_nothing_are_uniform)
+{
+    enum { TURNS = 400 };
+    const bool use[LIMBS] = {true, false, true, true, true, true};
+    double x[LIMBS * RANK_ALL], y[LIMBS * RANK_ALL], p[TURNS], most = 0;
+    for (int t = 0; t < TURNS; t++) {
+        struct effect_rank k;
+        random_numbers(x, 1000 + (uint64_t)t, 0.3);
+        random_numbers(y, 90000 + (uint64_t)t, 0.3);
+        cr_assert(effects_rank(&k, x, y, use, RANK_LAYERS, RANK_HEADS, 199, (uint64_t)t));
+        cr_assert_eq(k.limbs, 5);
+        cr_expect(k.null_mean > 0.2, "depth alone makes rho %g", k.null_mean);
+        p[t] = k.p;
+    }
+    qsort(p, TURNS, sizeof *p, by_value);
+    for (int t = 0; t < TURNS; t++)
+        most = fmax(most, fmax(fabs(p[t] - (double)t / TURNS), fabs(p[t] - (t + 1.0) / TURNS)));
+    cr_expect(most < 1.63 / sqrt(TURNS) + 1.0 / 200, "p strays by %.3f from uniform", most);
+}
+
+Test(patch, ranks_of_a_perfect_order)
+{
+    const bool use[LIMBS] = {true, true, true, true, true, true};
+    double x[LIMBS * RANK_ALL], y[LIMBS * RANK_ALL];
+    struct effect_rank k;
+    random_numbers(x, 5, 0.1);
+    for (int i = 0; i < LIMBS * RANK_ALL; i++)
+        y[i] = exp(3 * x[i]);
+    cr_assert(effects_rank(&k, x, y, use, RANK_LAYERS, RANK_HEADS, 999, 3));
+    cr_expect(fabs(k.mean - 1) < 1e-12 && k.p == 1.0 / 1000, "rho %g, p %g", k.mean, k.p);
+    for (int i = 0; i < LIMBS * RANK_ALL; i++)
+        y[i] = 4;
+    cr_assert(effects_rank(&k, x, y, use, RANK_LAYERS, RANK_HEADS, 99, 3)); /* what does not vary has no rank */
+    cr_expect(k.limbs == 0 && k.p == 1);
+    /* SciPy: spearmanr([1, 2, 2, 3], [4, 1, 3, 3]) = -0.5 within 1e-12 by hand: ranks 1 2.5 2.5 4 and 4 1 2.5 2.5 */
+    const double a[LIMBS * 4] = {1, 2, 2, 3}, b[LIMBS * 4] = {4, 1, 3, 3};
+    const bool one[LIMBS] = {true};
+    cr_assert(effects_rank(&k, a, b, one, 1, 4, 0, 1));
+    cr_expect(fabs(k.rho[0] + 0.5) < 1e-12, "rho %g", k.rho[0]);
+}
+
+Test(patch, draws_match_layers)
+{
+    const bool use[LIMBS] = {true};
+    double y[LIMBS * RANK_ALL] = {0};
+    bool chosen[LIMBS * RANK_ALL] = {false};
+    struct effect_draw d;
+    for (int i = 0; i < RANK_ALL; i++)
+        y[i] = i / RANK_HEADS; /* depth alone */
+    chosen[RANK_ALL - 1] = chosen[RANK_ALL - 2] = true;
+    cr_assert(effects_draw(&d, chosen, y, use, RANK_LAYERS, RANK_HEADS, 500, 1));
+    cr_expect(d.pairs == 2 && d.mean == 7 && d.null_mean == 7 && d.p == 1 && d.p_below == 1);
+    y[RANK_ALL - 1] = y[RANK_ALL - 2] = 9;
+    cr_assert(effects_draw(&d, chosen, y, use, RANK_LAYERS, RANK_HEADS, 999, 1)); /* 1 of 28 pairs */
+    cr_expect(d.mean == 9 && d.p < 0.08 && d.p > 0.01 && d.p_below == 1, "p %g", d.p);
 }
 
 /* ---- refusals ---- */

@@ -17,6 +17,7 @@
 /* A build that leaves a command's file out has a command less, and says so. */
 #pragma weak cli_run
 #pragma weak cli_heads
+#pragma weak cli_patch
 #pragma weak cli_eval
 #pragma weak cli_bench
 #pragma weak cli_info
@@ -29,6 +30,7 @@ struct entry {
 static const struct entry commands[] = {
     {"run", cli_run, "joints and limbs of the people in photographs"},
     {"heads", cli_heads, "which attention heads are limb specialists"},
+    {"patch", cli_patch, "which attention heads cause what is found of a limb"},
     {"eval", cli_eval, "OKS average precision and PCK against annotations"},
     {"bench", cli_bench, "what attention, the model and the whole way cost"},
     {"info", cli_info, "what the model is, and what this machine can do"},
@@ -308,6 +310,34 @@ void cli_catch_signals(void)
     sigaction(SIGINT, &once, NULL);
     sigaction(SIGTERM, &once, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+int cli_read_layers(const struct cli_command *command, const char *text, int *layers, int *count)
+{
+    bool wanted[CLI_MAX_LAYERS] = {false};
+    const char *p = text;
+    *count = 0;
+    for (;;) {
+        char *end;
+        long low = strtol(p, &end, 10), high = low;
+        bool fine = end != p && low >= 0 && low < CLI_MAX_LAYERS;
+        if (fine && *end == '-') {
+            const char *second = end + 1;
+            high = strtol(second, &end, 10);
+            fine = end != second && high >= low && high < CLI_MAX_LAYERS;
+        }
+        if (!fine || (*end && *end != ','))
+            return cli_usage(command, "--layers is \"%s\", expected numbers and ranges like 0,3-5", text);
+        for (long l = low; l <= high; l++)
+            wanted[l] = true;
+        if (!*end)
+            break;
+        p = end + 1;
+    }
+    for (int l = 0; l < CLI_MAX_LAYERS; l++)
+        if (wanted[l])
+            layers[(*count)++] = l;
+    return CLI_DONE;
 }
 
 /* ---- main ---- */

@@ -113,6 +113,10 @@ int cli_model_options(const struct cli_common *common, limber_options *options);
 int cli_session_open(const struct cli_common *common, const limber_model *model, limber_session **session);
 const char *cli_model_dir(const struct cli_common *common); /* NULL: the built-in model */
 
+/* --layers "0,3-5" -> 0 3 4 5; layers has room for CLI_MAX_LAYERS. CLI_DONE, or CLI_NOTHING with the reason on stderr. */
+#define CLI_MAX_LAYERS 1024
+int cli_read_layers(const struct cli_command *command, const char *text, int *layers, int *count);
+
 /* After this, the first SIGINT or SIGTERM only sets the flag; long loops look at it, finish their line, and leave with
  * CLI_INTERRUPTED. A second one ends the process at once. SIGPIPE is ignored: a closed pipe is a write error. */
 void cli_catch_signals(void);
@@ -121,6 +125,7 @@ extern volatile sig_atomic_t cli_stopped;
 /* The commands. Each has its file, cli_NAME.c, and gets argv from its own name on. */
 int cli_run(int argc, char **argv);
 int cli_heads(int argc, char **argv);
+int cli_patch(int argc, char **argv);
 int cli_eval(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_info(int argc, char **argv);

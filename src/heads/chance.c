@@ -143,7 +143,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double quantile(const double *sorted, int n, double at)
+double heads_quantile(const double *sorted, int n, double at)
 {
     double place = at * (n - 1);
     int i = (int)place;
@@ -163,8 +163,8 @@ limber_heads_estimate heads_stream_estimate(const struct heads_stream *s, size_t
     }
     if (n > 1) {
         qsort(scratch, (size_t)n, sizeof *scratch, by_value);
-        e.low = quantile(scratch, n, 0.025);
-        e.high = quantile(scratch, n, 0.975);
+        e.low = heads_quantile(scratch, n, 0.025);
+        e.high = heads_quantile(scratch, n, 0.975);
         e.interval = 1;
     }
     if (z) {

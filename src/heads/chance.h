@@ -14,6 +14,8 @@ double heads_student_p(double t, double degrees);                       /* P(T >
 /* Benjamini-Hochberg: q[i] = min over j with p[j] >= p[i] of p[j] n / rank(j), at most 1. order: [n], scratch. */
 void heads_adjust(double *q, const double *p, int *order, int n);
 
+double heads_quantile(const double *sorted, int n, double at); /* 0 <= at <= 1, linear between neighbours */
+
 /* A stream of images. What an image says of one head is a row of `width` numbers, some of them absent. Which are absent depends on the image alone,
  * so the counts are shared by all heads. */
 struct heads_stream {

@@ -14,11 +14,11 @@
 
 #define MAX_SLOTS 64
 
-struct kept { /* one run */
-    float *x;        /* [layers + 1][tokens][hidden]: x[l] enters block l, the last one leaves the network */
-    float *z;        /* [layers][tokens][hidden] */
-    float *attended; /* [layers][tokens][hidden]: x + projection(z) */
-    float *heat;     /* [keypoints][map] */
+struct kept {                /* one run */
+    float *x;                /* [layers + 1][tokens][hidden]: x[l] enters block l, the last one leaves the network */
+    float *z;                /* [layers][tokens][hidden] */
+    float *attended;         /* [layers][tokens][hidden]: x + projection(z) */
+    float *heat;             /* [keypoints][map] */
     limber_keypoint *joints; /* [keypoints], heatmap pixels */
     struct crop_region region;
     bool there;
@@ -29,16 +29,16 @@ struct limber_patch {
     const struct config *config;
     int slots, batch;
     struct kept *kept;
-    size_t layer;         /* tokens * hidden: the numbers of one layer */
-    double *sum;          /* [layers][tokens][hidden] of z over the people counted */
+    size_t layer; /* tokens * hidden: the numbers of one layer */
+    double *sum;  /* [layers][tokens][hidden] of z over the people counted */
     int64_t people;
     float *mean, *constant, *zero; /* [layers][tokens][hidden]; zero: [tokens][hidden] */
     bool mean_fresh;
     /* a batch of patched runs */
-    float *room, *delta;                 /* [batch][tokens][hidden] */
-    float *heat, *direct_heat;           /* [batch][keypoints][map] */
+    float *room, *delta;                     /* [batch][tokens][hidden] */
+    float *heat, *direct_heat;               /* [batch][keypoints][map] */
     limber_keypoint *joints, *direct_joints; /* [batch][keypoints] */
-    uint8_t *sets;                       /* [batch][layers * heads] */
+    uint8_t *sets;                           /* [batch][layers * heads] */
 };
 
 limber_patch_options limber_patch_options_default(void)
@@ -222,7 +222,8 @@ limber_status limber_patch_capture_crop(limber_patch *p, int slot, const uint8_t
 {
     if (!p || !crop)
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_patch_capture_crop: %s is NULL", p ? "crop" : "patch");
-    const float w = (float)p->config->image_w - 1, h = (float)p->config->image_h - 1; /* pixel centres, as pose/crop.c maps them */
+    const float w = (float)p->config->image_w - 1,
+                h = (float)p->config->image_h - 1; /* pixel centres, as pose/crop.c maps them */
     return patch_capture(p, slot, crop, (struct crop_region){w / 2, h / 2, w, h}, err);
 }
 
@@ -231,7 +232,8 @@ limber_status limber_patch_capture(limber_patch *p, int slot, const limber_image
     if (!p || !image)
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_patch_capture: %s is NULL", p ? "image" : "patch");
     struct job job;
-    limber_status st = job_prepare(&job, p->session->model, image, &box, 1, err); /* checks the image and the box, and cuts it out */
+    limber_status st =
+        job_prepare(&job, p->session->model, image, &box, 1, err); /* checks the image and the box, and cuts it out */
     if (!st)
         st = patch_capture(p, slot, job.subjects[0].crop, job.subjects[0].region, err);
     job_free(&job);

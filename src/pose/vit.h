@@ -31,10 +31,10 @@ limber_status vit_forward(struct vit *v, const uint8_t *crops, int people, limbe
 
 /* The steps of vit_forward between its upload and its finish, for whoever stops between two of them (heads/patch.c). A block is
  * attention, projection and mlp in a row. */
-void vit_embed(struct vit *v, struct span span, bool mirrored);      /* the uploaded crops -> x */
-void vit_attention(struct vit *v, int layer, struct span span);      /* x -> y: what the heads say, side by side */
-void vit_projection(struct vit *v, int layer, struct span span);     /* x += projection(y) */
-void vit_mlp(struct vit *v, int layer, struct span span);            /* x += mlp(x); y is lost */
+void vit_embed(struct vit *v, struct span span, bool mirrored);       /* the uploaded crops -> x */
+void vit_attention(struct vit *v, int layer, struct span span);       /* x -> y: what the heads say, side by side */
+void vit_projection(struct vit *v, int layer, struct span span);      /* x += projection(y) */
+void vit_mlp(struct vit *v, int layer, struct span span);             /* x += mlp(x); y is lost */
 void vit_heatmaps(struct vit *v, struct span span, struct buf *heat); /* x -> heat; y is lost */
 
 #endif

@@ -20,8 +20,6 @@
 #include "command/report/heads_report.h"
 #include "image/image.h"
 
-#define MAX_LAYERS 1024
-
 struct run {
     struct cli_common common;
     const char *out, *boxes_file, *annotations, *labels, *label_names, *layers;
@@ -322,34 +320,6 @@ static int run(struct run *r)
 
 /* ---- before ---- */
 
-/* "0,3-5" -> 0 3 4 5 */
-static int read_layers(const struct cli_command *command, const char *text, int *layers, int *count)
-{
-    bool wanted[MAX_LAYERS] = {false};
-    const char *p = text;
-    for (;;) {
-        char *end;
-        long low = strtol(p, &end, 10), high = low;
-        bool fine = end != p && low >= 0 && low < MAX_LAYERS;
-        if (fine && *end == '-') {
-            const char *second = end + 1;
-            high = strtol(second, &end, 10);
-            fine = end != second && high >= low && high < MAX_LAYERS;
-        }
-        if (!fine || (*end && *end != ','))
-            return cli_usage(command, "--layers is \"%s\", expected numbers and ranges like 0,3-5", text);
-        for (long l = low; l <= high; l++)
-            wanted[l] = true;
-        if (!*end)
-            break;
-        p = end + 1;
-    }
-    for (int l = 0; l < MAX_LAYERS; l++)
-        if (wanted[l])
-            layers[(*count)++] = l;
-    return CLI_DONE;
-}
-
 /* "sky,road" -> names and how many; the text is cut up. */
 static int read_names(const struct cli_command *command, char *text, const char **names, int *count)
 {
@@ -381,7 +351,7 @@ static int load_boxes(struct run *r)
 static int open_all(struct run *r, const struct cli_command *command)
 {
     limber_heads_options o = limber_heads_options_default();
-    int layers[MAX_LAYERS], layer_count = 0, status;
+    int layers[CLI_MAX_LAYERS], layer_count = 0, status;
     const char *names[LIMBER_HEADS_MAX_CLASSES];
     char *text = r->label_names ? strdup(r->label_names) : NULL;
     limber_error err;
@@ -390,7 +360,7 @@ static int open_all(struct run *r, const struct cli_command *command)
     o.seed = (uint64_t)r->seed;
     o.include_self = r->include_self;
     o.min_score = (float)r->joint_score;
-    if (r->layers && (status = read_layers(command, r->layers, layers, &layer_count)))
+    if (r->layers && (status = cli_read_layers(command, r->layers, layers, &layer_count)))
         return status;
     o.layers = r->layers ? layers : NULL;
     o.layer_count = layer_count;

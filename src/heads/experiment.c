@@ -1,0 +1,498 @@
+/* heads/experiment.c - one person after the other: clear run, corrupted runs, every head patched, measured, added up.
+ *
+ *     annotated joints -> limb's pixels -> blurred crop    heads/masks.c, heads/corrupt.c
+ *     runs kept, heads replaced                            heads/patch.c
+ *     how good a run is at a limb; people, images          heads/effects.c
+ *
+ * NOISE puts the corrupted run's head into the clear run (is it needed?), DENOISE the clear run's into the corrupted one (is it enough?),
+ * MOVED is NOISE with the same blur elsewhere. SWAP puts in the head of a person of another picture, drawn from the last few seen, ZERO,
+ * MEAN and CONST a constant. All lots are hashes of the seed and the image's number: the order of work changes nothing. */
+#include "heads/experiment.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "heads/corrupt.h"
+
+#define DONORS 16
+enum { CLEAR, CHANGED, SLOTS };
+
+struct donor {
+    uint8_t *crop;
+    struct effect_target target;
+    uint64_t image;
+};
+
+struct experiment {
+    limber_session *session;
+    const struct config *config;
+    struct experiment_options options;
+    limber_patch *patch;
+    struct effects *effects;
+    struct corrupt corrupt;
+    size_t heads, crop_bytes;
+    uint8_t *crop, *changed;
+    float *heat;
+    effect_measures *raw, *direct; /* [heads] */
+    struct donor donors[DONORS];
+    int donor_count, donor_next;
+    int64_t counted[EFFECT_BYS][LIMBS]; /* people; of SWAP, ZERO, MEAN and CONST all in [0] */
+    struct experiment_lot lots[LIMBS];
+};
+
+limber_status experiment_open(struct experiment **out, limber_session *session, const struct experiment_options *options,
+                              limber_error *err)
+{
+    const struct config *c = &session->model->config;
+    *out = NULL;
+    if (!c->coco)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "patch: limbs need COCO's 17 joints, this model finds %d others",
+                           c->keypoints);
+    struct experiment *e = calloc(1, sizeof *e);
+    if (!e)
+        return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory");
+    e->session = session;
+    e->config = c;
+    e->options = *options;
+    e->heads = (size_t)c->layers * (size_t)c->heads;
+    e->crop_bytes = (size_t)c->image_h * (size_t)c->image_w * 3;
+    const struct effects_shape shape = {.layers = c->layers,
+                                        .heads = c->heads,
+                                        .by = options->by,
+                                        .replicates = options->bootstrap,
+                                        .seed = options->seed,
+                                        .chosen = options->heads};
+    limber_patch_options o = limber_patch_options_default();
+    o.slots = SLOTS;
+    limber_status st = limber_patch_open(&e->patch, session, &o, err);
+    if (!st)
+        st = effects_open(&e->effects, &shape, err);
+    if (!st)
+        st = corrupt_open(&e->corrupt, c, err);
+    e->crop = malloc(e->crop_bytes);
+    e->changed = malloc(e->crop_bytes);
+    e->heat = malloc((size_t)c->keypoints * (size_t)c->map_h * (size_t)c->map_w * sizeof *e->heat);
+    e->raw = calloc(e->heads, sizeof *e->raw);
+    e->direct = calloc(e->heads, sizeof *e->direct);
+    bool fine = e->crop && e->changed && e->heat && e->raw && e->direct;
+    for (int i = 0; i < DONORS && options->by >> BY_SWAP & 1; i++)
+        fine = (e->donors[i].crop = malloc(e->crop_bytes)) != NULL && fine;
+    for (int i = 0; i < LIMBS; i++)
+        e->lots[i] = (struct experiment_lot){.image = -1, .lot = UINT64_MAX};
+    if (!st && !fine)
+        st = limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for crops of %dx%d", c->image_w, c->image_h);
+    if (st)
+        experiment_close(&e);
+    *out = e;
+    return st;
+}
+
+void experiment_close(struct experiment **experiment)
+{
+    struct experiment *e = experiment ? *experiment : NULL;
+    if (!e)
+        return;
+    limber_patch_close(&e->patch);
+    effects_close(&e->effects);
+    corrupt_close(&e->corrupt);
+    for (int i = 0; i < DONORS; i++)
+        free(e->donors[i].crop);
+    free(e->crop);
+    free(e->changed);
+    free(e->heat);
+    free(e->raw);
+    free(e->direct);
+    free(e);
+    *experiment = NULL;
+}
+
+/* ---- one change of one person ---- */
+
+struct visit {
+    struct experiment *e;
+    const struct effect_target *target;
+    effect_measures base;
+    double sign;
+};
+
+static void see(void *context, const limber_patch_effect *f)
+{
+    struct visit *v = context;
+    const size_t head = (size_t)f->layer * (size_t)v->e->config->heads + (size_t)f->head;
+    effect_measures got;
+    effect_measure(got, v->target, f->heat, f->joints);
+    for (int c = 0; c < LIMBS; c++)
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            v->e->raw[head][c][m] = v->sign * (got[c][m] - v->base[c][m]);
+    if (!f->direct_heat)
+        return;
+    effect_measure(got, v->target, f->direct_heat, f->direct_joints);
+    for (int c = 0; c < LIMBS; c++)
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            v->e->direct[head][c][m] = v->sign * (got[c][m] - v->base[c][m]);
+}
+
+static limber_status measure_slot(struct experiment *e, effect_measures out, int slot, const struct effect_target *target,
+                                  limber_error *err)
+{
+    limber_keypoint joints[COCO_KEYPOINTS];
+    limber_status st = limber_patch_run(e->patch, slot, slot, NULL, 0, joints, e->heat, err);
+    if (!st)
+        effect_measure(out, target, e->heat, joints);
+    return st;
+}
+
+/* Every head of `source` put into `base`, added under `by`. gap: the clear run's measures less the corrupted one's, or NULL. */
+static limber_status patch_all(struct experiment *e, enum effect_by by, int limb, int base, int source,
+                               const struct effect_target *target, const effect_measures of_base, const effect_measures gap,
+                               limber_error *err)
+{
+    struct visit v = {.e = e, .target = target, .sign = by == BY_DENOISE ? 1 : -1};
+    const bool direct = by != BY_MOVED;
+    bool has[LIMBS], finite = true;
+    memcpy(v.base, of_base, sizeof v.base);
+    for (int c = 0; c < LIMBS; c++) {
+        has[c] = effect_target_has(target, c);
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            finite = finite && isfinite(of_base[c][m]) && (!gap || isfinite(gap[c][m]));
+    }
+    if (!finite)
+        return limber_fail(err, LIMBER_E_MODEL, "the network's heat maps are not finite");
+    limber_status st = limber_patch_each(e->patch, base, source, e->options.heads, direct, see, &v, err);
+    if (!st)
+        effects_add(e->effects, by, limb, has, (const effect_measures *)e->raw,
+                    direct ? (const effect_measures *)e->direct : NULL, gap);
+    return st;
+}
+
+static bool wanted(const struct experiment *e, enum effect_by by, int limb)
+{
+    return (e->options.by >> by & 1) && (!e->options.people || e->counted[by][limb] < e->options.people);
+}
+
+static void subtract(effect_measures out, const effect_measures a, const effect_measures b)
+{
+    for (int c = 0; c < LIMBS; c++)
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            out[c][m] = a[c][m] - b[c][m];
+}
+
+/* ---- limbs ---- */
+
+struct person {
+    const struct experiment_person *given;
+    struct crop_region region;
+    struct effect_target target;
+    struct heads_capsule capsules[HEADS_MAX_CAPSULES];
+    int capsule_count;
+    uint64_t image, number;
+    effect_measures clear;
+};
+
+static void person_make(struct person *p, const struct experiment *e, const struct experiment_person *given,
+                        struct crop_region region, uint64_t image, int number)
+{
+    limber_keypoint joints[COCO_KEYPOINTS];
+    *p = (struct person){.given = given, .region = region, .image = image, .number = (uint64_t)number};
+    effect_target_make(&p->target, e->config, e->options.sigmas, given->joints, given->box, given->area, region);
+    for (int k = 0; k < COCO_KEYPOINTS; k++)
+        joints[k] = (limber_keypoint){(float)given->joints[k][0], (float)given->joints[k][1], p->target.there[k] ? 1 : 0};
+    p->capsule_count = heads_capsules(p->capsules, joints, 0, given->box, heads_place_of(e->config, region));
+}
+
+/* Two joints of the limb at least, or what is blurred is not it. */
+static bool shows(const struct person *p, int limb)
+{
+    int n = 0, bones = 0;
+    for (int k = 0; k < COCO_KEYPOINTS; k++)
+        n += (effect_joints[limb] >> k & 1) && p->target.there[k];
+    for (int i = 0; i < p->capsule_count; i++)
+        bones += p->capsules[i].class == limb;
+    return n >= 2 && bones > 0;
+}
+
+static void draw_lot(struct experiment *e, const struct person *p, int limb)
+{
+    const uint64_t lot = heads_hash(e->options.seed, p->image, p->number, 0x107 + (uint64_t)limb);
+    if (lot < e->lots[limb].lot)
+        e->lots[limb] = (struct experiment_lot){.image = (int64_t)p->image, .person = (int)p->number, .lot = lot};
+}
+
+static limber_status blur_limb(struct experiment *e, struct person *p, int limb, limber_error *err)
+{
+    const bool noise = wanted(e, BY_NOISE, limb), denoise = wanted(e, BY_DENOISE, limb);
+    effect_measures changed, gap;
+    if ((!noise && !denoise) || !shows(p, limb) || !corrupt_mask(&e->corrupt, p->capsules, p->capsule_count, limb))
+        return LIMBER_OK;
+    corrupt_blur(&e->corrupt, e->changed, e->crop, e->corrupt.mask);
+    limber_status st = patch_capture(e->patch, CHANGED, e->changed, p->region, err);
+    if (!st)
+        st = measure_slot(e, changed, CHANGED, &p->target, err);
+    if (st)
+        return st;
+    subtract(gap, p->clear, changed);
+    if (denoise)
+        st = patch_all(e, BY_DENOISE, limb, CHANGED, CLEAR, &p->target, changed, gap, err);
+    if (!st && noise)
+        st = patch_all(e, BY_NOISE, limb, CLEAR, CHANGED, &p->target, p->clear, gap, err);
+    if (st)
+        return st;
+    e->counted[BY_DENOISE][limb] += denoise;
+    e->counted[BY_NOISE][limb] += noise;
+    draw_lot(e, p, limb);
+    if (!noise || !(e->options.by >> BY_MOVED & 1) ||
+        !corrupt_move(&e->corrupt, e->options.seed, p->image, p->number, (uint64_t)limb))
+        return LIMBER_OK;
+    corrupt_blur(&e->corrupt, e->changed, e->crop, e->corrupt.moved);
+    st = patch_capture(e->patch, CHANGED, e->changed, p->region, err);
+    if (!st)
+        st = measure_slot(e, changed, CHANGED, &p->target, err);
+    if (st)
+        return st;
+    subtract(gap, p->clear, changed);
+    return patch_all(e, BY_MOVED, limb, CLEAR, CHANGED, &p->target, p->clear, gap, err);
+}
+
+/* ---- the whole person ---- */
+
+static const struct donor *find_donor(const struct experiment *e, const struct person *p)
+{
+    const uint64_t lot = heads_hash(e->options.seed, p->image, p->number, 0x5a8);
+    for (int i = 0; i < e->donor_count; i++) {
+        const struct donor *d = &e->donors[(lot + (uint64_t)i) % (uint64_t)e->donor_count];
+        if (d->image != p->image)
+            return d;
+    }
+    return NULL;
+}
+
+static void keep_donor(struct experiment *e, const struct person *p)
+{
+    struct donor *d = &e->donors[e->donor_next];
+    memcpy(d->crop, e->crop, e->crop_bytes);
+    d->target = p->target;
+    d->target.other = NULL;
+    d->image = p->image;
+    e->donor_next = (e->donor_next + 1) % DONORS;
+    e->donor_count = e->donor_count < DONORS ? e->donor_count + 1 : e->donor_count;
+}
+
+/* What the network says of another person's picture, held against this one: the joints of both, heat here less heat there. */
+static limber_status swap_person(struct experiment *e, struct person *p, limber_error *err)
+{
+    const struct donor *d = find_donor(e, p);
+    effect_measures base, other, gap;
+    if (!d || !wanted(e, BY_SWAP, 0))
+        return LIMBER_OK;
+    struct effect_target target = p->target;
+    target.other = &d->target;
+    limber_status st = patch_capture(e->patch, CHANGED, d->crop, p->region, err);
+    if (!st)
+        st = measure_slot(e, base, CLEAR, &target, err);
+    if (!st)
+        st = measure_slot(e, other, CHANGED, &target, err);
+    if (st)
+        return st;
+    subtract(gap, base, other);
+    e->counted[BY_SWAP][0]++;
+    return patch_all(e, BY_SWAP, -1, CLEAR, CHANGED, &target, base, gap, err);
+}
+
+static limber_status ablate(struct experiment *e, struct person *p, limber_error *err)
+{
+    static const struct {
+        enum effect_by by;
+        int source;
+    } kinds[] = {{BY_ZERO, LIMBER_PATCH_ZERO}, {BY_MEAN, LIMBER_PATCH_MEAN}, {BY_CONST, LIMBER_PATCH_CONST}};
+    limber_status st = LIMBER_OK;
+    for (size_t i = 0; !st && i < sizeof kinds / sizeof *kinds; i++)
+        if (wanted(e, kinds[i].by, 0)) {
+            st = patch_all(e, kinds[i].by, -1, CLEAR, kinds[i].source, &p->target, p->clear, NULL, err);
+            e->counted[kinds[i].by][0]++;
+        }
+    return st;
+}
+
+static bool labelled(const struct effect_target *t)
+{
+    for (int c = 0; c < LIMBS; c++)
+        if (effect_target_has(t, c))
+            return true;
+    return false;
+}
+
+static limber_status add_person(struct experiment *e, const limber_image *image, const struct experiment_person *given,
+                                struct crop_region region, uint64_t number, int who, limber_error *err)
+{
+    struct person p;
+    person_make(&p, e, given, region, number, who);
+    if (!labelled(&p.target) || experiment_full(e))
+        return LIMBER_OK;
+    crop_sample(e->crop, e->config->image_h, e->config->image_w, image, region);
+    corrupt_crop(&e->corrupt, e->crop);
+    limber_status st = patch_capture(e->patch, CLEAR, e->crop, region, err);
+    if (!st)
+        st = measure_slot(e, p.clear, CLEAR, &p.target, err);
+    if (!st)
+        st = ablate(e, &p, err);
+    if (!st)
+        st = swap_person(e, &p, err);
+    for (int c = 0; !st && c < LIMBS; c++)
+        st = blur_limb(e, &p, c, err);
+    if (!st && (e->options.by >> BY_SWAP & 1))
+        keep_donor(e, &p);
+    return st;
+}
+
+/* ---- one image ---- */
+
+/* Boxes checked as limber_run checks them; *regions: [count], to free. */
+static limber_status place_people(const struct experiment *e, struct crop_region **regions, const limber_image *image,
+                                  const struct experiment_person *people, int count, limber_error *err)
+{
+    *regions = malloc(((size_t)count + 1) * sizeof **regions);
+    limber_status st = *regions ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for %d people", count);
+    for (int i = 0; !st && i < count; i++) {
+        struct job job = {0};
+        if (!(st = job_prepare(&job, e->session->model, image, &people[i].box, 1, err)))
+            (*regions)[i] = job.subjects[0].region;
+        job_free(&job);
+    }
+    if (st) {
+        free(*regions);
+        *regions = NULL;
+    }
+    return st;
+}
+
+limber_status experiment_calibrate(struct experiment *e, const limber_image *image, const struct experiment_person *people,
+                                   int count, limber_error *err)
+{
+    limber_status st = LIMBER_OK;
+    for (int i = 0; !st && i < count; i++) {
+        st = limber_patch_capture(e->patch, CLEAR, image, people[i].box, err);
+        if (!st)
+            st = limber_patch_mean(e->patch, CLEAR, err);
+    }
+    return st;
+}
+
+limber_status experiment_add(struct experiment *e, const limber_image *image, const struct experiment_person *people, int count,
+                             uint64_t number, limber_error *err)
+{
+    struct crop_region *regions;
+    int64_t before[EFFECT_BYS][LIMBS];
+    memcpy(before, e->counted, sizeof before);
+    limber_status st = place_people(e, &regions, image, people, count, err);
+    for (int i = 0; !st && i < count; i++)
+        st = add_person(e, image, &people[i], regions[i], number, i, err);
+    free(regions);
+    if (st) {
+        effects_forget(e->effects);
+        memcpy(e->counted, before, sizeof before);
+        return st;
+    }
+    effects_image(e->effects, number);
+    return LIMBER_OK;
+}
+
+bool experiment_full(const struct experiment *e)
+{
+    for (int b = 0; b < EFFECT_BYS; b++)
+        for (int c = 0; c < (b <= BY_MOVED ? LIMBS : 1); c++)
+            if (b != BY_MOVED && wanted(e, (enum effect_by)b, c))
+                return false;
+    return true;
+}
+
+limber_status experiment_summarise(const struct experiment *e, struct effects_result *out, limber_error *err)
+{
+    return effects_summarise(e->effects, out, err);
+}
+
+struct experiment_lot experiment_lot(const struct experiment *e, int limb)
+{
+    return e->lots[limb];
+}
+
+/* ---- for the page ---- */
+
+static void sum_maps(float *out, const struct experiment *e, const struct experiment_view *v, const float *heat)
+{
+    const size_t map = (size_t)e->config->map_h * (size_t)e->config->map_w;
+    for (size_t i = 0; i < map; i++)
+        out[i] = 0;
+    for (size_t k = 0; k < COCO_KEYPOINTS; k++)
+        for (size_t i = 0; v->there[k] && i < map; i++)
+            out[i] += heat[k * map + i] > 0 ? heat[k * map + i] : 0;
+}
+
+static limber_status view_runs(struct experiment_view *v, struct experiment *e, struct person *p, int limb, int head,
+                               limber_error *err)
+{
+    uint8_t *heads = calloc(e->heads, 1);
+    if (!heads)
+        return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory");
+    heads[head] = 1;
+    memcpy(v->crop[0], e->crop, e->crop_bytes);
+    corrupt_crop(&e->corrupt, e->crop);
+    corrupt_mask(&e->corrupt, p->capsules, p->capsule_count, limb);
+    corrupt_blur(&e->corrupt, v->crop[1], e->crop, e->corrupt.mask);
+    limber_status st = patch_capture(e->patch, CLEAR, v->crop[0], p->region, err);
+    if (!st)
+        st = patch_capture(e->patch, CHANGED, v->crop[1], p->region, err);
+    for (int i = 0; !st && i < 3; i++) {
+        limber_keypoint joints[COCO_KEYPOINTS];
+        effect_measures m;
+        st = limber_patch_run(e->patch, i == 0 ? CLEAR : CHANGED, CLEAR, i == 2 ? heads : NULL, 0, joints, e->heat, err);
+        if (!st) {
+            effect_measure(m, &p->target, e->heat, joints);
+            v->measure[i] = m[limb][EFFECT_HEAT];
+            sum_maps(v->heat[i], e, v, e->heat);
+        }
+    }
+    free(heads);
+    return st;
+}
+
+limber_status experiment_view_make(struct experiment_view *out, struct experiment *e, const limber_image *image,
+                                   const struct experiment_person *person, int limb, int head, limber_error *err)
+{
+    const struct config *c = e->config;
+    struct experiment_view v = {0};
+    struct crop_region *region;
+    struct person p;
+    *out = v;
+    limber_status st = place_people(e, &region, image, person, 1, err);
+    if (st)
+        return st;
+    person_make(&p, e, person, *region, 0, 0);
+    crop_sample(e->crop, c->image_h, c->image_w, image, *region);
+    free(region);
+    bool fine = true;
+    for (int i = 0; i < 2; i++)
+        fine = (v.crop[i] = malloc(e->crop_bytes)) && fine;
+    for (int i = 0; i < 3; i++)
+        fine = (v.heat[i] = malloc((size_t)c->map_h * (size_t)c->map_w * sizeof **v.heat)) && fine;
+    for (int k = 0; k < COCO_KEYPOINTS; k++) {
+        v.there[k] = (effect_joints[limb] >> k & 1) && p.target.there[k];
+        v.joints[k][0] = p.target.map[k][0] * (c->image_w - 1) / (c->map_w - 1);
+        v.joints[k][1] = p.target.map[k][1] * (c->image_h - 1) / (c->map_h - 1);
+    }
+    st = fine ? view_runs(&v, e, &p, limb, head, err) : limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for a picture");
+    if (st)
+        experiment_view_free(&v);
+    *out = v;
+    return st;
+}
+
+void experiment_view_free(struct experiment_view *v)
+{
+    for (int i = 0; i < 2; i++)
+        free(v->crop[i]);
+    for (int i = 0; i < 3; i++)
+        free(v->heat[i]);
+    *v = (struct experiment_view){0};
+}
