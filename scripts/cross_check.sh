@@ -45,7 +45,7 @@ make_sysroot() {
     mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$new" && : >"$apt/status" || return
     set -- -qq -y -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User= -o "Dir::State=$apt" \
         -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt"
-    apt-get "$@" update && apt-get "$@" --no-install-recommends --download-only install libc6-dev libjansson-dev libstb-dev || return
+    apt-get "$@" update && apt-get "$@" --no-install-recommends --download-only install libc6-dev libjansson-dev || return
     for package in "$apt"/archives/*.deb; do dpkg-deb -x "$package" "$new" || return; done
     [ -e "$new/lib" ] || ln -s usr/lib "$new/lib" || return # newer packages rely on the link
     rm -rf "$apt"
@@ -93,7 +93,7 @@ for machine in "$@"; do
     *) echo "cross_check.sh: $machine is not one of aarch64, nehalem" >&2; exit 2 ;;
     esac
     # shellcheck disable=SC2086 # lists
-    need gcc libc6-dev make cmake ninja-build pkg-config libjansson-dev libstb-dev $packages
+    need gcc libc6-dev make cmake ninja-build pkg-config libjansson-dev $packages
     for tool in cmake $tools; do command -v "$tool" >/dev/null || skip "$machine wants $tool, and there is none"; done
 done
 case $(uname -m) in x86_64) ;; *) skip "what is compared with is an x86-64, not $(uname -m)" ;; esac
@@ -112,7 +112,7 @@ for machine in "$@"; do
     case $machine in
     aarch64)
         if [ ! -d "$sysroot" ]; then
-            make_sysroot >>"$log" 2>&1 || skip "the package sources have no libjansson-dev and libstb-dev of arm64: see $log"
+            make_sysroot >>"$log" 2>&1 || skip "the package sources have no libjansson-dev of arm64: see $log"
         fi
         check "aarch64: build" compile "$build/aarch64" --toolchain "$root/cmake/aarch64-linux-gnu.cmake" -DCMAKE_SYSROOT="$sysroot" || continue
         check "aarch64: limber info" info_has_cpu qemu-aarch64 -L "$sysroot" "$build/aarch64/limber" || true

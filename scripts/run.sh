@@ -11,7 +11,7 @@ place=$folder
 [ ! -d "$folder" ] || place=$(cd -- "$folder" && pwd)
 result=${2:-limber-$(basename -- "$place")}
 
-need gcc libc6-dev make cmake pkg-config libjansson-dev libstb-dev
+need gcc libc6-dev make cmake pkg-config libjansson-dev libjpeg-dev libwebp-dev libtiff-dev
 build=$here/build
 mkdir -p "$build"
 set --

@@ -205,12 +205,12 @@ def images():
         + struct.pack("<HH", 60000, 60000)
         + b"\0\x02\x02\x4c\x01\0;",
         "bad_99999999999x2.ppm": b"P6\n99999999999 2\n255\n" + b"\0" * 60,
-        "bad_webp.webp": saved(rgb, "WEBP"),
-        "bad_tiff.tif": saved(rgb, "TIFF"),
+        "edge_webp.webp": saved(rgb, "WEBP"),
+        "edge_tiff.tif": saved(rgb, "TIFF"),
     }
     noise = bytes((i * 7919 >> 3) & 255 for i in range(600))
     f |= {
-        "edge_no_end_marker.jpg": base[:-2],
+        "ok_no_end_marker.jpg": base[:-2],
         "edge_noise_after_sos.jpg": base[: base.index(b"\xff\xda") + 14] + noise.replace(b"\xff", b"\xfe"),
         "edge_bad_crc.png": f["ok_rgb8.png"][:29] + b"\0\0\0\0" + f["ok_rgb8.png"][33:],
         "edge_no_iend.png": f["ok_rgb8.png"][:-12],

@@ -1,16 +1,11 @@
-/* Files of strangers -> upright 8-bit RGB, and RGB -> PNG files.
+/* Files of strangers -> upright 8-bit RGB, and RGB -> PNG files. Each format is a row of the table below and a file of this folder.
  *
- *     examine   what it is, by its first bytes; a walk over the markers of a JPEG or the chunks of a PNG: size, orientation, and
- *               whether the file goes on to its end mark; other formats: size from stb_image
- *     decode    stb_image (image/stb.c), only after the size has been found acceptable
+ *     magic     what it is, by its first bytes
+ *     size      its header, checked: size, orientation, and that the file goes on to its end
+ *     limits    IMAGE_MAX_FILE_BYTES, IMAGE_MAX_PIXELS: before anything is allocated
+ *     decode    by a library or by code of our own; nothing cut short passes, although pixels could be made of it
  *     to RGB    grey spread, alpha drawn over white
- *     upright   EXIF orientation (tag 0x0112 of a JPEG's APP1 or a PNG's eXIf) applied
- *
- * What is cut short is an error, although pixels could be made of it: a JPEG must reach its EOI marker and hold at least one bit
- * for every 8x8 block, a PNG its IEND chunk and all its pixels; the other formats have no end mark, there stb_image must not
- * have asked for more than the file has. Bytes after the end are ignored (cameras put second pictures and maker notes there).
- *
- * Limits: IMAGE_MAX_FILE_BYTES, IMAGE_MAX_PIXELS, JPEG_MAX_SCANS; no single allocation above 16 bytes a pixel. */
+ *     upright   EXIF orientation applied */
 #define _POSIX_C_SOURCE 200809L
 #include "image/image.h"
 
@@ -24,357 +19,133 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "image/bytes.h"
+#include "image/format.h"
 #include "image/png.h"
-#include "image/stb_glue.h"
 
-#define JPEG_MAX_SCANS 100 /* a progressive file has about ten; thousands of empty ones would take hours */
-
-/* A piece of the file with a place in it; reads past the end set `cut` and give zeros. */
-struct reader {
-    const uint8_t *bytes;
-    size_t size, at;
-    bool cut;
+/* The first row that fits decodes; so the order is that of preference, and TGA, which has no magic number, comes last. */
+static const struct image_format formats[] = {
+#ifdef LIMBER_JPEG_TURBO
+    {"JPEG", "libjpeg-turbo " LIMBER_JPEG_TURBO, false, NULL, jpeg_magic, jpeg_size, jpeg_turbo_decode},
+#endif
+    {"JPEG", IMAGE_STB, true, NULL, jpeg_magic, jpeg_size, jpeg_stb_decode},
+    {"PNG", IMAGE_STB, true, NULL, png_magic, png_size, png_decode},
+    {"GIF", "built in", true, NULL, gif_magic, gif_size, gif_decode},
+    {"BMP", "built in", true, NULL, bmp_magic, bmp_size, bmp_decode},
+    {"PNM", "built in", true, NULL, pnm_magic, pnm_size, pnm_decode},
+    {"PSD", IMAGE_STB, true, NULL, psd_magic, psd_size, psd_decode},
+    {"HDR", IMAGE_STB, true, NULL, hdr_magic, hdr_size, hdr_decode},
+#ifdef LIMBER_WEBP
+    {"WebP", "libwebp " LIMBER_WEBP, false, NULL, webp_magic, webp_size, webp_decode},
+#endif
+#ifdef LIMBER_TIFF
+    {"TIFF", "libtiff " LIMBER_TIFF, false, NULL, tiff_magic, tiff_size, tiff_decode},
+#endif
+    {"HEIF", "libheif", false, heif_decoder, heif_magic, heif_size, heif_decode},
+    {"TGA", "built in", true, NULL, tga_magic, tga_size, tga_decode},
 };
+#define FORMATS (sizeof formats / sizeof *formats)
 
-static unsigned u8(struct reader *r)
-{
-    if (r->at >= r->size) {
-        r->cut = true;
-        return 0;
-    }
-    return r->bytes[r->at++];
-}
-
-static unsigned be16(struct reader *r)
-{
-    unsigned high = u8(r);
-    return high << 8 | u8(r);
-}
-
-static uint32_t be32(struct reader *r)
-{
-    uint32_t high = be16(r);
-    return high << 16 | be16(r);
-}
-
-/* ---- what it is ---- */
-
-enum kind { UNKNOWN, JPEG, PNG, GIF, BMP, PSD, PNM, HDR, TGA };
-static const char *const kind_names[] = {"", "JPEG", "PNG", "GIF", "BMP", "PSD", "PNM", "HDR", "TGA"};
-
-struct facts {
-    enum kind kind;
-    int width, height; /* as stored */
-    int orientation;   /* EXIF's 1..8 */
+/* What is known by its first bytes, and not read by this build, on this machine, or at all. The first that fits. */
+static const struct {
+    size_t at, n;
+    const char *magic, *what, *package; /* the Debian package that would help */
+} known[] = {
+    {8, 4, "WEBP", "a WebP picture: convert it to JPEG or PNG", "libwebp-dev before limber is built"},
+    {4, 7, "ftypavi", "an AVIF picture: convert it to JPEG or PNG", "libheif1"},
+    {4, 6, "ftyphe", "a HEIC picture: convert it to JPEG or PNG", "libheif1"},
+    {4, 6, "ftypmi", "a HEIF picture: convert it to JPEG or PNG", "libheif1"},
+    {4, 6, "ftypms", "a HEIF picture: convert it to JPEG or PNG", "libheif1"},
+    {4, 7, "ftypcrx", "a raw picture of a camera: convert it to JPEG or PNG", NULL},
+    {4, 4, "ftyp", "a video?", NULL},
+    {0, 4, "II*\0", "a TIFF or raw picture: convert it to JPEG or PNG", "libtiff-dev before limber is built"},
+    {0, 4, "MM\0*", "a TIFF or raw picture: convert it to JPEG or PNG", "libtiff-dev before limber is built"},
+    {0, 4, "II+\0", "a TIFF picture: convert it to JPEG or PNG", "libtiff-dev before limber is built"},
+    {0, 4, "MM\0+", "a TIFF picture: convert it to JPEG or PNG", "libtiff-dev before limber is built"},
+    {0, 4, "IIRO", "a raw picture of a camera: convert it to JPEG or PNG", NULL},
+    {0, 4, "IIU\0", "a raw picture of a camera: convert it to JPEG or PNG", NULL},
+    {0, 8, "FUJIFILM", "a raw picture of a camera: convert it to JPEG or PNG", NULL},
+    {0, 2, "\xff\x0a", "a JPEG XL picture: convert it to JPEG or PNG", NULL},
+    {0, 12, "\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture: convert it to JPEG or PNG", NULL},
+    {0, 12, "\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture: convert it to JPEG or PNG", NULL},
+    {0, 4, "\xff\x4f\xff\x51", "a JPEG 2000 picture: convert it to JPEG or PNG", NULL},
+    {0, 2, "P7", "a PAM picture: convert it to PNM or PNG", NULL},
+    {0, 2, "PF", "a picture of floats (PFM): convert it to PNG", NULL},
+    {0, 2, "Pf", "a picture of floats (PFM): convert it to PNG", NULL},
+    {0, 14, "version https:", "a Git LFS pointer: fetch the file itself", NULL},
+    {0, 5, "<html", "a web page", NULL},
+    {0, 5, "<!DOC", "a web page", NULL},
+    {0, 4, "<svg", "a vector drawing: convert it to PNG", NULL},
+    {0, 4, "%PDF", "a PDF: convert its pages to PNG", NULL},
 };
-
-static bool begins(const uint8_t *bytes, size_t size, const char *magic, size_t n)
-{
-    return size >= n && !memcmp(bytes, magic, n);
-}
-
-/* TGA has no magic number: colour map or none, a known type of pixels, and a header that makes sense. */
-static bool looks_like_tga(const uint8_t *b, size_t size)
-{
-    return size >= 18 && b[1] <= 1 && (b[2] == 1 || b[2] == 2 || b[2] == 3 || b[2] == 9 || b[2] == 10 || b[2] == 11) &&
-           (b[1] == 1) == (b[2] == 1 || b[2] == 9) && (b[12] || b[13]) && (b[14] || b[15]) &&
-           (b[16] == 8 || b[16] == 15 || b[16] == 16 || b[16] == 24 || b[16] == 32);
-}
-
-static enum kind kind_of(const uint8_t *b, size_t size)
-{
-    if (begins(b, size, "\xff\xd8\xff", 3))
-        return JPEG;
-    if (begins(b, size, "\x89PNG\r\n\x1a\n", 8))
-        return PNG;
-    if (begins(b, size, "GIF87a", 6) || begins(b, size, "GIF89a", 6))
-        return GIF;
-    if (begins(b, size, "BM", 2) && size >= 26 && !b[6] && !b[7] && !b[8] && !b[9]) /* reserved zeros: text may begin with BM */
-        return BMP;
-    if (begins(b, size, "8BPS", 4))
-        return PSD;
-    if ((begins(b, size, "P5", 2) || begins(b, size, "P6", 2)) && size > 2 && strchr(" \t\r\n", b[2]) && b[2])
-        return PNM;
-    if (begins(b, size, "#?RADIANCE\n", 11) || begins(b, size, "#?RGBE\n", 7))
-        return HDR;
-    return looks_like_tga(b, size) ? TGA : UNKNOWN;
-}
 
 /* "not an image", with the first bytes for a look and a guess where they are well known. */
-static limber_status not_an_image(const uint8_t *b, size_t size, limber_error *err)
+static limber_status not_an_image(const uint8_t *b, size_t size, bool built_in, limber_error *err)
 {
     if (size == 0)
         return limber_fail(err, LIMBER_E_FORMAT, "not an image: the file is empty");
-    static const struct {
-        size_t at, n;
-        const char *magic, *guess;
-    } known[] = {
-        {8, 4, "WEBP", "a WebP picture: convert it to JPEG or PNG"},
-        {4, 8, "ftypheic", "a HEIC picture: convert it to JPEG or PNG"},
-        {4, 8, "ftypmif1", "a HEIF picture: convert it to JPEG or PNG"},
-        {4, 8, "ftypavif", "an AVIF picture: convert it to JPEG or PNG"},
-        {4, 4, "ftyp", "a video?"},
-        {0, 4, "II*\0", "a TIFF or raw picture: convert it to JPEG or PNG"},
-        {0, 4, "MM\0*", "a TIFF or raw picture: convert it to JPEG or PNG"},
-        {0, 2, "P3", "an ASCII PNM: only the binary kinds are read"},
-        {0, 2, "P2", "an ASCII PNM: only the binary kinds are read"},
-        {0, 14, "version https:", "a Git LFS pointer: fetch the file itself"},
-        {0, 5, "<html", "a web page"},
-        {0, 5, "<!DOC", "a web page"},
-    };
-    const char *guess = NULL;
-    for (size_t i = 0; !guess && i < sizeof known / sizeof *known; i++)
-        if (size >= known[i].at + known[i].n && !memcmp(b + known[i].at, known[i].magic, known[i].n))
-            guess = known[i].guess;
+    const char *what = NULL, *package = NULL;
+    for (size_t i = 0; !what && i < sizeof known / sizeof *known; i++)
+        if (size >= known[i].at + known[i].n && !memcmp(b + known[i].at, known[i].magic, known[i].n)) {
+            what = known[i].what;
+            package = known[i].package;
+        }
     char start[4 * 16 + 1], *p = start;
     for (size_t i = 0; i < size && i < 16; i++)
         p += b[i] >= ' ' && b[i] < 127 && b[i] != '"' && b[i] != '\\' ? snprintf(p, 2, "%c", b[i])
                                                                       : snprintf(p, 5, "\\x%02x", b[i]);
-    return limber_fail(err, LIMBER_E_FORMAT, "not an image: starts with \"%s\"%s%s", start, guess ? ", " : "",
-                       guess ? guess : "");
+    if (package) /* an image, then, but not one for this build */
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "%s%s%s%s", what,
+                           built_in ? " (--decoder stb reads what every build reads)" : ", or install ", built_in ? "" : package,
+                           built_in ? "" : " (Debian's name)");
+    return limber_fail(err, LIMBER_E_FORMAT, "not an image: starts with \"%s\"%s%s", start, what ? ", " : "", what ? what : "");
 }
 
-/* ---- EXIF: a TIFF header, then a directory of 12-byte entries; all we want is one number ---- */
-
-static unsigned tiff_read(const struct reader *r, size_t at, int bytes, bool little)
+static const char *decoder_of(const struct image_format *f)
 {
-    unsigned v = 0;
-    if (r->size < (size_t)bytes || at > r->size - (size_t)bytes)
-        return 0;
-    for (int i = 0; i < bytes; i++)
-        v = v << 8 | r->bytes[at + (size_t)(little ? bytes - 1 - i : i)];
-    return v;
+    return f->opened ? f->opened() : f->decoder;
 }
 
-/* 1..8; 1 where nothing, or nothing sensible, is said: a damaged note is no reason to refuse the picture. */
-static int exif_orientation(struct reader tiff)
+static limber_status examine(const struct image_format **format, struct image_facts *f, const uint8_t *bytes, size_t size,
+                             bool built_in, limber_error *err)
 {
-    bool little = begins(tiff.bytes, tiff.size, "II*\0", 4);
-    if (!little && !begins(tiff.bytes, tiff.size, "MM\0*", 4))
-        return 1;
-    size_t directory = tiff_read(&tiff, 4, 4, little), entries = tiff_read(&tiff, directory, 2, little);
-    for (size_t i = 0; i < entries; i++) {
-        size_t entry = directory + 2 + 12 * i;
-        if (tiff_read(&tiff, entry, 2, little) != 0x0112)
-            continue;
-        bool one_short = tiff_read(&tiff, entry + 2, 2, little) == 3 && tiff_read(&tiff, entry + 4, 4, little) == 1;
-        unsigned value = tiff_read(&tiff, entry + 8, 2, little);
-        return one_short && value >= 1 && value <= 8 ? (int)value : 1;
-    }
-    return 1;
-}
-
-/* ---- JPEG: segments "FF marker length ...", and entropy-coded data after each SOS ---- */
-
-/* Frame header: size, and how many 8x8 blocks the picture has. */
-static limber_status jpeg_frame(struct reader r, unsigned marker, struct facts *f, uint64_t *blocks, limber_error *err)
-{
-    if (marker != 0xc0 && marker != 0xc1 && marker != 0xc2)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED,
-                           "JPEG: frame type SOF%u (lossless, hierarchical or arithmetic), expected 0, 1 or 2", marker - 0xc0);
-    if (f->width)
-        return limber_fail(err, LIMBER_E_FORMAT, "JPEG: a second frame header");
-    unsigned precision = u8(&r), components;
-    f->height = (int)be16(&r);
-    f->width = (int)be16(&r);
-    components = u8(&r);
-    if (r.cut || f->width < 1 || f->height < 1 || components < 1 || components > 4)
-        return limber_fail(err, LIMBER_E_FORMAT, "JPEG: a frame of %dx%d with %u components", f->width, f->height, components);
-    if (precision != 8)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "JPEG: %u bits a sample, expected 8", precision);
-    unsigned h[4], v[4], h_max = 1, v_max = 1;
-    for (unsigned c = 0; c < components; c++) {
-        u8(&r); /* component identifier */
-        unsigned sampling = u8(&r);
-        h[c] = sampling >> 4;
-        v[c] = sampling & 15;
-        u8(&r); /* quantisation table */
-        if (r.cut || h[c] < 1 || h[c] > 4 || v[c] < 1 || v[c] > 4)
-            return limber_fail(err, LIMBER_E_FORMAT, "JPEG: component %u has sampling factors %ux%u", c, h[c], v[c]);
-        h_max = h[c] > h_max ? h[c] : h_max;
-        v_max = v[c] > v_max ? v[c] : v_max;
-    }
-    for (unsigned c = 0; c < components; c++) {
-        uint64_t across = ((uint64_t)f->width * h[c] + 8 * h_max - 1) / (8 * h_max);
-        uint64_t down = ((uint64_t)f->height * v[c] + 8 * v_max - 1) / (8 * v_max);
-        *blocks += across * down;
-    }
-    return LIMBER_OK;
-}
-
-/* Huffman tables: class and number, how many codes of each length 1..16, then one byte a code. stb_image writes past its table of
- * 257 when there are more codes than 256, so nothing but whole and sound tables may reach it. */
-static limber_status jpeg_tables(struct reader r, limber_error *err)
-{
-    while (r.at < r.size) {
-        unsigned table = u8(&r), codes = 0;
-        for (int length = 1; length <= 16; length++)
-            codes += u8(&r);
-        if (r.cut || table > 0x1f || (table & 15) > 3 || codes > 256 || codes > r.size - r.at)
-            return limber_fail(err, LIMBER_E_FORMAT, "JPEG: damaged Huffman table (number %02X, %u codes)", table, codes);
-        r.at += codes;
-    }
-    return LIMBER_OK;
-}
-
-/* Bytes of entropy-coded data from r->at on; stops at the marker behind them. FF 00 is a byte FF, FF D0..D7 a restart. */
-static size_t jpeg_scan(struct reader *r)
-{
-    size_t begin = r->at;
-    while (r->at < r->size) {
-        const uint8_t *ff = memchr(r->bytes + r->at, 0xff, r->size - r->at);
-        if (!ff || (size_t)(ff - r->bytes) + 1 >= r->size) {
-            r->at = r->size;
-            break;
-        }
-        r->at = (size_t)(ff - r->bytes);
-        unsigned next = r->bytes[r->at + 1];
-        if (next == 0xff)
-            r->at += 1;
-        else if (next == 0 || (next >= 0xd0 && next <= 0xd7))
-            r->at += 2;
-        else
-            break;
-    }
-    return r->at - begin;
-}
-
-static limber_status jpeg_examine(struct facts *f, const uint8_t *bytes, size_t size, limber_error *err)
-{
-    struct reader r = {.bytes = bytes, .size = size, .at = 2};
-    uint64_t blocks = 0, coded = 0;
-    int scans = 0;
-    bool exif_seen = false;
-    for (;;) {
-        while (r.at < size && u8(&r) != 0xff) /* between segments some writers leave stray bytes */
-            ;
-        unsigned marker = u8(&r);
-        while (marker == 0xff)
-            marker = u8(&r);
-        if (r.cut || (r.at >= size && marker != 0xd9))
-            return limber_fail(err, LIMBER_E_FORMAT, "JPEG: cut short, no end marker in %zu bytes", size);
-        if (marker == 0xd9)
-            break;
-        if (marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd8)) /* no segment follows */
-            continue;
-        size_t begin = r.at;
-        unsigned length = be16(&r);
-        if (r.cut || length < 2 || length > size - begin)
-            return limber_fail(err, LIMBER_E_FORMAT,
-                               "JPEG: cut short, segment FF%02X at byte %zu claims %u bytes, the file has %zu left", marker,
-                               begin - 2, length, size - begin);
-        struct reader segment = {.bytes = bytes + r.at, .size = length - 2};
-        r.at = begin + length;
-        limber_status st = LIMBER_OK;
-        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc)
-            st = jpeg_frame(segment, marker, f, &blocks, err);
-        else if (marker == 0xc4)
-            st = jpeg_tables(segment, err);
-        else if (marker == 0xe1 && !exif_seen && begins(segment.bytes, segment.size, "Exif\0", 5) && segment.size > 6) {
-            exif_seen = true;
-            f->orientation = exif_orientation((struct reader){.bytes = segment.bytes + 6, .size = segment.size - 6});
-        } else if (marker == 0xda) {
-            if (!f->width)
-                st = limber_fail(err, LIMBER_E_FORMAT, "JPEG: picture data before a frame header");
-            else if (++scans > JPEG_MAX_SCANS)
-                st = limber_fail(err, LIMBER_E_FORMAT, "JPEG: more than %d scans", JPEG_MAX_SCANS);
-            coded += jpeg_scan(&r);
-        }
-        if (st)
-            return st;
-    }
-    if (scans == 0)
-        return limber_fail(err, LIMBER_E_FORMAT, "JPEG: no picture data in %zu bytes", size);
-    if (8 * coded < blocks)
-        return limber_fail(err, LIMBER_E_FORMAT, "JPEG: cut short, %llu bytes of picture data for %llu blocks of %dx%d pixels",
-                           (unsigned long long)coded, (unsigned long long)blocks, f->width, f->height);
-    return LIMBER_OK;
-}
-
-/* ---- PNG: "length type data crc" ---- */
-
-static limber_status png_examine(struct facts *f, const uint8_t *bytes, size_t size, limber_error *err)
-{
-    struct reader r = {.bytes = bytes, .size = size, .at = 8};
-    bool pixels = false;
-    for (int chunk = 0;; chunk++) {
-        size_t begin = r.at;
-        uint32_t length = be32(&r);
-        const uint8_t *type = bytes + r.at;
-        if (size - r.at < 8 || length > size - r.at - 8)
-            return limber_fail(err, LIMBER_E_FORMAT, "PNG: cut short, the chunk at byte %zu does not fit the file's %zu", begin,
-                               size);
-        struct reader data = {.bytes = type + 4, .size = length};
-        r.at += 4 + (size_t)length + 4;
-        if (chunk == 0) {
-            uint32_t width = be32(&data), height = be32(&data);
-            if (memcmp(type, "IHDR", 4) || data.cut || width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX)
-                return limber_fail(err, LIMBER_E_FORMAT, "PNG: the header says %ux%u", width, height);
-            f->width = (int)width;
-            f->height = (int)height;
-            if ((uint64_t)width * height > IMAGE_MAX_PIXELS) /* at once: a header alone must give this answer, not "cut short" */
-                return LIMBER_OK;
-        }
-        if (!memcmp(type, "eXIf", 4))
-            f->orientation = exif_orientation(data);
-        pixels |= !memcmp(type, "IDAT", 4);
-        if (!memcmp(type, "IEND", 4))
-            break;
-    }
-    return pixels ? LIMBER_OK : limber_fail(err, LIMBER_E_FORMAT, "PNG: no picture data in %zu bytes", size);
-}
-
-/* ---- PNM: "P6 width height maximum", any white space and #comments between ---- */
-
-static int pnm_number(struct reader *r)
-{
-    while (r->at < r->size && strchr(" \t\r\n\v\f#", r->bytes[r->at]) && r->bytes[r->at])
-        if (r->bytes[r->at++] == '#')
-            while (r->at < r->size && r->bytes[r->at] != '\n')
-                r->at++;
-    int value = 0;
-    size_t digits = r->at;
-    for (; r->at < r->size && r->bytes[r->at] >= '0' && r->bytes[r->at] <= '9'; r->at++)
-        value = value < 0 || value >= 100000000 ? -1 : 10 * value + (r->bytes[r->at] - '0'); /* once too large, it stays so */
-    return r->at > digits ? value : -1;
-}
-
-static limber_status pnm_examine(struct facts *f, const uint8_t *bytes, size_t size, limber_error *err)
-{
-    struct reader r = {.bytes = bytes, .size = size, .at = 2};
-    f->width = pnm_number(&r);
-    f->height = pnm_number(&r);
-    int maximum = pnm_number(&r);
-    if (f->width < 1 || f->height < 1 || maximum < 1 || maximum > 65535)
-        return limber_fail(err, LIMBER_E_FORMAT, "PNM: the header's three numbers are not width, height and maximum");
-    return LIMBER_OK;
-}
-
-/* ---- all of them ---- */
-
-static limber_status examine(struct facts *f, const uint8_t *bytes, size_t size, limber_error *err)
-{
-    *f = (struct facts){.kind = kind_of(bytes, size), .orientation = 1};
+    *f = (struct image_facts){.orientation = 1};
+    *format = NULL;
     if (size > IMAGE_MAX_FILE_BYTES)
         return limber_fail(err, LIMBER_E_MEMORY, "image: a file of %zu bytes, the limit is %u", size, IMAGE_MAX_FILE_BYTES);
-    limber_status st = LIMBER_OK;
-    const char *reason = NULL;
-    if (f->kind == UNKNOWN)
-        return not_an_image(bytes, size, err);
-    else if (f->kind == JPEG)
-        st = jpeg_examine(f, bytes, size, err);
-    else if (f->kind == PNG)
-        st = png_examine(f, bytes, size, err);
-    else if (f->kind == PNM)
-        st = pnm_examine(f, bytes, size, err);
-    else if ((reason = stb_size(&f->width, &f->height, bytes, size)))
-        st = limber_fail(err, LIMBER_E_FORMAT, "%s: header not understood (%s)", kind_names[f->kind], reason);
+    for (size_t i = 0; !*format && i < FORMATS; i++)
+        if ((formats[i].built_in || !built_in) && formats[i].magic(bytes, size) && decoder_of(&formats[i]))
+            *format = &formats[i];
+    if (!*format)
+        return not_an_image(bytes, size, built_in, err);
+    limber_status st = (*format)->size(f, bytes, size, err);
     if (st)
         return st;
     if (f->width < 1 || f->height < 1 || (uint64_t)f->width * (uint64_t)f->height > IMAGE_MAX_PIXELS)
-        return limber_fail(err, LIMBER_E_MEMORY, "%s: %dx%d is %lld pixels, the limit is %u", kind_names[f->kind], f->width,
+        return limber_fail(err, LIMBER_E_MEMORY, "%s: %dx%d is %lld pixels, the limit is %u", (*format)->name, f->width,
                            f->height, (long long)f->width * f->height, IMAGE_MAX_PIXELS);
     return LIMBER_OK;
+}
+
+bool image_pixels_new(struct image_pixels *out, const char *format, int width, int height, int channels, limber_error *err)
+{
+    uint8_t *p = calloc((size_t)width * (size_t)height, (size_t)channels);
+    *out = (struct image_pixels){p, width, height, channels};
+    if (!p)
+        limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels", format, width, height);
+    return p != NULL;
+}
+
+void image_mend_alpha(struct image_pixels *pixels)
+{
+    const size_t n = (size_t)pixels->width * (size_t)pixels->height, step = (size_t)pixels->channels;
+    if (step == 1 || step == 3)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (pixels->p[i * step + step - 1])
+            return;
+    for (size_t i = 0; i < n; i++)
+        pixels->p[i * step + step - 1] = 255;
 }
 
 /* v over white, a of 255, rounded */
@@ -415,31 +186,40 @@ static void make_upright(uint8_t *out, const uint8_t *in, int w, int h, int orie
                     memcpy(out + 3 * upright_place(orientation, x, y, w, h), in + 3 * ((size_t)y * (size_t)w + (size_t)x), 3);
 }
 
-limber_status image_decode(struct image *out, const uint8_t *bytes, size_t size, limber_error *err)
+/* Only libjpeg-turbo decodes to fewer pixels. */
+static bool image_can_reduce(const struct image_format *format, const struct image_facts *f)
+{
+    return f->reducible && !format->built_in;
+}
+
+/* Whether width and height change places. */
+static bool turns(int orientation)
+{
+    return orientation >= 5;
+}
+
+limber_status image_decode_with(struct image *out, const struct image_options *options, const uint8_t *bytes, size_t size,
+                                limber_error *err)
 {
     *out = (struct image){0};
-    struct facts f;
-    limber_status st = examine(&f, bytes, size, err);
+    const struct image_format *format;
+    struct image_facts f;
+    limber_status st = examine(&format, &f, bytes, size, options->built_in, err);
     if (st)
         return st;
-    const char *name = kind_names[f.kind];
-    size_t w = (size_t)f.width, h = (size_t)f.height, pixels = w * h;
-    struct stb_picture p;
-    /* Decoders pad to blocks of up to 32x32. The most any needs in one piece: 16-byte pixels of HDR. */
-    const char *reason = stb_decode(&p, bytes, size, f.kind == JPEG ? 3 : 0, 16 * (w + 64) * (h + 64) + (1 << 20));
-    uint8_t *rgb = p.pixels, *plain = NULL;
-    if (reason && !strcmp(reason, "outofmem"))
-        return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels, or more data in the file than those", name,
-                           f.width, f.height);
-    if (reason)
-        return limber_fail(err, LIMBER_E_FORMAT, "%s: damaged or of an unusual kind (%s)", name, reason);
-    if (p.short_read || p.width != f.width || p.height != f.height) {
-        st = p.short_read ? limber_fail(err, LIMBER_E_FORMAT, "%s: cut short, %zu bytes do not hold %dx%d pixels", name, size,
-                                        f.width, f.height)
-                          : limber_fail(err, LIMBER_E_FORMAT, "%s: the header says %dx%d, the pixels are %dx%d", name, f.width,
-                                        f.height, p.width, p.height);
-        goto fail;
+    const int reduce = image_can_reduce(format, &f) && options->reduce > 1 ? options->reduce : 1;
+    struct image_pixels p = {0};
+    st = format->decode(&p, &f, reduce, bytes, size, err);
+    if (st)
+        return st;
+    const size_t pixels = (size_t)p.width * (size_t)p.height;
+    if (p.width != (f.width + reduce - 1) / reduce || p.height != (f.height + reduce - 1) / reduce) {
+        st = limber_fail(err, LIMBER_E_FORMAT, "%s: the header says %dx%d, the pixels are %dx%d", format->name, f.width, f.height,
+                         p.width, p.height);
+        free(p.p);
+        return st;
     }
+    uint8_t *rgb = p.p, *plain = NULL;
     if (p.channels < 3) {
         plain = malloc(3 * pixels);
         if (!plain)
@@ -449,37 +229,84 @@ limber_status image_decode(struct image *out, const uint8_t *bytes, size_t size,
         rgb = plain;
     } else if (p.channels == 4) {
         to_rgb(rgb, rgb, pixels, 4);
-        plain = realloc(rgb, 3 * pixels);
-        rgb = plain ? plain : rgb;
     }
     if (f.orientation > 1) {
         uint8_t *upright = malloc(3 * pixels);
         if (!upright)
             goto no_memory;
-        make_upright(upright, rgb, f.width, f.height, f.orientation);
+        make_upright(upright, rgb, p.width, p.height, f.orientation);
         free(rgb);
         rgb = upright;
+    } else { /* what the decoder took beyond that goes back */
+        plain = realloc(rgb, 3 * pixels);
+        rgb = plain ? plain : rgb;
     }
-    bool turned = f.orientation >= 5;
-    out->view = (limber_image){.rgb = rgb, .width = turned ? f.height : f.width, .height = turned ? f.width : f.height};
+    const bool turned = turns(f.orientation);
+    out->view = (limber_image){.rgb = rgb, .width = turned ? p.height : p.width, .height = turned ? p.width : p.height};
     out->view.stride = 3 * (size_t)out->view.width;
+    out->width = turned ? f.height : f.width;
+    out->height = turned ? f.width : f.height;
+    out->reduce = reduce;
+    out->decoder = decoder_of(format);
     return LIMBER_OK;
 no_memory:
-    st = limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels", name, f.width, f.height);
-fail:
     free(rgb);
-    return st;
+    return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels", format->name, f.width, f.height);
+}
+
+limber_status image_decode(struct image *out, const uint8_t *bytes, size_t size, limber_error *err)
+{
+    return image_decode_with(out, &(struct image_options){0}, bytes, size, err);
+}
+
+limber_status image_examine(struct image_about *out, const struct image_options *options, const uint8_t *bytes, size_t size,
+                            limber_error *err)
+{
+    const struct image_format *format;
+    struct image_facts f;
+    *out = (struct image_about){0};
+    limber_status st = examine(&format, &f, bytes, size, options->built_in, err);
+    if (st)
+        return st;
+    const bool turned = turns(f.orientation);
+    const size_t pixels = 3 * (size_t)f.width * (size_t)f.height;
+    out->width = turned ? f.height : f.width;
+    out->height = turned ? f.width : f.height;
+    out->format = format->name;
+    out->decoder = decoder_of(format);
+    out->reducible = image_can_reduce(format, &f);
+    out->memory = f.memory > pixels ? f.memory : pixels;
+    if (f.orientation > 1 && out->memory < 2 * pixels)
+        out->memory = 2 * pixels;
+    return LIMBER_OK;
 }
 
 limber_status image_size(int *width, int *height, const uint8_t *bytes, size_t size, limber_error *err)
 {
-    struct facts f;
-    limber_status st = examine(&f, bytes, size, err);
+    struct image_about about;
+    limber_status st = image_examine(&about, &(struct image_options){0}, bytes, size, err);
     if (st)
         return st;
-    *width = f.orientation >= 5 ? f.height : f.width;
-    *height = f.orientation >= 5 ? f.width : f.height;
+    *width = about.width;
+    *height = about.height;
     return LIMBER_OK;
+}
+
+int image_decoders(struct image_decoder *out, int room)
+{
+    int n = 0;
+    for (size_t i = 0; i < FORMATS; i++, n++)
+        if (n < room)
+            out[n] = (struct image_decoder){formats[i].name, decoder_of(&formats[i]), formats[i].built_in};
+#ifndef LIMBER_WEBP
+    if (n++ < room)
+        out[n - 1] = (struct image_decoder){"WebP", NULL, false};
+#endif
+#ifndef LIMBER_TIFF
+    if (n++ < room)
+        out[n - 1] = (struct image_decoder){"TIFF", NULL, false};
+#endif
+    return n;
 }
 
 void image_close(struct image *im)

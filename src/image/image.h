@@ -2,22 +2,54 @@
 #ifndef LIMBER_IMAGE_H
 #define LIMBER_IMAGE_H
 
+#include <stdbool.h>
+
 #include "limber.h"
 
 #define IMAGE_MAX_PIXELS (256u << 20)     /* decoded size limit, 768 MiB of RGB */
 #define IMAGE_MAX_FILE_BYTES (512u << 20) /* compressed size limit */
+#define IMAGE_STB "stb_image 2.30"
 
 struct image {
-    limber_image view; /* rgb owned by this struct */
+    limber_image view;   /* rgb owned by this struct */
+    int width, height;   /* of the upright picture; the view's are these divided by `reduce`, rounded up */
+    int reduce;          /* 1, or 2, 4, 8 where a smaller picture was asked for: a pixel of the view covers so many, squared */
+    const char *decoder; /* "libjpeg-turbo 2.1.5"; static */
 };
 
-/* Decodes bytes of a file (JPEG baseline and progressive, PNG, BMP, GIF's first frame, TGA, PSD, PNM, HDR), applies the EXIF
- * orientation, draws alpha over white, converts grey and CMYK. A file cut short is an error even where pixels could be made. */
+struct image_options {
+    bool built_in; /* only decoders that every build has: the same bytes everywhere */
+    int reduce;    /* 0, 1: all pixels; 2, 4, 8: of a JPEG that libjpeg-turbo decodes every such, averaged */
+};
+
+/* What the header says. */
+struct image_about {
+    int width, height;            /* upright */
+    size_t memory;                /* bytes that decoding holds at its peak, beside the file */
+    bool reducible;               /* image_options.reduce has an effect */
+    const char *format, *decoder; /* static */
+};
+
+/* Decodes bytes of a file: JPEG, PNG, GIF and WebP (first frame), BMP, TGA, PSD, PNM, HDR, TIFF, HEIC, AVIF; the last three and WebP
+ * where their library is there. Applies the orientation, draws alpha over white, makes 8-bit RGB of grey, CMYK, 10, 12, 16 bits. A
+ * file cut short is an error even where pixels could be made of it. */
 limber_status image_decode(struct image *out, const uint8_t *bytes, size_t size, limber_error *err);
+limber_status image_decode_with(struct image *out, const struct image_options *options, const uint8_t *bytes, size_t size,
+                                limber_error *err);
 limber_status image_open(struct image *out, const char *path, limber_error *err);
 void image_close(struct image *im); /* leaves it zero */
-/* Width and height after EXIF turning, without decoding. */
+/* The header, without decoding. */
+limber_status image_examine(struct image_about *out, const struct image_options *options, const uint8_t *bytes, size_t size,
+                            limber_error *err);
 limber_status image_size(int *width, int *height, const uint8_t *bytes, size_t size, limber_error *err);
+
+struct image_decoder {
+    const char *format, *decoder; /* decoder NULL: none in this build or on this machine */
+    bool built_in;
+};
+/* Fills at most `room` of them, in order of preference; returns how many there are. */
+int image_decoders(struct image_decoder *out, int room);
+
 /* Writes PNG to a temporary name beside `path`, then renames it there. */
 limber_status image_write_png(const char *path, const limber_image *image, limber_error *err);
 
