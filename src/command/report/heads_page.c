@@ -7,90 +7,17 @@
 #include <string.h>
 
 #include "command/report/heads_report.h"
-#include "image/jpeg.h"
+#include "command/report/page.h"
 
 #define RANKED 24 /* rows of the ranking */
-#define JPEG_QUALITY 82
 
 /* ---- small parts ---- */
-
-static void escaped(FILE *f, const char *s)
-{
-    for (; *s; s++)
-        switch (*s) {
-        case '&':
-            fputs("&amp;", f);
-            break;
-        case '<':
-            fputs("&lt;", f);
-            break;
-        case '>':
-            fputs("&gt;", f);
-            break;
-        case '"':
-            fputs("&quot;", f);
-            break;
-        case '\'':
-            fputs("&#39;", f);
-            break;
-        default:
-            fputc((unsigned char)*s < 0x20 ? ' ' : *s, f);
-        }
-}
 
 static void class_text(FILE *f, const limber_heads_result *r, int c)
 {
     char name[48];
     heads_report_class_name(name, r, c);
-    escaped(f, name);
-}
-
-static void base64(FILE *f, const uint8_t *bytes, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)bytes[i] << 16 | (i + 1 < n ? (uint32_t)bytes[i + 1] << 8 : 0) | (i + 2 < n ? bytes[i + 2] : 0);
-        fputc(digits[v >> 18], f);
-        fputc(digits[v >> 12 & 63], f);
-        fputc(i + 1 < n ? digits[v >> 6 & 63] : '=', f);
-        fputc(i + 2 < n ? digits[v & 63] : '=', f);
-    }
-}
-
-static void signed_number(FILE *f, double v)
-{
-    char text[32];
-    snprintf(text, sizeof text, "%.2f", fabs(v));
-    fprintf(f, "%s%s", v < 0 && strcmp(text, "0.00") ? "&minus;" : "", text);
-}
-
-static void estimate(FILE *f, const limber_heads_estimate *e)
-{
-    if (!e->images) {
-        fputs("not known", f);
-        return;
-    }
-    signed_number(f, e->mean);
-    if (e->interval) {
-        fputs(" <span class=ci>[", f);
-        signed_number(f, e->low);
-        fputs(", ", f);
-        signed_number(f, e->high);
-        fputs("]</span>", f);
-    }
-}
-
-static void probability(FILE *f, double p)
-{
-    if (p >= 0.001)
-        fprintf(f, "%.3f", p);
-    else if (p < 1e-99)
-        fputs("&lt; 10<sup>&minus;99</sup>", f);
-    else {
-        char text[32]; /* "3e-12" */
-        snprintf(text, sizeof text, "%.0e", p);
-        fprintf(f, "%c&middot;10<sup>&minus;%d</sup>", text[0], -atoi(text + 2));
-    }
+    page_text(f, name);
 }
 
 static bool shown(const limber_heads_result *r, int c)
@@ -106,85 +33,7 @@ static int count_kind(const limber_heads_result *r, limber_heads_kind kind)
     return n;
 }
 
-static const char *plural(long long n)
-{
-    return n == 1 ? "" : "s";
-}
-
 /* ---- the frame ---- */
-
-static const char style[] =
-    ":root{color-scheme:light dark;--bg:#fdfdfb;--fg:#1c1d1f;--dim:#5d6167;--line:#d9d9d4;--card:#f4f4f0;--cell:#ecece7;"
-    "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
-    "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
-    "@media(prefers-color-scheme:dark){:root{--bg:#16181b;--fg:#e9e9e6;--dim:#a2a7ae;--line:#3a3d42;--card:#1f2226;--cell:#"
-    "2a2d32;"
-    "--c0:#e08fbd;--c1:#3cc49a;--c2:#5aa9e6;--c3:#f28a47;--c4:#8fcdf0;--c5:#e9bd4f;--c6:#a997e8;--c7:#b0b0b0;"
-    "--more:#f28a47;--less:#6fb0ec;--local:#7c828b;--diffuse:#3f444b;--mixed:#5b6068}}"
-    "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}"
-    "body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu "
-    "Sans\",sans-serif}"
-    "main{max-width:1180px;margin:0 auto;padding:20px 16px 60px}"
-    "h1{font-size:clamp(1.5rem,5vw,2.2rem);line-height:1.15;margin:.4em 0 .3em;letter-spacing:-.01em}"
-    "h2{font-size:1.25rem;margin:2.4em 0 .3em;line-height:1.25}h3{font-size:1rem;margin:0 0 .2em}"
-    "sub,sup{line-height:0}p,li{max-width:74ch}p{margin:.5em 0}.dim,figcaption,.ci{color:var(--dim)}.lead{font-size:1.1rem}"
-    ".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,165px),1fr));gap:0 22px;margin:1.2em 0}"
-    ".facts div{border-top:1px solid var(--line);padding:6px 0 10px;font-size:.86rem;color:var(--dim);overflow-wrap:anywhere}"
-    ".facts b{display:block;font-size:1.05rem;color:var(--fg);font-weight:600}"
-    "figure{margin:1em "
-    "0;min-width:0}figcaption{font-size:.86rem;max-width:74ch;overflow-wrap:anywhere}svg{display:block;width:100%;height:auto}"
-    "svg text{fill:var(--dim);font:11px system-ui,-apple-system,\"DejaVu Sans\",sans-serif}svg "
-    ".strong{fill:var(--fg);font-weight:600}"
-    ".maps{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:8px 28px}"
-    ".key{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:.86rem;color:var(--dim);margin:.6em 0}"
-    ".key i,.who i{display:inline-block;width:.85em;height:.85em;border-radius:2px;margin-right:.4em;vertical-align:-.06em}"
-    ".row{border-top:1px solid var(--line);padding:10px 0;display:grid;grid-template-columns:minmax(170px,210px) "
-    "minmax(0,1fr);gap:2px 18px}"
-    ".who{font-weight:600}.who span{display:block;font-weight:400;color:var(--dim);font-size:.86rem}"
-    ".track{position:relative;height:26px;margin:2px "
-    "0}.track:before{content:\"\";position:absolute;left:0;right:0;top:13px;border-top:1px solid var(--line)}"
-    ".track span{position:absolute;top:9px;height:9px}.track .iv{top:12px;height:3px;border-radius:2px}.track "
-    ".pt{width:11px;height:11px;margin-left:-5px;top:8px;border-radius:50%}"
-    ".track .n1,.track .n2{width:2px;margin-left:-1px;top:4px;height:18px;background:var(--fg)}.track "
-    ".n2{background:none;border-left:2px dotted var(--fg)}.track .zero{width:1px;top:0;height:26px;background:var(--line)}"
-    ".said{font-size:.86rem;color:var(--dim)}.said b{color:var(--fg);font-weight:600}.said span{white-space:nowrap}.said "
-    "span.ci{white-space:nowrap}"
-    ".axis{display:grid;grid-template-columns:minmax(170px,210px) minmax(0,1fr);gap:18px;font-size:.8rem;color:var(--dim)}.axis "
-    "div:last-child{position:relative;height:1.4em}"
-    ".axis span{position:absolute;transform:translateX(-50%)}.axis span:first-child{transform:none}.axis "
-    "span:last-child{transform:translateX(-100%)}"
-    ".pairs{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr));gap:26px 30px;margin-top:1em}"
-    ".pair .photos{display:grid;grid-template-columns:1fr 1fr;gap:10px}.pair figure{margin:0}.pair "
-    "svg{border-radius:3px;background:#000}"
-    "table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:3px 10px "
-    "3px 0;border-bottom:1px solid var(--line);white-space:nowrap}"
-    "th{font-weight:600;color:var(--dim)}th:first-child,td:first-child,.l{text-align:left}.wide{overflow-x:auto;max-width:100%}"
-    "dt{font-weight:600;margin-top:.6em}dd{margin:0;max-width:74ch}summary{cursor:pointer;font-weight:600;margin:.6em "
-    "0}code{font-size:.92em}"
-    "@media print{:root{--bg:#fff;--fg:#111;--dim:#444;--line:#bbb;--card:#fff;--cell:#f0f0ee;"
-    "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
-    "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
-    "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2{break-after:avoid}"
-    "body{font-size:12px}main{max-width:none;padding:0}.pairs{grid-template-columns:1fr "
-    "1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}}"
-    "@media(max-width:640px){.row,.axis{grid-template-columns:minmax(0,1fr);gap:0}.axis div:first-child{display:none}.said "
-    "span{white-space:normal}}";
-
-static void colours(FILE *f)
-{
-    fputs(style, f);
-    for (int c = 0; c < LIMBER_HEADS_MAX_CLASSES; c++)
-        fprintf(f, ".f%d{fill:var(--c%d)}.s%d{stroke:var(--c%d)}.b%d{background:var(--c%d)}", c, c, c, c, c, c);
-}
-
-static void fact(FILE *f, const char *what, const char *value)
-{
-    fputs("<div>", f);
-    escaped(f, what);
-    fputs("<b>", f);
-    escaped(f, value);
-    fputs("</b></div>", f);
-}
 
 static void verdict(FILE *f, const limber_heads_result *r)
 {
@@ -239,24 +88,24 @@ static void opening(FILE *f, const limber_heads_result *r, const struct heads_ab
     if (!about->complete)
         fputs("<p><b>The run was stopped before its end:</b> this page rests on the images seen until then.</p>", f);
     fputs("<div class=facts>", f);
-    fact(f, "model", about->architecture);
-    fact(f, "from", about->model);
+    page_fact(f, "model", about->architecture);
+    page_fact(f, "from", about->model);
     snprintf(text, sizeof text, "%lld of %lld", (long long)r->images_used, (long long)r->images);
-    fact(f, "images used", text);
+    page_fact(f, "images used", text);
     snprintf(text, sizeof text, "%lld of %lld", (long long)r->people_used, (long long)r->people);
-    fact(f, "people used", text);
+    page_fact(f, "people used", text);
     snprintf(text, sizeof text, "%d layers × %d", r->layer_count, r->heads_per_layer);
-    fact(f, "heads", text);
+    page_fact(f, "heads", text);
     snprintf(text, sizeof text, "%d × %d", r->grid_h, r->grid_w);
-    fact(f, "patches, rows × columns", text);
-    fact(f, "where the limbs are, says", about->labels);
+    page_fact(f, "patches, rows × columns", text);
+    page_fact(f, "where the limbs are, says", about->labels);
     snprintf(text, sizeof text, "%s, %s", about->backend, about->precision);
-    fact(f, "computed by", text);
+    page_fact(f, "computed by", text);
     snprintf(text, sizeof text, "%d, seed %llu", r->bootstrap, (unsigned long long)r->seed);
-    fact(f, "bootstrap replicates", text);
+    page_fact(f, "bootstrap replicates", text);
     if (about->failed) {
         snprintf(text, sizeof text, "%lld", (long long)about->failed);
-        fact(f, "images that could not be used", text);
+        page_fact(f, "images that could not be used", text);
     }
     fputs(
         "</div><p class=dim>An attention head decides, for each small square (<i>patch</i>) of a person's picture, which other "
@@ -416,28 +265,28 @@ static void ranked_row(FILE *f, const limber_heads_result *r, const struct heads
                 percent(k->r_limb.high) - percent(k->r_limb.low));
     fprintf(f, "<span class=\"pt b%d\" style=\"left:%.1f%%\"></span></div><div class=said><b>r<sub>limb</sub> ", it->class,
             percent(k->r_limb.mean));
-    estimate(f, &k->r_limb);
+    page_estimate(f, &k->r_limb);
     fputs("</b> &middot; <span>by chance: moved ", f);
-    estimate(f, &k->r_moved);
+    page_estimate(f, &k->r_moved);
     fputs("</span>, <span>swapped ", f);
-    estimate(f, &k->r_swapped);
+    page_estimate(f, &k->r_swapped);
     fputs("</span> &middot; <span>r<sub>near</sub> ", f);
-    estimate(f, &k->r_near);
+    page_estimate(f, &k->r_near);
     fputs("</span> &middot; <span>partial ", f);
-    estimate(f, &k->partial);
+    page_estimate(f, &k->partial);
     fprintf(f, "</span> &middot; <span>%.1f&times; its area share</span>", k->lift);
     if (k->lift_from_others > 0)
         fprintf(f, " (from the other limbs: %.1f&times;)", k->lift_from_others);
     if (k->tested) {
         fputs(" &middot; <span>q ", f);
-        probability(f, k->q);
+        page_probability(f, k->q);
         fputs("</span>", f);
     }
     char text[160];
     const char *misses = heads_report_misses(text, r, h, it->class);
     if (misses && k->tested) {
         fputs("<br>Not a specialist: ", f);
-        escaped(f, misses);
+        page_text(f, misses);
         fputs(".", f);
     }
     fputs("</div></div></div>", f);
@@ -479,7 +328,7 @@ static void ranking(FILE *f, const limber_heads_result *r)
         ranked_row(f, r, &rank[i]);
     if (all > specialists)
         fprintf(f, "<p class=dim>%d more head and limb pair%s: in the table at the end, and in heads.csv.</p>", all - specialists,
-                plural(all - specialists));
+                page_plural(all - specialists));
 }
 
 /* ---- scatter ---- */
@@ -623,21 +472,13 @@ static void outline(FILE *f, const struct heads_picture *p, const limber_heads_r
 
 static void picture(FILE *f, const limber_heads_result *r, const struct heads_picture *p)
 {
-    size_t bytes = 0;
-    uint8_t *jpeg = jpeg_encode(p->view.crop, p->image_w, p->image_h, JPEG_QUALITY, &bytes);
     double x0 = -HEADS_PATCH_PAD, y0 = -HEADS_PATCH_PAD, most = 0;
     for (int j = 0; j < r->grid_h * r->grid_w; j++)
         if (j != p->view.query && p->view.row[j] > most)
             most = p->view.row[j];
     fprintf(f, "<figure><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"attention of one patch over the photograph\">",
             p->image_w, p->image_h);
-    if (jpeg) {
-        fprintf(f, "<image width=%d height=%d style=\"filter:grayscale(.8) brightness(.78)\" href=\"data:image/jpeg;base64,",
-                p->image_w, p->image_h);
-        base64(f, jpeg, bytes);
-        fputs("\"/>", f);
-    }
-    free(jpeg);
+    page_photograph(f, p->view.crop, p->image_w, p->image_h);
     fputs("<g fill=\"#ffb300\">", f);
     for (int j = 0; j < r->grid_h * r->grid_w; j++) {
         double strength = most > 0 ? p->view.row[j] / most : 0;
@@ -652,12 +493,12 @@ static void picture(FILE *f, const limber_heads_result *r, const struct heads_pi
         "<circle cx=%.1f cy=%.1f r=%.1f fill=\"#fff\" stroke=\"#000\" stroke-width=1.5 /></svg><figcaption>%s, r<sub>limb</sub> ",
         x0 + (p->view.query % r->grid_w + 0.5) * p->patch_w, y0 + (p->view.query / r->grid_w + 0.5) * p->patch_h,
         p->patch_w * 0.3, p->lot ? "drawn by lot" : "strongest of all");
-    signed_number(f, p->view.mean_r);
+    page_number(f, p->view.mean_r);
     fputs("; this patch ", f);
-    signed_number(f, p->view.query_r);
+    page_number(f, p->view.query_r);
     fputs("<br>", f);
     const char *base = strrchr(p->name, '/');
-    escaped(f, base ? base + 1 : p->name);
+    page_text(f, base ? base + 1 : p->name);
     fputs("</figcaption></figure>", f);
 }
 
@@ -719,7 +560,7 @@ static void table(FILE *f, const limber_heads_result *r)
         for (int c = 0; c < r->class_count; c++)
             if (shown(r, c)) {
                 fputs("<td>", f);
-                signed_number(f, heads_report_gain(&h->classes[c]));
+                page_number(f, heads_report_gain(&h->classes[c]));
             }
         fputs("</tr>", f);
     }
@@ -773,12 +614,7 @@ static void method(FILE *f, const limber_heads_result *r)
 void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads_about *about,
                        const struct heads_picture *pictures, int picture_count)
 {
-    fputs("<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
-          "content=\"width=device-width,initial-scale=1\">"
-          "<title>limber heads</title><style>",
-          f);
-    colours(f);
-    fputs("</style></head><body><main>", f);
+    page_open(f, "limber heads");
     opening(f, r, about);
     if (r->images_used) {
         kinds_map(f, r);
@@ -790,6 +626,5 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
         table(f, r);
     }
     method(f, r);
-    fprintf(f, "<p class=dim>limber %s. The same input, options and seed give the same numbers.</p></main></body></html>\n",
-            limber_version());
+    page_close(f);
 }
