@@ -201,6 +201,7 @@ limber_status patch_capture(limber_patch *p, int slot, const uint8_t *crop, stru
     const struct backend_ops *be = v->ex->ops;
     const struct span one = {.count = 1};
     k->there = false;
+    v->whole = true; /* z of every head */
     be->upload(v->ex, crop, 1, (size_t)c->image_h * (size_t)c->image_w * 3);
     vit_embed(v, one, false);
     for (int l = 0; l < c->layers; l++) {
@@ -212,6 +213,7 @@ limber_status patch_capture(limber_patch *p, int slot, const uint8_t *crop, stru
         vit_mlp(v, l, one);
     }
     be->buf_read(v->ex, v->x, one, k->x + (size_t)c->layers * p->layer);
+    v->whole = false;
     st = finish(p, 1, k->heat, k->joints, err);
     k->region = region;
     k->there = !st;
@@ -363,6 +365,7 @@ static limber_status run_total(limber_patch *p, const struct plan *plan, int n, 
     struct vit *v = &p->session->vit;
     const struct backend_ops *be = v->ex->ops;
     const struct span span = {.count = n};
+    v->whole = true;
     fill(p, v->x, n, (plan->input ? plan->source : plan->base)->x + (size_t)first * p->layer);
     for (int l = first; l < p->config->layers; l++) {
         if (l == first && !plan->input)
@@ -379,6 +382,7 @@ static limber_status run_total(limber_patch *p, const struct plan *plan, int n, 
         vit_projection(v, l, span);
         vit_mlp(v, l, span);
     }
+    v->whole = false;
     return finish(p, n, p->heat, p->joints, err);
 }
 
@@ -388,6 +392,7 @@ static limber_status run_direct(limber_patch *p, const struct plan *plan, int n,
     const struct config *c = p->config;
     const struct backend_ops *be = v->ex->ops;
     const struct span span = {.count = n};
+    v->whole = true;
     memset(p->delta, 0, (size_t)n * p->layer * sizeof *p->delta);
     for (int l = 0; l < c->layers; l++) {
         if (!any_patched_at(p, n, l))
@@ -400,6 +405,7 @@ static limber_status run_direct(limber_patch *p, const struct plan *plan, int n,
         for (size_t i = 0; i < (size_t)n * p->layer; i++)
             p->delta[i] += p->room[i] - attended[i % p->layer];
     }
+    v->whole = false;
     const float *last = plan->base->x + (size_t)c->layers * p->layer;
     for (size_t i = 0; i < (size_t)n * p->layer; i++)
         p->delta[i] += last[i % p->layer];

@@ -92,6 +92,12 @@ void tensor_read(const struct tensor *t, size_t from, size_t n, float *dst);
 
 struct block {
     struct weight *layernorm_before, *qkv, *projection, *layernorm_after, *fc1, *fc2;
+    /* Where the projection reads nothing of some heads (their columns are zero, in the file or by limber_options.prune): the others alone,
+     * in their order, which computes the same with less. NULL: none is left out. `qkv` and `projection` always have all, for those who
+     * look at single heads. */
+    struct weight *lean_qkv, *lean_projection;
+    int heads; /* of lean_qkv; config.heads where there is none */
+    int mlp;   /* neurons of fc1 and fc2: those that fc2 reads nothing of are left out */
 };
 struct limber_model {
     struct config config;

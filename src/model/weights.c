@@ -3,7 +3,8 @@
  * `table` says of every tensor of a ViTPose checkpoint its name, its shape and when it is there. weights_check walks it once over
  * the headers (no weight is touched, so it costs the same for any size): what is missing, extra, of a wrong shape or type is an
  * error with its name, and a guess where the evidence gives one. weights_pack then reads the tensors, one matrix at a time:
- *   qkv         rows of query, key and value, one below the other
+ *   qkv         rows of query, key and value, one below the other; again without the heads that the projection reads nothing of
+ *   fc1, fc2    without the neurons that fc2 reads nothing of
  *   fc2         ViTPose+: the shared rows, then the rows of the chosen expert, which makes it a plain MLP
  *   position    pos[1 + t] + pos[0]: the former class token's embedding is added to every patch
  *   deconv1, 2  batch norm folded in, in double: w' = w * gain / sqrt(var + 1e-5), b' = bias - mean * gain / sqrt(var + 1e-5)
@@ -391,19 +392,19 @@ static void leave_out_pruned(const struct packer *p, float *weight, int layer)
                    (size_t)c->head_dim * sizeof *weight);
 }
 
-/* The rows of several tensors, one below the other, as one linear layer. */
+/* The rows of several tensors, one below the other, as one linear layer, in rooms `at` and `at` + 1. */
 struct piece {
     enum slot weight, bias;
 };
-static limber_status pack_linear(struct packer *p, struct weight **out, int layer, const struct piece *pieces, int count)
+static limber_status read_linear(struct packer *p, struct linear_desc *out, int at, int layer, const struct piece *pieces,
+                                 int count)
 {
-    struct backend *be = p->m->be;
     const int in = (int)tensor_at(p, pieces[0].weight, layer)->shape[1];
     const bool biased = tensor_at(p, pieces[0].bias, layer) != NULL;
     size_t rows = 0;
     for (int i = 0; i < count; i++)
         rows += (size_t)tensor_at(p, pieces[i].weight, layer)->shape[0];
-    float *weight = room(p, 0, rows * (size_t)in), *bias = room(p, 1, rows);
+    float *weight = room(p, at, rows * (size_t)in), *bias = room(p, at + 1, rows);
     if (!weight || !bias)
         return failed(p);
     size_t row = 0;
@@ -418,26 +419,140 @@ static limber_status pack_linear(struct packer *p, struct weight **out, int laye
     }
     if (pieces[0].weight == PROJECTION_W)
         leave_out_pruned(p, weight, layer);
-    const struct linear_desc d = {.in = in, .out = (int)rows, .weight = weight, .bias = biased ? bias : NULL};
-    return be->ops->linear_pack(be, out, &d, p->err);
+    *out = (struct linear_desc){.in = in, .out = (int)rows, .weight = weight, .bias = biased ? bias : NULL};
+    return LIMBER_OK;
+}
+
+static limber_status pack_linear(struct packer *p, struct weight **out, const struct linear_desc *d)
+{
+    return p->m->be->ops->linear_pack(p->m->be, out, d, p->err);
+}
+
+/* ---- what nothing reads ---- */
+
+/* Columns [from, from + n) of a [rows][in] matrix are zero. */
+static bool nothing_in(const struct linear_desc *d, int from, int n)
+{
+    for (int row = 0; row < d->out; row++)
+        for (int i = from; i < from + n; i++)
+            if (d->weight[(size_t)row * (size_t)d->in + (size_t)i] != 0)
+                return false;
+    return true;
+}
+
+/* Columns of the groups that are kept, each `width` wide, moved together in place. */
+static void keep_columns(struct linear_desc *d, float *weight, const bool *kept, int width)
+{
+    int in = 0;
+    for (int g = 0; g < d->in / width; g++)
+        in += kept[g] ? width : 0;
+    float *to = weight;
+    for (int row = 0; row < d->out; row++)
+        for (int g = 0; g < d->in / width; g++) {
+            if (!kept[g])
+                continue;
+            memmove(to, weight + (size_t)row * (size_t)d->in + (size_t)(g * width), (size_t)width * sizeof *weight);
+            to += width;
+        }
+    d->in = in;
+}
+
+/* Rows likewise; groups count around the matrix `times` times (q, k, v). */
+static void keep_rows(struct linear_desc *d, float *weight, float *bias, const bool *kept, int groups, int width, int times)
+{
+    int out = 0;
+    for (int g = 0; g < groups * times; g++)
+        for (int i = 0; kept[g % groups] && i < width; i++, out++) {
+            const size_t from = (size_t)(g * width + i);
+            memmove(weight + (size_t)out * (size_t)d->in, weight + from * (size_t)d->in, (size_t)d->in * sizeof *weight);
+            if (d->bias)
+                bias[out] = bias[from];
+        }
+    d->out = out;
+}
+
+/* The backend has to agree to so few heads as well; approximate attention merges and pools by all heads together. */
+static bool may_be_lean(const struct packer *p, int heads)
+{
+    const struct config *c = &p->m->config;
+    const struct attention_args a = {.heads = heads, .head_dim = c->head_dim, .grid_h = c->grid_h, .grid_w = c->grid_w};
+    limber_error ignored_error;
+    return p->m->attention_kind == ATTENTION_EXACT &&
+           (!p->m->be->ops->attention_check || p->m->be->ops->attention_check(p->m->be, &a, &ignored_error) == LIMBER_OK);
+}
+
+/* qkv and projection, and both again without the heads that nothing is read of. One head stays in any case. */
+static limber_status pack_attention(struct packer *p, struct block *b, int layer)
+{
+    static const struct piece parts[] = {{QUERY_W, QUERY_B}, {KEY_W, KEY_B}, {VALUE_W, VALUE_B}};
+    static const struct piece projection[] = {{PROJECTION_W, PROJECTION_B}};
+    const struct config *c = &p->m->config;
+    struct linear_desc qkv, out;
+    bool *kept = malloc((size_t)c->heads * sizeof *kept);
+    limber_status st = kept ? LIMBER_OK : limber_fail(p->err, LIMBER_E_MEMORY, "out of memory");
+    if (st == LIMBER_OK)
+        st = read_linear(p, &qkv, 0, layer, parts, 3);
+    if (st == LIMBER_OK)
+        st = pack_linear(p, &b->qkv, &qkv);
+    if (st == LIMBER_OK)
+        st = read_linear(p, &out, 2, layer, projection, 1);
+    if (st == LIMBER_OK)
+        st = pack_linear(p, &b->projection, &out);
+    b->heads = 0;
+    for (int h = 0; st == LIMBER_OK && h < c->heads; h++)
+        b->heads += kept[h] = !nothing_in(&out, h * c->head_dim, c->head_dim);
+    if (st == LIMBER_OK && b->heads == 0)
+        b->heads = kept[0] = true;
+    if (st == LIMBER_OK && b->heads < c->heads && !may_be_lean(p, b->heads))
+        b->heads = c->heads;
+    if (st == LIMBER_OK && b->heads < c->heads) {
+        keep_rows(&qkv, p->room[0], p->room[1], kept, c->heads, c->head_dim, 3);
+        keep_columns(&out, p->room[2], kept, c->head_dim);
+        st = pack_linear(p, &b->lean_qkv, &qkv);
+        if (st == LIMBER_OK)
+            st = pack_linear(p, &b->lean_projection, &out);
+    }
+    free(kept);
+    return st;
+}
+
+/* fc1 and fc2 without the neurons that fc2 reads nothing of; one stays in any case. */
+static limber_status pack_mlp(struct packer *p, struct block *b, int layer)
+{
+    static const struct piece first[] = {{FC1_W, FC1_B}}, second[] = {{FC2_W, FC2_B}, {EXPERT_W, EXPERT_B}};
+    struct linear_desc fc1, fc2;
+    limber_status st = read_linear(p, &fc1, 0, layer, first, 1);
+    if (st == LIMBER_OK)
+        st = read_linear(p, &fc2, 2, layer, second, p->m->config.experts > 1 ? 2 : 1);
+    bool *kept = st == LIMBER_OK ? malloc((size_t)fc2.in * sizeof *kept) : NULL;
+    if (st == LIMBER_OK && !kept)
+        st = limber_fail(p->err, LIMBER_E_MEMORY, "out of memory");
+    b->mlp = 0;
+    for (int i = 0; st == LIMBER_OK && i < fc2.in; i++)
+        b->mlp += kept[i] = !nothing_in(&fc2, i, 1);
+    if (st == LIMBER_OK && b->mlp == 0)
+        b->mlp = kept[0] = true;
+    if (st == LIMBER_OK && b->mlp < fc2.in) {
+        keep_rows(&fc1, p->room[0], p->room[1], kept, fc2.in, 1, 1);
+        keep_columns(&fc2, p->room[2], kept, 1);
+    }
+    if (st == LIMBER_OK)
+        st = pack_linear(p, &b->fc1, &fc1);
+    if (st == LIMBER_OK)
+        st = pack_linear(p, &b->fc2, &fc2);
+    free(kept);
+    return st;
 }
 
 static limber_status pack_block(struct packer *p, struct block *b, int layer)
 {
-    static const struct piece qkv[] = {{QUERY_W, QUERY_B}, {KEY_W, KEY_B}, {VALUE_W, VALUE_B}};
-    static const struct piece projection[] = {{PROJECTION_W, PROJECTION_B}}, fc1[] = {{FC1_W, FC1_B}};
-    static const struct piece fc2[] = {{FC2_W, FC2_B}, {EXPERT_W, EXPERT_B}};
     limber_status st = pack_layernorm(p, &b->layernorm_before, LN_BEFORE_W, LN_BEFORE_B, layer);
     if (st == LIMBER_OK)
-        st = pack_linear(p, &b->qkv, layer, qkv, 3);
-    if (st == LIMBER_OK)
-        st = pack_linear(p, &b->projection, layer, projection, 1);
+        st = pack_attention(p, b, layer);
     if (st == LIMBER_OK)
         st = pack_layernorm(p, &b->layernorm_after, LN_AFTER_W, LN_AFTER_B, layer);
     if (st == LIMBER_OK)
-        st = pack_linear(p, &b->fc1, layer, fc1, 1);
-    if (st == LIMBER_OK)
-        st = pack_linear(p, &b->fc2, layer, fc2, p->m->config.experts > 1 ? 2 : 1);
+        st = pack_mlp(p, b, layer);
     return st;
 }
 
@@ -595,7 +710,8 @@ void weights_free(struct limber_model *m)
         return;
     for (int l = 0; m->blocks && l < m->config.layers; l++) {
         const struct block *b = &m->blocks[l];
-        struct weight *const weights[] = {b->layernorm_before, b->qkv, b->projection, b->layernorm_after, b->fc1, b->fc2};
+        struct weight *const weights[] = {
+            b->layernorm_before, b->qkv, b->projection, b->layernorm_after, b->fc1, b->fc2, b->lean_qkv, b->lean_projection};
         for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
             be->ops->weight_free(be, weights[i]);
     }

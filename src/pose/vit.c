@@ -11,6 +11,44 @@
 
 #include "base/error.h"
 
+/* *out becomes a buffer of this kind and width, one that is there already where there is one. */
+static limber_status narrow_buf(struct vit *v, struct buf **out, enum buf_kind kind, int cols, limber_error *err)
+{
+    const int tokens = v->model->config.tokens;
+    for (int i = 0; i < v->narrow_count; i++)
+        if (v->narrow[i]->kind == kind && v->narrow[i]->cols == cols) {
+            *out = v->narrow[i];
+            return LIMBER_OK;
+        }
+    limber_status st = v->ex->ops->buf_open(v->ex, out, kind, v->max_people, tokens, cols, err);
+    if (st == LIMBER_OK)
+        v->narrow[v->narrow_count++] = *out;
+    return st;
+}
+
+/* Blocks that leave heads or neurons out need less room, and a backend's layout goes by the width. */
+static limber_status open_widths(struct vit *v, limber_error *err)
+{
+    const struct config *c = &v->model->config;
+    limber_status st = LIMBER_OK;
+    v->widths = calloc((size_t)c->layers, sizeof *v->widths);
+    v->narrow = calloc((size_t)c->layers * 3, sizeof(struct buf *));
+    if (!v->widths || !v->narrow)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for the buffers of %d layers", c->layers);
+    for (int l = 0; st == LIMBER_OK && l < c->layers; l++) {
+        const struct block *b = &v->model->blocks[l];
+        struct vit_widths *w = &v->widths[l];
+        *w = (struct vit_widths){v->qkv, v->y, v->mid};
+        if (b->lean_qkv)
+            st = narrow_buf(v, &w->qkv, BUF_QKV, 3 * b->heads * c->head_dim, err);
+        if (st == LIMBER_OK && b->lean_qkv)
+            st = narrow_buf(v, &w->y, BUF_OPERAND, b->heads * c->head_dim, err);
+        if (st == LIMBER_OK && b->mlp != c->mlp)
+            st = narrow_buf(v, &w->mid, BUF_OPERAND, b->mlp, err);
+    }
+    return st;
+}
+
 limber_status vit_open(struct vit *v, const struct limber_model *model, int threads, int max_people, bool flip, limber_error *err)
 {
     const struct config *c = &model->config;
@@ -32,6 +70,8 @@ limber_status vit_open(struct vit *v, const struct limber_model *model, int thre
     size_t n = sizeof bufs / sizeof *bufs - (flip ? 0 : 1); /* the mirrored maps come last */
     for (size_t i = 0; st == LIMBER_OK && i < n; i++)
         st = be->buf_open(v->ex, bufs[i].b, bufs[i].kind, max_people, bufs[i].tokens, bufs[i].cols, err);
+    if (st == LIMBER_OK)
+        st = open_widths(v, err);
     v->joints = calloc((size_t)max_people * (size_t)c->keypoints, sizeof *v->joints);
     if (st == LIMBER_OK && !v->joints)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for the joints of %d people", max_people);
@@ -47,9 +87,13 @@ void vit_close(struct vit *v)
         struct buf *bufs[] = {v->x, v->y, v->qkv, v->mid, v->heat, v->heat_mirrored};
         for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++)
             be->buf_close(v->ex, bufs[i]);
+        for (int i = 0; i < v->narrow_count; i++)
+            be->buf_close(v->ex, v->narrow[i]);
         be->exec_close(v->ex);
     }
     free(v->joints);
+    free(v->widths);
+    free(v->narrow);
     memset(v, 0, sizeof *v);
 }
 
@@ -65,14 +109,22 @@ void vit_embed(struct vit *v, struct span span, bool mirrored)
     tap(v, "embed", 0, v->x, span);
 }
 
+/* Whoever looks at heads wants all of them. */
+static bool lean(const struct vit *v, int layer)
+{
+    return v->model->blocks[layer].lean_qkv && !v->whole && !v->tap && !v->layer_stats;
+}
+
 void vit_attention(struct vit *v, int layer, struct span span)
 {
     const struct limber_model *m = v->model;
     const struct config *c = &m->config;
     const struct backend_ops *be = v->ex->ops;
     const struct block *b = &m->blocks[layer];
+    const bool few = lean(v, layer);
+    struct buf *qkv = few ? v->widths[layer].qkv : v->qkv;
     const struct attention_args attention = {
-        .heads = c->heads,
+        .heads = few ? b->heads : c->heads,
         .head_dim = c->head_dim,
         .grid_h = c->grid_h,
         .grid_w = c->grid_w,
@@ -82,14 +134,17 @@ void vit_attention(struct vit *v, int layer, struct span span)
         .stats = v->layer_stats ? v->layer_stats[layer] : NULL,
     };
     be->layernorm(v->ex, span, v->y, v->x, b->layernorm_before);
-    be->linear(v->ex, span, v->qkv, v->y, b->qkv, ACT_NONE, NULL);
-    tap(v, "qkv", layer, v->qkv, span);
-    be->attention(v->ex, span, v->y, v->qkv, &attention);
+    be->linear(v->ex, span, qkv, v->y, few ? b->lean_qkv : b->qkv, ACT_NONE, NULL);
+    tap(v, "qkv", layer, qkv, span);
+    be->attention(v->ex, span, few ? v->widths[layer].y : v->y, qkv, &attention);
 }
 
 void vit_projection(struct vit *v, int layer, struct span span)
 {
-    v->ex->ops->linear(v->ex, span, v->x, v->y, v->model->blocks[layer].projection, ACT_NONE, v->x);
+    const struct block *b = &v->model->blocks[layer];
+    const bool few = lean(v, layer);
+    v->ex->ops->linear(v->ex, span, v->x, few ? v->widths[layer].y : v->y, few ? b->lean_projection : b->projection, ACT_NONE,
+                       v->x);
 }
 
 void vit_mlp(struct vit *v, int layer, struct span span)
@@ -97,8 +152,9 @@ void vit_mlp(struct vit *v, int layer, struct span span)
     const struct backend_ops *be = v->ex->ops;
     const struct block *b = &v->model->blocks[layer];
     be->layernorm(v->ex, span, v->y, v->x, b->layernorm_after);
-    be->linear(v->ex, span, v->mid, v->y, b->fc1, ACT_GELU_ERF, NULL);
-    be->linear(v->ex, span, v->x, v->mid, b->fc2, ACT_NONE, v->x);
+    struct buf *mid = v->widths[layer].mid;
+    be->linear(v->ex, span, mid, v->y, b->fc1, ACT_GELU_ERF, NULL);
+    be->linear(v->ex, span, v->x, mid, b->fc2, ACT_NONE, v->x);
     tap(v, "block", layer, v->x, span);
 }
 

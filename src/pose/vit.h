@@ -14,6 +14,14 @@ struct vit {
     int max_people;
     bool flip;
     struct buf *x, *y, *qkv, *mid, *heat, *heat_mirrored;
+    struct
+        vit_widths { /* [layers]: where a block keeps its heads and neurons: qkv, y and mid above, or buffers of its own width */
+        struct buf *qkv, *y, *mid;
+    } * widths;
+    struct buf **narrow; /* those of other widths, [narrow_count] */
+    int narrow_count;
+    bool
+        whole; /* compute all heads, those too that nothing is read of: y is then [tokens][hidden]. Taps and statistics do so anyway */
     limber_keypoint *joints; /* [max_people][keypoints]; decoding writes here, always to the same place: a recorded pass may */
     /* optional, set between forward passes */
     vit_tap_fn tap;

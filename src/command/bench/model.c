@@ -212,7 +212,10 @@ static void watch_linear(struct exec *ex, struct span span, struct buf *y, const
     enum part part = PART_FC1;
     for (int l = 0; l < watch.model->config.layers; l++) {
         const struct block *b = &watch.model->blocks[l];
-        part = w == b->qkv ? PART_QKV : w == b->projection ? PART_PROJECTION : w == b->fc2 ? PART_FC2 : part;
+        part = w == b->qkv || w == b->lean_qkv                 ? PART_QKV
+               : w == b->projection || w == b->lean_projection ? PART_PROJECTION
+               : w == b->fc2                                   ? PART_FC2
+                                                               : part;
     }
     uint64_t t = watch_now();
     watch.real->linear(ex, span, y, x, w, act, residual);

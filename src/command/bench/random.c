@@ -192,6 +192,8 @@ limber_status bench_random_model(struct limber_model *m, const char *arch, const
         goto fail;
     for (int l = 0; l < c->layers; l++) {
         struct block *b = &m->blocks[l];
+        b->heads = c->heads;
+        b->mlp = c->mlp;
         if ((st = random_layernorm(m, &s, &b->layernorm_before, err)) ||
             (st = random_linear(m, &s, &b->qkv, c->hidden, 3 * c->hidden, err)) ||
             (st = random_linear(m, &s, &b->projection, c->hidden, c->hidden, err)) ||
