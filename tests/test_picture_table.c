@@ -58,10 +58,10 @@ static bool next_entry(struct entry *e, const uint8_t *pack, size_t size, size_t
 static bool is_there(const char *needs, bool built_in)
 {
     struct image_decoder all[32];
-    int n = image_decoders(all, 32);
+    int n = image_decoders(all, 32, built_in);
     for (int i = 0; i < n && strcmp(needs, "-"); i++)
         if (!strcasecmp(all[i].format, needs))
-            return all[i].decoder && !built_in;
+            return all[i].decoder != NULL;
     return true;
 }
 

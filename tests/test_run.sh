@@ -146,6 +146,70 @@ test_bad_pictures() {
     says "missing.jpg: No such file"
 }
 
+# One picture, lying on its side, in six formats: joints within 2 px of each other, width and height told right. Formats whose
+# library is not there are said to want one.
+test_six_formats() {
+    status 0 "$LIMBER" info --json info.json
+    "$LIMBER" run "$LIMBER_TEST_DIR/images/turned" --quiet --precision fp32 --backend cpu >out 2>err || [ $? -eq 1 ]
+    lines 8 out
+    awk '
+        function joints(line,   n, parts, i) {
+            n = split(line, parts, /:\[/)
+            for (i = 1; i <= n; i++) value[i] = parts[i]
+            return n
+        }
+        /"error"/ { if (!/install lib/) { print "not expected: " $0; bad = 1 } ; next }
+        !/"width":208,"height":240/ { print "another size: " $0; bad = 1; next }
+        {
+            sub(/.*"keypoints":/, "")
+            sub(/"limbs".*/, "")
+            n = joints($0)
+            for (i = 2; i <= n; i++) {
+                split(value[i], p, ",")
+                if (!seen) { x[i] = p[1]; y[i] = p[2] }
+                d = sqrt((p[1] - x[i]) ^ 2 + (p[2] - y[i]) ^ 2)
+                if (d > most) most = d
+            }
+            seen++
+        }
+        END {
+            printf "%d formats, joints %.2f px apart\n", seen, most
+            if (seen < 2 || n != 18 || most > 2) bad = 1
+            exit bad
+        }' out || fail "the formats differ"
+}
+# In a build with libjpeg-turbo a large JPEG is decoded smaller, and its coordinates stay those of the picture.
+test_large_pictures() {
+    "$LIMBER" info | grep -q libjpeg-turbo || skip "no libjpeg-turbo"
+    cp "$LIMBER_TEST_DIR/images/large.jpg" .
+    echo '{"image":"large.jpg","boxes":[[400,200,1600,2400]]}' >boxes.jsonl
+    for how in --quiet --full-resolution; do
+        status 0 "$LIMBER" run large.jpg --boxes boxes.jsonl --out "out$how" --precision fp32 --backend cpu --quiet $how
+    done
+    has out--quiet/run.json '"full_resolution": false'
+    has out--full-resolution/run.json '"full_resolution": true'
+    has out--quiet/poses.jsonl '"width":2400,"height":2770'
+    cmp -s out--quiet/poses.jsonl out--full-resolution/poses.jsonl && fail "nothing was decoded smaller"
+    status 0 "$LIMBER" run large.jpg --boxes boxes.jsonl --out stb --decoder stb --precision fp32 --backend cpu --quiet
+    has stb/run.json '"JPEG": "stb_image'
+    has stb/run.json '"WebP": null'
+    for other in out--full-resolution stb; do
+        cat out--quiet/poses.jsonl $other/poses.jsonl | awk '
+            {
+                sub(/.*"keypoints":/, "")
+                sub(/"limbs".*/, "")
+                n = split($0, parts, /:\[/)
+                for (i = 2; i <= n; i++) {
+                    split(parts[i], p, ",")
+                    if (NR == 1) { x[i] = p[1]; y[i] = p[2] }
+                    d = sqrt((p[1] - x[i]) ^ 2 + (p[2] - y[i]) ^ 2)
+                    if (d > most) most = d
+                }
+            }
+            END { printf "joints %.2f px apart\n", most; exit n != 18 || most > 30 }' || fail "coordinates differ from those of $other"
+    done
+}
+
 test_folder_that_cannot_be_read() {
     [ "$(id -u)" -ne 0 ] || skip "root reads everything"
     album 1

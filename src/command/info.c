@@ -8,9 +8,11 @@
 #include "command/options.h"
 #include "command/output.h"
 #include "base/json_write.h"
+#include "image/image.h"
 #include "model/model.h"
 
 #define BACKENDS_MAX 8
+#define DECODERS_MAX 24
 
 struct info {
     const char *source; /* directory, or "built in" */
@@ -116,6 +118,16 @@ static void print_backends(const struct info *i)
         const struct backend_report *r = &i->backends[b];
         printf("  %-6s %-5s %-14s %s\n", r->name, r->available ? "yes" : "no", r->precisions[0] ? r->precisions : "-", r->detail);
     }
+    struct image_decoder decoders[DECODERS_MAX];
+    const int n = image_decoders(decoders, DECODERS_MAX, false);
+    printf("\npictures ");
+    for (int d = 0; d < n; d++)
+        printf("%s%s: %s",
+               !d      ? ""
+               : d % 3 ? ", "
+                       : ",\n         ",
+               decoders[d].format, decoders[d].decoder ? decoders[d].decoder : "no");
+    printf("\n");
     if (i->backend)
         printf("\ncomputes in %s on %s with these options\n", i->precision, i->backend);
 }
@@ -169,6 +181,12 @@ static void put_info(struct json_text *t, const struct info *i)
         put_key(t, "about"), put_string(t, r->detail);
         put_close(t, '}');
     }
+    put_close(t, '}');
+    struct image_decoder decoders[DECODERS_MAX];
+    const int n = image_decoders(decoders, DECODERS_MAX, false);
+    put_key(t, "decoders"), put_open(t, '{');
+    for (int d = 0; d < n; d++)
+        put_key(t, decoders[d].format), put_string(t, decoders[d].decoder);
     put_close(t, '}');
     put_key(t, "backend"), put_string(t, i->backend);
     put_key(t, "precision"), put_string(t, i->precision);

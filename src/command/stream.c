@@ -98,7 +98,10 @@ static void prepare(struct stream *s, struct stream_item *item)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
-    int width = 0, height = 0;
+    const limber_box *boxes = NULL;
+    int count = 0;
+    struct image_about about = {0};
+    struct image_options options = {.built_in = s->calls.built_in};
     pthread_mutex_unlock(&s->lock);
     double begin = progress_now();
     limber_error *err = &item->error;
@@ -108,28 +111,37 @@ static void prepare(struct stream *s, struct stream_item *item)
     else
         st = read_regular(item->input->path, &bytes, &size, err);
     if (!st)
-        st = image_size(&width, &height, bytes, size, err);
-    item->reserved = st ? 0 : 3 * (size_t)width * (size_t)height;
+        st = image_examine(&about, &options, bytes, size, err);
+    if (!st)
+        st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
+    if (!st && s->calls.reduce && about.reducible)
+        options.reduce = job_reduction(s->model, about.width, about.height, boxes, count);
+    const size_t smaller = options.reduce > 1 ? (size_t)options.reduce * (size_t)options.reduce : 1;
+    item->reserved = about.memory / smaller;
     item->seconds_decode = progress_now() - begin;
     pthread_mutex_lock(&s->lock);
     bool go = admit(s, item);
     pthread_mutex_unlock(&s->lock);
     begin = progress_now();
     if (go && !st)
-        st = image_decode(&item->image, bytes, size, err);
+        st = image_decode_with(&item->image, &options, bytes, size, err);
     free(bytes);
     double decoded = progress_now();
     item->seconds_decode += decoded - begin;
     if (go && !st) {
-        const limber_box *boxes = NULL;
-        int count = 0;
-        st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
-        if (!st)
-            st = job_prepare(&item->job, s->model, &item->image.view, boxes, count, err);
+        const struct image *im = &item->image;
+        const struct reduced_image reduced = {im->view, im->width, im->height, im->reduce};
+        st = job_prepare_reduced(&item->job, s->model, &reduced, boxes, count, err);
     }
     item->seconds_crop = progress_now() - decoded;
     item->status = st;
     pthread_mutex_lock(&s->lock);
+    const size_t kept = item->image.view.stride * (size_t)item->image.view.height;
+    if (go && kept < item->reserved) { /* the decoder's own memory is free again: the next one may begin */
+        s->pixels -= item->reserved - kept;
+        item->reserved = kept;
+        pthread_cond_broadcast(&s->work);
+    }
     item->state = READY;
     pthread_cond_signal(&s->news);
 }

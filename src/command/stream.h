@@ -6,8 +6,8 @@
  *         stream_wait(s, item); stream_release(s, item) in input order too
  *     stream_close(&s);
  *
- * Memory is bounded: no more than `window` items and STREAM_PIXEL_BYTES of decoded pixels are on their way, whatever the folder
- * holds (one image alone may be larger: IMAGE_MAX_PIXELS). Only workers touch an item before stream_next and between
+ * Memory is bounded: no more than `window` items and STREAM_PIXEL_BYTES are on their way, of decoders at their peak and of decoded
+ * pixels, whatever the folder holds (one image alone may need more: IMAGE_MAX_PIXELS). Only workers touch an item before stream_next and between
  * stream_finish and stream_wait; everything is said and written by the caller, so output order never depends on threads. */
 #ifndef LIMBER_CLI_STREAM_H
 #define LIMBER_CLI_STREAM_H
@@ -31,17 +31,19 @@ struct stream_item {
     limber_people people;        /* the caller's; freed with the item */
     limber_status finish_status; /* what `finish` returned, and its sentence in `error` */
     double seconds_decode, seconds_crop, seconds_finish;
-    size_t reserved; /* bytes of pixels accounted for */
+    size_t reserved; /* bytes accounted for: a decoder's peak, then the pixels */
     int state;
 };
 
 /* Called by workers, several at once, on different items. */
 struct stream_calls {
     void *context;
-    /* The boxes of an image: *boxes NULL is the whole image. They must live until the stream is closed. */
+    /* The boxes of an image that is not decoded yet: *boxes NULL is the whole image. They must live until the stream is closed. */
     limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                            limber_error *err);
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
+    bool built_in; /* --decoder stb */
+    bool reduce;   /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) */
 };
 
 struct stream;

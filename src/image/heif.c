@@ -2,7 +2,8 @@
  * licences, so it is never linked, never bundled, and a machine without it reads everything else.
  *
  * Declarations follow libheif/heif.h of version 1.15, whose binary interface 1.x keeps. libheif applies the container's turns and
- * mirrors (irot, imir) itself; by the standard (ISO/IEC 23008-12) EXIF's orientation is then only a record, and is not applied. */
+ * mirrors (irot, imir) itself; EXIF's orientation is then only a record of the same turn (ISO/IEC 23008-12, 6.5.10, A.2). Where the
+ * container says nothing, as in files that heif-enc makes of photographs, EXIF's is the only word there is, and is applied. */
 #include "image/bytes.h"
 #include "image/format.h"
 
@@ -35,6 +36,9 @@ struct library {
     int (*image_width)(const void *image, int channel);
     int (*image_height)(const void *image, int channel);
     void (*image_release)(const void *image);
+    int (*metadata_list)(const void *handle, const char *kind, uint32_t *ids, int room);
+    size_t (*metadata_size)(const void *handle, uint32_t id);
+    struct heif_error (*metadata)(const void *handle, uint32_t id, void *out);
     char name[64];
 };
 
@@ -64,6 +68,9 @@ static void open_library(void)
         {"heif_image_get_width", offsetof(struct library, image_width), true},
         {"heif_image_get_height", offsetof(struct library, image_height), true},
         {"heif_image_release", offsetof(struct library, image_release), true},
+        {"heif_image_handle_get_list_of_metadata_block_IDs", offsetof(struct library, metadata_list), true},
+        {"heif_image_handle_get_metadata_size", offsetof(struct library, metadata_size), true},
+        {"heif_image_handle_get_metadata", offsetof(struct library, metadata), true},
     };
     void *handle = dlopen("libheif.so.1", RTLD_NOW | RTLD_LOCAL); /* stays open: its threads and tables live as long as we do */
     if (!handle)
@@ -148,6 +155,48 @@ static limber_status open_file(struct opened *o, const uint8_t *bytes, size_t si
     return st;
 }
 
+/* Whether the container has a turn or a mirror of its own: a box irot or imir somewhere in its box meta. */
+static bool container_turns(const uint8_t *bytes, size_t size)
+{
+    for (struct bytes b = {.p = bytes, .size = size}; size - b.at >= 16;) {
+        const size_t begin = b.at;
+        uint64_t length = take_be32(&b);
+        const uint8_t *kind = bytes + b.at;
+        b.at += 4;
+        if (length == 1)
+            length = (uint64_t)take_be32(&b) << 32 | take_be32(&b);
+        if (length == 0 || length > size - begin)
+            length = size - begin;
+        if (length < 8)
+            return false;
+        for (size_t i = 8; !memcmp(kind, "meta", 4) && i + 4 <= length; i++)
+            if (!memcmp(bytes + begin + i, "irot", 4) || !memcmp(bytes + begin + i, "imir", 4))
+                return true;
+        b.at = begin + (size_t)length;
+    }
+    return false;
+}
+
+/* The block begins with the distance from behind that number to the TIFF header. */
+static int block_orientation(const void *handle)
+{
+    enum { MOST = 1 << 20 };
+    uint32_t id;
+    int orientation = 1;
+    if (lib.metadata_list(handle, "Exif", &id, 1) != 1)
+        return 1;
+    const size_t size = lib.metadata_size(handle, id);
+    uint8_t *block = size > 4 && size < MOST ? calloc(1, size) : NULL;
+    if (block && !lib.metadata(handle, id, block).code) {
+        struct bytes b = {.p = block, .size = size};
+        const size_t skip = take_be32(&b);
+        if (skip <= size - 4)
+            orientation = exif_orientation(block + 4 + skip, size - 4 - skip);
+    }
+    free(block);
+    return orientation;
+}
+
 limber_status heif_size(struct image_facts *f, const uint8_t *bytes, size_t size, limber_error *err)
 {
     struct opened o;
@@ -156,6 +205,8 @@ limber_status heif_size(struct image_facts *f, const uint8_t *bytes, size_t size
         return st;
     f->width = lib.handle_width(o.handle);
     f->height = lib.handle_height(o.handle);
+    if (!container_turns(bytes, size))
+        f->orientation = block_orientation(o.handle);
     close_file(&o);
     /* planes of up to 16 bits, their tiles, and the same as 8-bit RGB, twice */
     f->memory = f->width > 0 && f->height > 0 ? (size_t)f->width * (size_t)f->height * 12 + (8 << 20) : 0;

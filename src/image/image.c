@@ -292,21 +292,17 @@ limber_status image_size(int *width, int *height, const uint8_t *bytes, size_t s
     return LIMBER_OK;
 }
 
-int image_decoders(struct image_decoder *out, int room)
+int image_decoders(struct image_decoder *out, int room, bool built_in)
 {
-    int n = 0;
-    for (size_t i = 0; i < FORMATS; i++, n++)
-        if (n < room)
-            out[n] = (struct image_decoder){formats[i].name, decoder_of(&formats[i]), formats[i].built_in};
-#ifndef LIMBER_WEBP
-    if (n++ < room)
-        out[n - 1] = (struct image_decoder){"WebP", NULL, false};
-#endif
-#ifndef LIMBER_TIFF
-    if (n++ < room)
-        out[n - 1] = (struct image_decoder){"TIFF", NULL, false};
-#endif
-    return n;
+    static const char *const names[] = {"JPEG", "PNG", "GIF", "BMP", "TGA", "PNM", "PSD", "HDR", "WebP", "TIFF", "HEIF"};
+    const int n = (int)(sizeof names / sizeof *names);
+    for (int k = 0; k < n && k < room; k++) {
+        out[k] = (struct image_decoder){names[k], NULL};
+        for (size_t i = 0; i < FORMATS && !out[k].decoder; i++)
+            if (!strcmp(formats[i].name, names[k]) && (formats[i].built_in || !built_in))
+                out[k].decoder = decoder_of(&formats[i]);
+    }
+    return n < room ? n : room;
 }
 
 void image_close(struct image *im)

@@ -43,12 +43,11 @@ limber_status image_examine(struct image_about *out, const struct image_options 
                             limber_error *err);
 limber_status image_size(int *width, int *height, const uint8_t *bytes, size_t size, limber_error *err);
 
+/* What decodes each format: a row a format, decoder NULL where this build or this machine has none. Returns how many, at most room. */
 struct image_decoder {
-    const char *format, *decoder; /* decoder NULL: none in this build or on this machine */
-    bool built_in;
+    const char *format, *decoder; /* static */
 };
-/* Fills at most `room` of them, in order of preference; returns how many there are. */
-int image_decoders(struct image_decoder *out, int room);
+int image_decoders(struct image_decoder *out, int room, bool built_in);
 
 /* Writes PNG to a temporary name beside `path`, then renames it there. */
 limber_status image_write_png(const char *path, const limber_image *image, limber_error *err);

@@ -32,6 +32,7 @@
 #define MAX_THREADS 1024
 #define MAX_REFINE 16
 #define MAX_COORDINATE 1e8f /* a box further out than this is no box, and float arithmetic on it means nothing */
+#define MAX_SIDE (1 << 24)  /* of an image: further out, float coordinates no longer tell one pixel from the next */
 #define CROPS_AHEAD 256     /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
 
 static double now(void)
@@ -130,14 +131,20 @@ static limber_status check_image(const limber_image *im, limber_error *err)
         return limber_fail(err, LIMBER_E_ARGUMENT, "image: rgb is NULL");
     if (im->width < 1 || im->height < 1)
         return limber_fail(err, LIMBER_E_ARGUMENT, "image: size is %dx%d, expected at least 1x1", im->width, im->height);
+    if (im->width > MAX_SIDE || im->height > MAX_SIDE)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image: size is %dx%d, a side may have %d pixels", im->width, im->height,
+                           MAX_SIDE);
     if (im->stride / 3 < (size_t)im->width)
         return limber_fail(err, LIMBER_E_ARGUMENT, "image: stride is %zu bytes, a row of %d pixels takes %zu", im->stride,
                            im->width, 3 * (size_t)im->width);
+    if (im->stride > (PTRDIFF_MAX - (uintptr_t)im->rgb % PTRDIFF_MAX) / (size_t)im->height)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image: %d rows of %zu bytes reach beyond the address space", im->height,
+                           im->stride);
     return LIMBER_OK;
 }
 
 /* !(a < b) rather than a >= b: a NaN must fail too. */
-static limber_status check_box(const limber_box *b, int i, int count, const limber_image *im, limber_error *err)
+static limber_status check_box(const limber_box *b, int i, int count, const struct reduced_image *im, limber_error *err)
 {
     const char *wrong = NULL;
     if (!(fabsf(b->x) < MAX_COORDINATE && fabsf(b->y) < MAX_COORDINATE && fabsf(b->width) < MAX_COORDINATE &&
@@ -153,9 +160,15 @@ static limber_status check_box(const limber_box *b, int i, int count, const limb
                        (double)b->x, (double)b->y, (double)b->width, (double)b->height, im->width, im->height, wrong);
 }
 
-static void sample(uint8_t *dst, const struct config *c, const limber_image *image, const struct subject *s)
+/* The only place that sees reduced pixels: pixel i of the view covers the picture's n i to n i + n - 1, its centre lies between. */
+static void sample(uint8_t *dst, const struct config *c, const struct reduced_image *image, const struct subject *s)
 {
-    crop_sample(dst, c->image_h, c->image_w, image, s->region);
+    struct crop_region r = s->region;
+    if (image->reduce > 1) {
+        const float n = (float)image->reduce;
+        r = (struct crop_region){(r.cx - (n - 1) / 2) / n, (r.cy - (n - 1) / 2) / n, r.width / n, r.height / n};
+    }
+    crop_sample(dst, c->image_h, c->image_w, &image->view, r);
 }
 
 static void place(struct subject *s, const struct config *c, limber_box box)
@@ -177,16 +190,16 @@ void job_free(struct job *job)
 }
 
 /* Boxes checked and placed; the first `crops` subjects have room for their crop, the others are sampled when their turn comes. */
-static limber_status job_open(struct job *out, const struct config *c, const limber_image *image, const limber_box *boxes,
+static limber_status job_open(struct job *out, const struct config *c, const struct reduced_image *image, const limber_box *boxes,
                               int count, int crops, limber_error *err)
 {
     *out = (struct job){0};
-    limber_status st = check_image(image, err);
-    limber_box whole = {0, 0, (float)image->width, (float)image->height};
+    limber_status st = check_image(&image->view, err);
+    limber_box everything = {0, 0, (float)image->width, (float)image->height};
     if (boxes && count < 0)
         return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: count is %d", count);
     int n = boxes ? count : 1;
-    const limber_box *box = boxes ? boxes : &whole;
+    const limber_box *box = boxes ? boxes : &everything;
     for (int i = 0; !st && i < n; i++)
         st = check_box(&box[i], i, n, image, err);
     if (st)
@@ -214,8 +227,35 @@ static limber_status job_open(struct job *out, const struct config *c, const lim
     return LIMBER_OK;
 }
 
+static struct reduced_image whole(const limber_image *image)
+{
+    return (struct reduced_image){.view = *image, .width = image->width, .height = image->height, .reduce = 1};
+}
+
 limber_status job_prepare(struct job *out, const struct limber_model *model, const limber_image *image, const limber_box *boxes,
                           int count, limber_error *err)
+{
+    const struct reduced_image all = whole(image);
+    return job_prepare_reduced(out, model, &all, boxes, count, err);
+}
+
+int job_reduction(const struct limber_model *model, int width, int height, const limber_box *boxes, int count)
+{
+    const struct config *c = &model->config;
+    int reduce = 8;
+    while (!boxes && reduce > 1 && (width > height ? width : height) / reduce < JOB_REDUCED_SIDE)
+        reduce /= 2;
+    for (int i = 0; boxes && i < count; i++) {
+        const struct crop_region r = crop_region_of_box(boxes[i], c->image_h, c->image_w, c->normalize_factor);
+        /* not `<`: a NaN box must end at 1, where it is refused */
+        while (reduce > 1 && !(r.width >= (float)(c->image_w * reduce) && r.height >= (float)(c->image_h * reduce)))
+            reduce /= 2;
+    }
+    return reduce;
+}
+
+limber_status job_prepare_reduced(struct job *out, const struct limber_model *model, const struct reduced_image *image,
+                                  const limber_box *boxes, int count, limber_error *err)
 {
     limber_status st = job_open(out, &model->config, image, boxes, count, CROPS_AHEAD, err);
     for (int i = 0; !st && i < out->count && out->subjects[i].crop; i++)
@@ -244,7 +284,8 @@ static limber_status forward_round(limber_session *s, struct job *jobs[], int co
                 struct subject *who = &j->subjects[subject];
                 uint8_t *crop = s->crops + (size_t)n * bytes;
                 if (round > 0) {
-                    limber_box box = crop_refine(who->box, who->joints, c->keypoints, &j->image);
+                    const limber_image picture = {.width = j->image.width, .height = j->image.height};
+                    limber_box box = crop_refine(who->box, who->joints, c->keypoints, &picture);
                     if (!memcmp(&box, &who->box, sizeof box))
                         continue;
                     place(who, c, box);
@@ -352,7 +393,8 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d images", image_count);
     for (int i = 0; !st && i < image_count; i++) {
         list[i] = &jobs[i];
-        st = job_open(&jobs[i], &session->model->config, &images[i], boxes ? boxes[i] : NULL, counts ? counts[i] : 0, 0, err);
+        const struct reduced_image image = whole(&images[i]);
+        st = job_open(&jobs[i], &session->model->config, &image, boxes ? boxes[i] : NULL, counts ? counts[i] : 0, 0, err);
         if (st && image_count > 1)
             limber_error_prefix(err, "image %d of %d", i + 1, image_count);
     }

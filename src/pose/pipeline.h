@@ -16,9 +16,16 @@ struct limber_session {
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */
 };
 
+/* An image with fewer pixels than its coordinates say: each pixel stands for reduce x reduce of the picture's (image/image.h). */
+struct reduced_image {
+    limber_image view;
+    int width, height; /* of the picture, which boxes and joints belong to */
+    int reduce;
+};
+
 /* One image on its way. */
 struct job {
-    limber_image image; /* borrowed; must live until job_finish */
+    struct reduced_image image; /* pixels borrowed; must live until job_finish */
     int count;
     struct subject {
         limber_box box;
@@ -32,6 +39,12 @@ struct job {
 /* Checks boxes and samples the crops. Needs only the model: may run in any thread, beside forward passes. */
 limber_status job_prepare(struct job *out, const struct limber_model *model, const limber_image *image, const limber_box *boxes,
                           int count, limber_error *err);
+limber_status job_prepare_reduced(struct job *out, const struct limber_model *model, const struct reduced_image *image,
+                                  const limber_box *boxes, int count, limber_error *err);
+/* How much smaller (1, 2, 4 or 8 times) a picture may be decoded so that every box still has a pixel for each of its crop's; and
+ * without boxes, where people may be small, so that the longer side keeps JOB_REDUCED_SIDE pixels. */
+#define JOB_REDUCED_SIDE 2000
+int job_reduction(const struct limber_model *model, int width, int height, const limber_box *boxes, int count);
 /* Forward passes over the people of all jobs, `batch` at a time; refinement passes where a job asks for them. */
 limber_status jobs_forward(limber_session *session, struct job *jobs[], int count, limber_error *err);
 /* Joints to people with scores and limbs; frees what the job holds, whatever the outcome. */

@@ -34,6 +34,7 @@
 #define LINES "poses.jsonl"
 #define COCO "coco_results.json"
 #define ABOUT "run.json"
+#define DECODERS 24
 
 struct coco_id {
     char *path;
@@ -42,8 +43,9 @@ struct coco_id {
 
 struct run {
     struct cli_common common;
-    const char *out, *boxes_file, *shard;
+    const char *out, *boxes_file, *shard, *decoder;
     double min_score;
+    bool full_resolution; /* JPEGs are not decoded smaller */
     bool flip, resume, overlay, coco, want_heads;
 
     struct inputs inputs; /* still to be done */
@@ -59,7 +61,11 @@ struct run {
     struct progress progress;
     struct json_text text; /* of the line being written */
 
-    size_t resumed;                /* lines an earlier run wrote */
+    size_t resumed; /* lines an earlier run wrote */
+    struct {
+        const char *decoder;
+        size_t pictures;
+    } decoded[DECODERS];           /* in this run */
     size_t images, failed, people; /* of the whole output: those lines count too */
     double begin, seconds_decode, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
 };
@@ -115,8 +121,8 @@ static void put_line(struct json_text *t, const limber_model *model, const struc
     if (item->status) {
         put_key(t, "error"), put_string(t, item->error.text);
     } else {
-        put_key(t, "width"), put_integer(t, item->image.view.width);
-        put_key(t, "height"), put_integer(t, item->image.view.height);
+        put_key(t, "width"), put_integer(t, item->image.width);
+        put_key(t, "height"), put_integer(t, item->image.height);
         put_key(t, "people"), put_open(t, '[');
         for (int i = 0; i < item->people.count; i++)
             put_person(t, model, &item->people.person[i]);
@@ -225,8 +231,48 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model",  "input", "backend", "precision", "attention", "prune",
-                                       "expert", "flip",  "refine",  "min_score", "boxes"};
+static const char *const deciding[] = {"model", "input",  "backend",   "precision", "attention", "prune",          "expert",
+                                       "flip",  "refine", "min_score", "boxes",     "decoders",  "full_resolution"};
+
+/* Overlays and attention heads want every pixel. */
+static bool reduces(const struct run *r)
+{
+    return !r->full_resolution && !r->overlay && !r->heads && !r->want_heads;
+}
+
+static bool only_built_in(const struct run *r)
+{
+    return !strcmp(r->decoder, "stb");
+}
+
+/* What decodes each format in this run: with another library come other pixels. */
+static void put_decoders(struct json_text *t, const struct run *r)
+{
+    struct image_decoder all[DECODERS];
+    const int n = image_decoders(all, DECODERS, only_built_in(r));
+    put_key(t, "decoders"), put_open(t, '{');
+    for (int i = 0; i < n; i++)
+        put_key(t, all[i].format), put_string(t, all[i].decoder);
+    put_close(t, '}');
+}
+
+/* How many pictures each decoder had in this run. */
+static void put_decoded(struct json_text *t, const struct run *r)
+{
+    put_key(t, "decoded"), put_open(t, '{');
+    for (int i = 0; i < DECODERS && r->decoded[i].decoder; i++)
+        put_key(t, r->decoded[i].decoder), put_integer(t, (long long)r->decoded[i].pictures);
+    put_close(t, '}');
+}
+
+static void count_decoder(struct run *r, const char *decoder)
+{
+    int i = 0;
+    while (i < DECODERS - 1 && r->decoded[i].decoder && strcmp(r->decoded[i].decoder, decoder))
+        i++;
+    r->decoded[i].decoder = decoder;
+    r->decoded[i].pictures++;
+}
 
 static void put_about(struct json_text *t, const struct run *r, bool complete)
 {
@@ -259,6 +305,8 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     else
         put_string(t, NULL);
     put_key(t, "boxes"), put_absolute(t, r->boxes_file);
+    put_decoders(t, r);
+    put_key(t, "full_resolution"), put_bool(t, !reduces(r));
     put_key(t, "shard"), put_string(t, r->shard);
     put_key(t, "threads"), put_integer(t, r->session->threads);
     put_key(t, "workers"), put_integer(t, r->workers);
@@ -270,6 +318,7 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
     put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
     put_close(t, '}');
+    put_decoded(t, r);
     /* decode, crop and overlay are summed over the worker threads, which run beside the forward pass */
     put_key(t, "seconds"), put_open(t, '{');
     put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
@@ -368,6 +417,8 @@ static int write_item(struct run *r, struct stream_item *item)
     }
     if (output_write(&r->lines, r->text.text, r->text.length))
         return CLI_NOTHING;
+    if (item->image.decoder)
+        count_decoder(r, item->image.decoder);
     r->images++;
     r->failed += item->status != LIMBER_OK;
     r->people += (size_t)item->people.count;
@@ -625,7 +676,8 @@ static int run(struct run *r)
     if (status)
         return status;
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
-    struct stream_calls calls = {.context = r, .boxes = boxes_of_item, .finish = draw_overlay};
+    struct stream_calls calls = {
+        .context = r, .boxes = boxes_of_item, .finish = draw_overlay, .built_in = only_built_in(r), .reduce = reduces(r)};
     if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err))
         status = cli_fail("%s", err.text);
     else
@@ -645,7 +697,7 @@ static int run(struct run *r)
 
 int cli_run(int argc, char **argv)
 {
-    struct run r = {.common = cli_common_default(), .min_score = -INFINITY, .lines = OUTPUT_CLOSED};
+    struct run r = {.common = cli_common_default(), .min_score = -INFINITY, .lines = OUTPUT_CLOSED, .decoder = "auto"};
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file, "boxes of people: COCO annotations, COCO detections, or JSON Lines"),
@@ -657,6 +709,9 @@ int cli_run(int argc, char **argv)
         CLI_FLAG("--overlay", &r.overlay, "draw DIR/overlay/PATH.png"),
         CLI_FLAG("--coco", &r.coco, "write DIR/" COCO),
         CLI_FLAG("--heads", &r.want_heads, "limb specialists among the attention heads, in DIR/" ABOUT "; a fourth of the speed"),
+        CLI_CHOICE("--decoder", "auto|stb", &r.decoder,
+                   "stb: only decoders that every build has, the same bytes everywhere [auto]"),
+        CLI_FLAG("--full-resolution", &r.full_resolution, "decode large JPEGs whole, also where the network needs fewer pixels"),
         CLI_COMMON_OPTIONS(r.common),
         CLI_END,
     };
