@@ -108,7 +108,7 @@ static void softmax_of(const struct kernels *k, float *out, const float *x, int 
 static const struct level {
     const char *name;
     enum precision precision;
-} levels[] = {{"scalar", PRECISION_FP32}, {"neon", PRECISION_FP32},       {"avx2", PRECISION_FP32},
+} levels[] = {{"scalar", PRECISION_FP32}, {"neon", PRECISION_FP32},       {"neonbf16", PRECISION_BF16}, {"avx2", PRECISION_FP32},
               {"avx512", PRECISION_FP32}, {"avx512bf16", PRECISION_BF16}, {"amx", PRECISION_BF16}};
 #define LEVELS (sizeof levels / sizeof *levels)
 

@@ -78,7 +78,7 @@ extern const struct kernel kernel_linear, kernel_linear_gelu, kernel_attention, 
     kernel_layernorm, kernel_quantise;
 
 #if defined(__x86_64__)
-extern const struct kernels kernels_emulated_amx, kernels_emulated_amxint8;
+extern const struct kernels kernels_emulated_avxvnni, kernels_emulated_amx, kernels_emulated_amxint8;
 #endif
 
 #endif

@@ -41,18 +41,19 @@ static void draw_bytes(struct check *c, struct layer *l, uint32_t *panel, float 
 {
     for (int i = 0; i < l->columns; i++)
         for (int t = 0; t < LANES; t++)
-            numbers[i * LANES + t] = (float)draw(c, 0, 255);
+            numbers[i * LANES + t] = (float)(draw(c, 0, 255) - c->set->kernels->token_offset);
     for (int u = 0; u < l->g.units; u++)
         for (int t = 0; t < LANES; t++) {
             uint32_t word = 0;
             for (int i = 0; i < 4; i++) /* what quantise leaves past the columns is no matter: weights are 0 there */
-                word |= (uint32_t)(4 * u + i < l->columns ? (int)numbers[(4 * u + i) * LANES + t] : draw(c, 0, 255)) << (8 * i);
+                word |= (uint32_t)(4 * u + i < l->columns ? (int)numbers[(4 * u + i) * LANES + t] & 255 : draw(c, 0, 255))
+                        << (8 * i);
             panel[u * LANES + t] = word;
         }
     for (int t = 0; t < LANES; t++) {
         const float step = fabsf(draw_float(c, .02f)) + 1e-4f;
         memcpy(panel + l->g.units * LANES + t, &step, sizeof step);
-        panel[(l->g.units + 1) * LANES + t] = (uint32_t)draw(c, 0, 255);
+        panel[(l->g.units + 1) * LANES + t] = (uint32_t)(draw(c, 0, 255) - c->set->kernels->token_offset);
     }
 }
 

@@ -31,6 +31,9 @@ static const struct emulation {
     const char *name, *needs;
     const struct kernels *kernels;
 } emulations[] = {
+#if defined(__x86_64__) && !defined(LIMBER_NO_AVX2)
+    {"avxvnni", "avx2", &kernels_emulated_avxvnni},
+#endif
 #if defined(CHECKKERNELS_EMULATE_AMX)
     {"amx", "avx512bf16", &kernels_emulated_amx},
     {"amxint8", "avx512bf16", &kernels_emulated_amxint8},

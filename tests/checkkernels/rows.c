@@ -158,13 +158,14 @@ static bool quantise_token(struct check *c, const struct quantise *q, const uint
         return isnan(got);
     }
     const float range = max - min > 1e-30f ? max - min : 1e-30f, per_step = 255 / range;
-    const int zero = (int)nearbyintf((0 - min) * per_step);
+    const int zero = (int)nearbyintf((0 - min) * per_step), offset = c->set->kernels->token_offset;
     if (!expect(c, (double)got, (double)(range * (1.f / 255)), 0, "step, token", 0, t) ||
-        !expect(c, (int32_t)line[(q->all_units + 1) * LANES], zero, 0, "zero point, token", 0, t))
+        !expect(c, (int32_t)line[(q->all_units + 1) * LANES], zero - offset, 0, "zero point, token", 0, t))
         return false;
     for (int i = 0; i < q->units * 4; i++) {
         const int n = (int)nearbyintf(operand_get(x, q->paired, i, t % LANES) * per_step) + zero;
-        if (!expect(c, (double)(line[i / 4 * LANES] >> (i % 4 * 8) & 255), n > 255 ? 255 : n, 0, "column, token", i, t))
+        if (!expect(c, (double)(line[i / 4 * LANES] >> (i % 4 * 8) & 255), ((n > 255 ? 255 : n) - offset) & 255, 0,
+                    "column, token", i, t))
             return false;
     }
     return true;

@@ -227,7 +227,7 @@ ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, 
             }
             float *line = t->s + (size_t)(j / UNIT * panels * LANES + v * VW);
 #if UNIT == 2
-            operand_pair((uint32_t *)(void *)line, 0, &p[0], &p[1]);
+            pair_store((uint32_t *)(void *)line, p[0], p[1]);
 #else
             vf_store(line, p[0]);
 #endif

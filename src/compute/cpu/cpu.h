@@ -134,7 +134,8 @@ struct kernels {
     int nr;         /* columns of a weight tile */
     int unit_align; /* slabs are padded to a multiple of this many units */
     int attention_panels;
-    bool amx; /* weight tiles are [16 columns][16 units] blocks */
+    int token_offset; /* int8: what its quantise subtracts from integers and zero points */
+    bool amx;         /* weight tiles are [16 columns][16 units] blocks */
     /* panels [panel0, panel1) x tiles [tile0, tile1) of nr columns */
     void (*gemm)(const struct gemm *g, int panel0, int panel1, int tile0, int tile1, void *scratch);
     size_t (*gemm_scratch)(void);
@@ -155,10 +156,11 @@ struct kernels {
 
 extern const struct kernels kernels_scalar;
 #if defined(__aarch64__)
-extern const struct kernels kernels_neon;
+extern const struct kernels kernels_neon, kernels_neondot, kernels_neonbf16;
 #endif
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16, kernels_amx, kernels_amxint8;
+extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16, kernels_amx,
+    kernels_amxint8;
 #endif
 
 /* ---- dispatch.c ---- */

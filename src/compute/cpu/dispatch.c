@@ -3,11 +3,13 @@
  * CPUID says what the silicon can do, XGETBV which registers the operating system saves; both must agree. AMX asks once more:
  * Linux hands out tile state on request (arch_prctl ARCH_REQ_XCOMP_PERM), and may refuse.
  *
- * x86-64: fp32 by avx512 > avx2 > scalar, bf16 by amx > avx512bf16, int8 by amxint8 > avx512vnni. 64-bit ARM: fp32 by neon, which all have.
+ * x86-64: fp32 by avx512 > avx2 > scalar, bf16 by amx > avx512bf16, int8 by amxint8 > avx512vnni > avxvnni.
+ * 64-bit ARM: fp32 by neon, which all have; bf16 by neonbf16, int8 by neondot.
  *
  * Is bf16 the faster one, so that "auto" should take it? With AMX always (10 times fp32). vdpbf16ps alone: yes on AMD, where it issues
  * like an FMA and does twice the work (Zen 5: 506 against 254 GFLOP/s a core); no on Intel, where it takes two issues (Sapphire Rapids: 120
  * against 239). It is the vendor that decides and not a stopwatch, because the same machine must compute the same bytes tomorrow.
+ * bfdot of ARM is never taken by "auto": nobody has timed it.
  *
  * int8 is for the linear layers, beside the faster of the others (backend_cpu_has). Never "auto": what it loses is measured
  * (bench/README.md), but a user should ask for it.
@@ -26,16 +28,20 @@
 #include "base/error.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
-enum level { SCALAR, NEON, AVX2, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
-static const char *const level_names[LEVELS] = {"scalar", "neon", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx", "amxint8"};
+enum level { SCALAR, NEON, NEONDOT, NEONBF16, AVX2, AVXVNNI, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
+static const char *const level_names[LEVELS] = {"scalar", "neon",       "neondot",    "neonbf16", "avx2",   "avxvnni",
+                                                "avx512", "avx512vnni", "avx512bf16", "amx",      "amxint8"};
 
 /* Which levels have tables of a precision, best first; no processor has levels of two families. */
 static const enum level by_precision[][LEVELS] = {
     [PRECISION_FP32] = {AVX512, AVX2, NEON, SCALAR, LEVELS},
-    [PRECISION_BF16] = {AMX, AVX512BF16, LEVELS},
-    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, LEVELS},
+    [PRECISION_BF16] = {AMX, AVX512BF16, NEONBF16, LEVELS},
+    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, AVXVNNI, NEONDOT, LEVELS},
 };
 
 /* What this build holds: CMakeLists.txt leaves a file out, and says so here, where the compiler does not know its flags. */
@@ -43,10 +49,19 @@ static const struct kernels *const tables[LEVELS] = {
     [SCALAR] = &kernels_scalar,
 #if defined(__aarch64__)
     [NEON] = &kernels_neon,
+#if !defined(LIMBER_NO_NEONDOT)
+    [NEONDOT] = &kernels_neondot,
+#endif
+#if !defined(LIMBER_NO_NEONBF16)
+    [NEONBF16] = &kernels_neonbf16,
+#endif
 #endif
 #if defined(__x86_64__)
 #if !defined(LIMBER_NO_AVX2)
     [AVX2] = &kernels_avx2,
+#endif
+#if !defined(LIMBER_NO_AVXVNNI)
+    [AVXVNNI] = &kernels_avxvnni,
 #endif
 #if !defined(LIMBER_NO_AVX512)
     [AVX512] = &kernels_avx512,
@@ -102,17 +117,19 @@ static struct cpu_features cpu_features(void)
         __get_cpuid_count(7, 1, &a71, &b, &c, &d);
     const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     f.has[AVX2] = (saved & 6) == 6 && fma && (b7 & bit_AVX2);
+    f.has[AVXVNNI] = f.has[AVX2] && (a71 & 1u << 4);
     f.has[AVX512] = f.has[AVX2] && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
     f.has[AVX512VNNI] = f.has[AVX512] && (c7 & bit_AVX512VNNI);
     f.has[AVX512BF16] = f.has[AVX512] && (a71 & 1u << 5);
     f.has[AMX] = f.has[AVX512BF16] && (saved & 0x60000) == 0x60000 && (d7 & 1u << 24) && (d7 & 1u << 22) && tiles_granted();
     f.has[AMXINT8] = f.has[AMX] && (d7 & 1u << 25);
+#elif defined(__aarch64__)
+    f.has[NEON] = true; /* of the base architecture */
+    f.has[NEONDOT] = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+    f.has[NEONBF16] = getauxval(AT_HWCAP2) & HWCAP2_BF16;
+#endif
     for (int l = 0; l < LEVELS; l++)
         f.has[l] = f.has[l] && tables[l];
-#endif
-#if defined(__aarch64__)
-    f.has[NEON] = true; /* of the base architecture */
-#endif
     return f;
 }
 
@@ -150,6 +167,14 @@ static int best_level(const struct cpu_features *f, int cap, enum precision prec
     return -1;
 }
 
+#if defined(__aarch64__)
+#define BF16_NEEDS "bf16 needs FEAT_BF16"
+#define INT8_NEEDS "int8 needs FEAT_DotProd"
+#else
+#define BF16_NEEDS "bf16 needs AMX or AVX512_BF16"
+#define INT8_NEEDS "int8 needs AMX, AVX512_VNNI or AVX-VNNI"
+#endif
+
 const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
 {
     const struct cpu_features f = cpu_features();
@@ -163,8 +188,8 @@ const struct kernels *cpu_kernels(enum precision precision, limber_error *err)
     const int level = best_level(&f, cap, precision);
     if (level < 0) {
         limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: %s, and %s; fp32 works everywhere",
-                    precision == PRECISION_BF16 ? "bf16 needs AMX or AVX512_BF16" : "int8 needs AMX or AVX512_VNNI",
-                    cap < LEVELS ? "LIMBER_CPU rules them out" : "this CPU or its kernel has neither");
+                    precision == PRECISION_BF16 ? BF16_NEEDS : INT8_NEEDS,
+                    cap < LEVELS ? "LIMBER_CPU rules them out" : "this CPU or its kernel has none of them");
         return NULL;
     }
     return tables[level];

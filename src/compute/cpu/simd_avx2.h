@@ -1,4 +1,5 @@
-/* simd_avx2.h - the vector operations of simd_scalar.h with AVX2 and FMA, 8 floats. */
+/* simd_avx2.h - the vector operations of simd_scalar.h with AVX2 and FMA, 8 floats. With LIMBER_SIMD_INT8 set, operands are four bytes,
+ * unsigned of tokens and signed of weights, and vo_mac is vpdpbusd of AVX-VNNI: 32 products into 8 sums of 32 bits, exactly. */
 #ifndef LIMBER_SIMD_H
 #define LIMBER_SIMD_H
 
@@ -8,13 +9,10 @@
 
 #define VW 8
 #define VPL (LANES / VW)
-#define UNIT 1
-#define LOW_PRECISION 0
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
 
 typedef __m256 vf;
-typedef __m256 vo;
 
 ALWAYS_INLINE vf vf_load(const float *p)
 {
@@ -76,6 +74,41 @@ ALWAYS_INLINE vf vf_keep_ne(vf a, vf b, vf x)
 {
     return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ), x);
 }
+
+#if defined(LIMBER_SIMD_INT8)
+
+#define UNIT 4
+#define LOW_PRECISION 1
+#include "compute/cpu/simd_integers.h"
+typedef __m256i vo;
+
+ALWAYS_INLINE vi vi_nearest(vf a)
+{
+    return (vi)_mm256_cvtps_epi32(a);
+}
+ALWAYS_INLINE vi vi_min(vi a, vi b)
+{
+    return (vi)_mm256_min_epi32((__m256i)a, (__m256i)b);
+}
+ALWAYS_INLINE vo vo_load(const uint32_t *p)
+{
+    return _mm256_load_si256((const __m256i *)(const void *)p);
+}
+ALWAYS_INLINE vo vo_set1(const uint32_t *p)
+{
+    return _mm256_set1_epi32((int)*p);
+}
+ALWAYS_INLINE vi vo_mac(vi acc, vo w, vo a)
+{
+    return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, a, w);
+}
+
+#else
+
+#define UNIT 1
+#define LOW_PRECISION 0
+typedef __m256 vo;
+
 ALWAYS_INLINE vo vo_load(const uint32_t *p)
 {
     return _mm256_load_ps((const float *)(const void *)p);
@@ -90,4 +123,5 @@ ALWAYS_INLINE vf vo_mac(vf acc, vo w, vo a)
 }
 
 #include "compute/cpu/simd_fp32_lines.h"
+#endif
 #endif

@@ -81,7 +81,25 @@ ALWAYS_INLINE vf vf_keep_ne(vf a, vf b, vf x)
 
 #define UNIT 4
 #define LOW_PRECISION 1
+ALWAYS_INLINE __m512i bf16_round_masked(vf x)
+{
+    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    return _mm512_mask_mov_epi32(up, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+}
+#define BF16_ROUND(x) (vu) bf16_round_masked(x) /* a mask register: fc1 with GELU 2 % faster than by the compiler's vectors */
+#include "compute/cpu/simd_integers.h"
 typedef __m512i vo;
+
+ALWAYS_INLINE vi vi_nearest(vf a)
+{
+    return (vi)_mm512_cvtps_epi32(a);
+}
+ALWAYS_INLINE vi vi_min(vi a, vi b)
+{
+    return (vi)_mm512_min_epi32((__m512i)a, (__m512i)b);
+}
 
 ALWAYS_INLINE vo vo_load(const uint32_t *p)
 {
@@ -92,30 +110,11 @@ ALWAYS_INLINE vo vo_set1(const uint32_t *p)
     return _mm512_set1_epi32((int)*p);
 }
 #ifdef __AVX512VNNI__
-ALWAYS_INLINE __v16si vo_mac(__v16si acc, vo w, vo a)
+ALWAYS_INLINE vi vo_mac(vi acc, vo w, vo a)
 {
-    return (__v16si)_mm512_dpbusd_epi32((__m512i)acc, a, w);
+    return (vi)_mm512_dpbusd_epi32((__m512i)acc, a, w);
 }
 #endif
-/* Two lines of fp32 to bf16 by nearest even, in plain AVX-512: the CPU may have vpdpbusd and not AVX512_BF16. */
-ALWAYS_INLINE __m512i bf16_round(vf x)
-{
-    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
-    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    return _mm512_mask_mov_epi32(up, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet); /* bf16 in the high halves */
-}
-ALWAYS_INLINE void operand_pair(uint32_t *lines, int c, const vf *a, const vf *b)
-{
-    const __m512i low = _mm512_srli_epi32(bf16_round(*a), 16);
-    _mm512_store_si512((void *)(lines + (size_t)c / 2 * LANES), _mm512_mask_mov_epi16(low, 0xaaaaaaaa, bf16_round(*b)));
-}
-ALWAYS_INLINE void operand_split(uint32_t *lines, int c, const vf *a, const vf *b)
-{
-    const __m256i low = _mm512_cvtepi32_epi16(_mm512_srli_epi32(bf16_round(*a), 16));
-    const __m256i high = _mm512_cvtepi32_epi16(_mm512_srli_epi32(bf16_round(*b), 16));
-    _mm512_store_si512((void *)(lines + (size_t)c / 2 * LANES), _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
-}
 
 #elif defined(LIMBER_SIMD_BF16)
 
@@ -135,13 +134,16 @@ ALWAYS_INLINE vf vo_mac(vf acc, vo w, vo a)
 {
     return _mm512_dpbf16_ps(acc, w, a);
 }
-ALWAYS_INLINE void operand_pair(uint32_t *lines, int c, const vf *a, const vf *b)
+/* VW pairs: token t's numbers of a and of b side by side. */
+ALWAYS_INLINE void pair_store(uint32_t *p, vf a, vf b)
 {
-    /* zipped: token t's columns c, c + 1 side by side */
     const __m512i zip = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
                                          19, 3, 18, 2, 17, 1, 16, 0);
-    _mm512_store_si512((void *)(lines + (size_t)c / 2 * LANES),
-                       _mm512_permutexvar_epi16(zip, (__m512i)_mm512_cvtne2ps_pbh(*b, *a)));
+    _mm512_store_si512((void *)p, _mm512_permutexvar_epi16(zip, (__m512i)_mm512_cvtne2ps_pbh(b, a)));
+}
+ALWAYS_INLINE void operand_pair(uint32_t *lines, int c, const vf *a, const vf *b)
+{
+    pair_store(lines + (size_t)c / 2 * LANES, *a, *b);
 }
 ALWAYS_INLINE void operand_split(uint32_t *lines, int c, const vf *a, const vf *b)
 {

@@ -6,6 +6,7 @@
  *   vf_exp2i (p, r)   p * 2^r, r an integer, -125 <= r <= 126      vf_keep_ne (a, b, x)   x where a != b, else 0
  *   vo        a line's worth of operand, vo_load; vo_set1 one unit of weights in every lane; vo_mac acc += w * a
  *   WEIGHTS_A_VECTOR, vw_load, vw_load_half, vw_mac   where a product can take its weight from a lane (simd_neon.h)
+ *   pair_store (p, a, b)   UNIT 2: VW pairs
  *   operand_pair (lines, c, a, b)   columns c and c + 1 of a panel of operands; operand_split likewise for V (OUT_QKV)
  *   UNIT      columns in a unit: 1 fp32, 2 bf16                     LOW_PRECISION   exp and GELU may be as good as bf16 */
 #ifndef LIMBER_SIMD_H

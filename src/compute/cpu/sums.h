@@ -32,28 +32,26 @@ ALWAYS_INLINE vf sum_value(const struct gemm *g, const float *c, int v, int colu
 
 #else
 
-typedef int32_t va
-    __attribute__((vector_size(64), may_alias)); /* not __m512i: gcc 12 keeps an array of those in memory as well */
+typedef vi va; /* not __m512i: gcc 12 keeps an array of those in memory as well */
 
 ALWAYS_INLINE va va_zero(void)
 {
-    return (va)_mm512_setzero_si512();
+    return vi_set1(0);
 }
 ALWAYS_INLINE va va_load(const float *c)
 {
-    return *(const va *)(const void *)c;
+    return vi_load(c);
 }
 ALWAYS_INLINE void va_store(float *c, va a)
 {
-    *(va *)(void *)c = a;
+    vi_store(c, a);
 }
 ALWAYS_INLINE vf sum_value(const struct gemm *g, const float *c, int v, int column, int panel)
 {
-    const uint32_t *steps = g->steps + (size_t)panel * g->a_stride;
-    const __m512i zero = _mm512_load_si512((const void *)(steps + LANES)), w_sum = _mm512_set1_epi32(g->w_sum[column]);
-    const __m512i sum = _mm512_sub_epi32((__m512i)va_load(c + v * VW), _mm512_mullo_epi32(zero, w_sum));
+    const uint32_t *steps = g->steps + (size_t)panel * g->a_stride + v * VW;
+    const vi sum = va_load(c + v * VW) - vi_load(steps + LANES) * vi_set1(g->w_sum[column]);
     const vf step = vf_load((const float *)(const void *)steps);
-    return vf_mul(_mm512_cvtepi32_ps(sum), vf_mul(step, vf_set1(g->w_step[column])));
+    return vf_mul(vf_of_integers(sum), vf_mul(step, vf_set1(g->w_step[column])));
 }
 
 #endif
