@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "image/image.h"
-#include "compute/backend.h"
+#include "compute/open.h"
 #include "limber.h"
 
 #define TINY LIMBER_TEST_DIR "/golden/simple-hd32"

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "compute/open.h"
 #include "compute/token_groups.h"
 
 /* One person's attention on one backend: buffers opened, filled, asked, read. */

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "command/eval/coco_eval.h"
+#include "model/labels.h"
 
 static double number(const json_t *array, size_t i)
 {

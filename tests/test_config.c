@@ -3,7 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 
-#include "pose/limbs.h"
+#include "model/labels.h"
 #include "model/model.h"
 #include "tensor_file.h"
 

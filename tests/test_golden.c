@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/open.h"
 #include "pose/crop.h"
 #include "compute/joints.h"
 #include "limber.h"

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/open.h"
+#include "model/labels.h"
 #include "heads/chance.h"
 #include "limber_heads.h"
 #include "pose/pipeline.h"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/labels.h"
 #include "pose/limbs.h"
 
 static limber_limb measured(limber_keypoint from, limber_keypoint to)

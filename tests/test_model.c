@@ -5,6 +5,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 
+#include "compute/open.h"
+#include "model/built_in.h"
 #include "model/model.h"
 #include "tensor_file.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/backend.h"
+#include "compute/open.h"
 
 /* ---- the backends under test ---- */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/open.h"
 #include "command/eval/coco_eval.h"
 #include "heads/chance.h"
 #include "heads/effects.h"
@@ -298,7 +299,11 @@ static void make_planted_checkpoint(const char *dir, bool chain)
             for (int d = 0; d < 64; d++)
                 for (int p = 0; p < (bias ? 1 : 3 * 256); p++) {
                     const float sign = d % 2 ? -1.0f : 1.0f, red = p < 256 ? 1.0f : -0.5f;
-                    v[bias ? d : d * 768 + p] = bias ? (d == 8 || d == 9 ? 200 * sign : d < 2 ? sign : 0) : d < 2 ? sign * red / 256 : 0;
+                    v[bias ? d : d * 768 + p] = bias    ? (d == 8 || d == 9 ? 200 * sign
+                                                           : d < 2          ? sign
+                                                                            : 0)
+                                                : d < 2 ? sign * red / 256
+                                                        : 0;
                 }
         } else if (norm && !bias) {
             for (size_t p = 0; p < n; p++)

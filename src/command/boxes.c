@@ -154,7 +154,7 @@ static limber_status distribute(struct reading *r)
             struct boxes_list *list = &b->list[r->loose[i].image];
             if (a->crowd != (crowd == 1))
                 continue;
-            ((struct annotation *)list->person)[list->person_count++] = *a;
+            list->person[list->person_count++] = *a;
             a->keypoints = NULL; /* they have another owner now */
             if (crowd)
                 continue;
@@ -163,7 +163,7 @@ static limber_status distribute(struct reading *r)
             if (wrong && !list->fault && !(list->fault = fault_of(&list->person[list->count], wrong, list->count)))
                 return no_memory(r->err);
             if (!wrong)
-                ((limber_box *)list->box)[list->count] = (limber_box){(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
+                list->box[list->count] = (limber_box){(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
             list->count++;
         }
     return LIMBER_OK;
@@ -375,7 +375,7 @@ static limber_status read_coco(struct reading *r, bool result, const json_t *ann
                 st = add_person(r, image, &a);
         }
         if (st)
-            free((double *)a.keypoints);
+            free(a.keypoints);
     }
     if (!st && result && others && !r->loose_count)
         st = limber_fail(r->err, LIMBER_E_FORMAT, "none of the %zu detections has category_id 1, which is COCO's person", others);
@@ -489,7 +489,7 @@ limber_status boxes_parse(struct boxes *out, const char *name, const char *text,
     if (!st)
         st = distribute(&r);
     for (size_t i = 0; i < r.loose_count; i++)
-        free((double *)r.loose[i].a.keypoints);
+        free(r.loose[i].a.keypoints);
     free(r.loose);
     if (st) {
         boxes_close(out);
@@ -527,12 +527,12 @@ void boxes_close(struct boxes *b)
     for (size_t i = 0; i < b->count; i++) {
         struct boxes_list *list = &b->list[i];
         for (int p = 0; p < list->person_count; p++)
-            free((double *)list->person[p].keypoints);
-        free((struct annotation *)list->person);
-        free((limber_box *)list->box);
-        free((char *)list->name);
-        free((char *)list->source);
-        free((char *)list->fault);
+            free(list->person[p].keypoints);
+        free(list->person);
+        free(list->box);
+        free(list->name);
+        free(list->source);
+        free(list->fault);
     }
     forget_answers(b);
     free(b->list);

@@ -25,21 +25,21 @@ struct annotation {
     double area, score;
     bool crowd;
     int num_keypoints;
-    int keypoint_count;      /* of keypoints */
-    const double *keypoints; /* [keypoint_count][3]: x, y, v */
+    int keypoint_count; /* of keypoints */
+    double *keypoints;  /* [keypoint_count][3]: x, y, v */
 };
 
 /* The people of one image of the file. */
 struct boxes_list {
-    const char *name;                /* as the file writes it; NULL where it gives only a number */
-    const char *source;              /* the image's "source", or NULL */
-    long long image_id;              /* -1 where it gives only a name */
-    int width, height;               /* as the file states them; 0 where it does not */
-    int count;                       /* people to run: crowds are not among them */
-    const limber_box *box;           /* [count] */
-    int person_count;                /* people and crowds */
-    const struct annotation *person; /* [person_count], the first `count` as in `box`, each in the file's order */
-    const char *fault;               /* NULL; or why no box of this image is used: an unusable one is among them */
+    char *name;                /* as the file writes it; NULL where it gives only a number */
+    char *source;              /* the image's "source", or NULL */
+    long long image_id;        /* -1 where it gives only a name */
+    int width, height;         /* as the file states them; 0 where it does not */
+    int count;                 /* people to run: crowds are not among them */
+    limber_box *box;           /* [count] */
+    int person_count;          /* people and crowds */
+    struct annotation *person; /* [person_count], the first `count` as in `box`, each in the file's order */
+    char *fault;               /* NULL; or why no box of this image is used: an unusable one is among them */
 };
 
 struct boxes {

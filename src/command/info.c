@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/open.h"
+#include "command/commands.h"
 #include "command/options.h"
 #include "command/output.h"
 #include "base/json_write.h"

@@ -244,12 +244,7 @@ static bool drop_repeated(struct inputs *in)
     return ok;
 }
 
-int inputs_list(struct inputs *out, char **arguments, int count)
-{
-    return inputs_list_except(out, arguments, count, NULL);
-}
-
-int inputs_list_except(struct inputs *out, char **arguments, int count, const char *except)
+int inputs_list(struct inputs *out, char **arguments, int count, const char *except)
 {
     struct stat excepted;
     bool has_exception = except && !stat(except, &excepted);

@@ -21,10 +21,10 @@ struct inputs {
     size_t left_out; /* names in folders that are no pictures */
 };
 
-/* CLI_DONE, or CLI_NOTHING with the reason on stderr. Loops of links are said on stderr and are no failure. */
-int inputs_list(struct inputs *out, char **arguments, int count);
-/* The same without what lies below the folder `except` (which need not be there): earlier overlays are no photographs. */
-int inputs_list_except(struct inputs *out, char **arguments, int count, const char *except);
+/* CLI_DONE, or CLI_NOTHING with the reason on stderr. Loops of links are said on stderr and are no failure.
+ * What lies below the folder `except` is left out (NULL, or a folder that is not there: nothing): earlier overlays are no
+ * photographs. */
+int inputs_list(struct inputs *out, char **arguments, int count, const char *except);
 /* Keeps the inputs whose number, counted from 1, leaves the remainder `part` when divided by `parts`: 1/3, 2/3, 3/3 are three
  * slices, and so are 0/3, 1/3, 2/3. */
 void inputs_slice(struct inputs *in, long part, long parts);

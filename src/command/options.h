@@ -30,16 +30,11 @@
 #ifndef LIMBER_CLI_H
 #define LIMBER_CLI_H
 
-#include <signal.h>
 #include <stdbool.h>
 
+#include "command/say.h"
+#include "command/stop.h"
 #include "limber.h"
-
-/* Exit status of every command. */
-#define CLI_DONE 0
-#define CLI_SOME_FAILED 1 /* some images could not be used; the others were */
-#define CLI_NOTHING 2     /* nothing could start, or the output could not be written: usage, model, device, full disk */
-#define CLI_INTERRUPTED 130
 
 #define CLI_GO (-1) /* of cli_parse: no exit status yet */
 
@@ -101,10 +96,6 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, int *inp
 /* "limber run: text" and where to find help, on stderr. Returns CLI_NOTHING. */
 __attribute__((format(printf, 2, 3))) int cli_usage(const struct cli_command *command, const char *format, ...);
 
-/* "limber: text" on stderr, control characters of names made visible. The first returns CLI_NOTHING. */
-__attribute__((format(printf, 1, 2))) int cli_fail(const char *format, ...);
-__attribute__((format(printf, 1, 2))) void cli_warn(const char *format, ...);
-
 /* Opens the model that --model, LIMBER_MODEL or the library names, and a session on it. CLI_DONE, or CLI_NOTHING with the reason
  * on stderr. */
 int cli_model_open(const struct cli_common *common, limber_model **model);
@@ -116,18 +107,5 @@ const char *cli_model_dir(const struct cli_common *common); /* NULL: the built-i
 /* --layers "0,3-5" -> 0 3 4 5; layers has room for CLI_MAX_LAYERS. CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 #define CLI_MAX_LAYERS 1024
 int cli_read_layers(const struct cli_command *command, const char *text, int *layers, int *count);
-
-/* After this, the first SIGINT or SIGTERM only sets the flag; long loops look at it, finish their line, and leave with
- * CLI_INTERRUPTED. A second one ends the process at once. SIGPIPE is ignored: a closed pipe is a write error. */
-void cli_catch_signals(void);
-extern volatile sig_atomic_t cli_stopped;
-
-/* The commands. Each has its file, cli_NAME.c, and gets argv from its own name on. */
-int cli_run(int argc, char **argv);
-int cli_heads(int argc, char **argv);
-int cli_patch(int argc, char **argv);
-int cli_eval(int argc, char **argv);
-int cli_bench(int argc, char **argv);
-int cli_info(int argc, char **argv);
 
 #endif

@@ -8,6 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Whether a bar stands in the terminal's last line: guarded by the lock of stderr, which whoever writes there holds. */
+static bool bar_stands;
+
 double progress_now(void)
 {
     struct timespec t;
@@ -63,13 +66,24 @@ void progress_step(struct progress *p, size_t done, size_t people)
         line[at] = 0;
     }
     snprintf(line + at, sizeof line - (size_t)at, "%s", text);
+    flockfile(stderr);
     fprintf(stderr, "\r%.*s\033[K", width, line);
     fflush(stderr);
+    bar_stands = true;
+    funlockfile(stderr);
+}
+
+void progress_hide(void)
+{
+    flockfile(stderr);
+    if (bar_stands)
+        fputs("\r\033[K", stderr);
+    bar_stands = false;
+    funlockfile(stderr);
 }
 
 void progress_clear(struct progress *p)
 {
-    if (p->shown && p->drawn > 0)
-        fputs("\r\033[K", stderr);
+    progress_hide();
     p->drawn = 0;
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "compute/backend.h"
+#include "compute/open.h"
 #include "base/error.h"
 
 #define PLUGIN_FILE "liblimber_cuda.so"

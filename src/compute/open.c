@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "compute/backend.h"
+#include "compute/open.h"
 #include "base/error.h"
 
 static const char *const precision_names[] = {

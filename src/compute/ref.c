@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/backend.h"
+#include "compute/open.h"
 #include "base/error.h"
 #include "compute/joints.h"
 #include "compute/token_groups.h"

@@ -92,7 +92,7 @@ void corrupt_crop(struct corrupt *c, const uint8_t *crop)
 int corrupt_mask(struct corrupt *c, const struct heads_capsule *capsules, int count, int class)
 {
     const struct config *g = c->config;
-    const double first_x = (g->patch_w - 1) / 2.0 - HEADS_PATCH_PAD, first_y = (g->patch_h - 1) / 2.0 - HEADS_PATCH_PAD;
+    const double first_x = (g->patch_w - 1) / 2.0 - PATCH_PAD, first_y = (g->patch_h - 1) / 2.0 - PATCH_PAD;
     int n = 0;
     memset(c->mask, 0, pixels(c));
     for (int i = 0; i < count; i++) {

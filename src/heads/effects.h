@@ -11,6 +11,7 @@
 
 #include "heads/chance.h"
 #include "heads/masks.h"
+#include "model/labels.h"
 #include "pose/crop.h"
 
 enum effect_metric { EFFECT_HEAT, EFFECT_LOGP, EFFECT_OKS, EFFECT_PX, EFFECT_METRICS };

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/labels.h"
 #include "pose/limbs.h"
 
 #define MAX_BOOTSTRAP 100000

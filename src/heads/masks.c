@@ -37,7 +37,7 @@ struct heads_place heads_place_of(const struct config *c, struct crop_region reg
     /* The crop's first pixel centre is the region's edge, its last the other edge (pose/crop.c). A patch reads from 2 pixels before
      * its corner on. */
     double step_x = (c->image_w - 1.0) / (double)region.width, step_y = (c->image_h - 1.0) / (double)region.height;
-    double first_x = (c->patch_w - 1) / 2.0 - HEADS_PATCH_PAD, first_y = (c->patch_h - 1) / 2.0 - HEADS_PATCH_PAD;
+    double first_x = (c->patch_w - 1) / 2.0 - PATCH_PAD, first_y = (c->patch_h - 1) / 2.0 - PATCH_PAD;
     return (struct heads_place){
         .x0 = (double)region.cx - (double)region.width / 2 + first_x / step_x,
         .y0 = (double)region.cy - (double)region.height / 2 + first_y / step_y,

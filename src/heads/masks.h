@@ -6,10 +6,7 @@
 
 #include "pose/crop.h"
 #include "heads/stats.h"
-#include "model/model.h"
-
-#define HEADS_PATCH_PAD                                                                                                          \
-    2 /* of the patch convolution, whatever the patch (model/config.c): patch 0 begins 2 pixels outside the crop */
+#include "model/config.h"
 
 extern const char *const heads_limb_names[LIMBER_HEADS_LIMBS];
 extern const int heads_limb_mirror[LIMBER_HEADS_LIMBS];

@@ -3,7 +3,7 @@
  * The assembler copies them (.incbin): no generated C of five times the size, no step in the build. The symbols are hidden; the
  * tensors are aligned to 64 bytes so that their data is at least 8-byte aligned, as the writer left it. The same text assembles
  * on x86-64 and aarch64, with gcc and with clang. */
-#include "model/model.h"
+#include "model/built_in.h"
 
 #define EMBED(symbol, file)                                                                                                      \
     __asm__(".pushsection .rodata\n"                                                                                             \

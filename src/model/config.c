@@ -8,15 +8,14 @@
  *   the patch convolution pads by 2, whatever the patch: its grid must be the one the position embeddings were made for;
  *   out_indices may stop the network before its last layer: refused rather than ignored.
  * The text is somebody else's: bounded by json_limits_config, every number held to a range before it becomes a size. */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/json_read.h"
-#include "pose/limbs.h"
-#include "model/model.h"
+#include "model/config.h"
+#include "model/labels.h"
 
 /* Limits, far beyond any published model, and small enough that no product of two sizes below overflows an int. */
 enum {
@@ -30,7 +29,6 @@ enum {
     SCALE_MAX = 16,
     TOKENS_MAX = 65536,
     EDGES_MAX = 65536,
-    LABEL_BYTES_MAX = 256,
 };
 
 /* The first failure ends a parse: TRY(json_read_int(...)); */
@@ -42,117 +40,6 @@ enum {
     } while (0)
 
 /* ---- labels ---- */
-
-/* Which side a label names and what of it, so that "L_Eye", "left eye", "LEFT_EYE", "leftEye" and "eye.L" are one:
- * words end at anything but letters and digits and where small letters turn to capitals; the word l, left, r or right, if there
- * is exactly one, is the side; the other words in small letters make `rest`. */
-struct spelling {
-    char side; /* 'l', 'r' or 0 */
-    char rest[LABEL_BYTES_MAX + 1];
-};
-
-static char side_of_word(const char *word, size_t n)
-{
-    static const char *const sides[] = {"l", "left", "r", "right"};
-    for (size_t i = 0; i < 4; i++)
-        if (strlen(sides[i]) == n && memcmp(sides[i], word, n) == 0)
-            return sides[i][0];
-    return 0;
-}
-
-static bool word_begins(const char *s, size_t i)
-{
-    unsigned char before = (unsigned char)(i ? s[i - 1] : 0), c = (unsigned char)s[i];
-    return isupper(c) && (islower(before) || (isupper(before) && islower((unsigned char)s[i + 1])));
-}
-
-static struct spelling spelling_of(const char *label)
-{
-    struct spelling s = {0};
-    char lower[LABEL_BYTES_MAX + 1];
-    size_t n = 0;
-    int sides = 0;
-    for (size_t i = 0; label[i];) {
-        size_t length = 0;
-        for (; label[i] && (isalnum((unsigned char)label[i]) || (unsigned char)label[i] >= 128); i++) {
-            if (length && word_begins(label, i))
-                break;
-            lower[length++] = (char)tolower((unsigned char)label[i]);
-        }
-        if (!length) {
-            i++;
-            continue;
-        }
-        char side = side_of_word(lower, length);
-        if (side && sides++ == 0) {
-            s.side = side;
-        } else {
-            memcpy(s.rest + n, lower, length);
-            n += length;
-        }
-    }
-    if (sides > 1) /* "right left": not ours to read */
-        s.side = 0;
-    if (!sides && strncmp(s.rest, "left", 4) == 0 && s.rest[4]) { /* "lefteye" */
-        s.side = 'l';
-        memmove(s.rest, s.rest + 4, n - 3);
-    } else if (!sides && strncmp(s.rest, "right", 5) == 0 && s.rest[5]) {
-        s.side = 'r';
-        memmove(s.rest, s.rest + 5, n - 4);
-    }
-    return s;
-}
-
-static bool spelling_same(const struct spelling *a, const struct spelling *b)
-{
-    return a->side == b->side && strcmp(a->rest, b->rest) == 0;
-}
-
-/* COCO's 17 in COCO's order, however they are written: they get COCO's names. */
-static limber_status rename_coco(struct config *c, limber_error *err)
-{
-    if (c->keypoints != COCO_KEYPOINTS)
-        return LIMBER_OK;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        struct spelling ours = spelling_of(coco_keypoint_names[k]), theirs = spelling_of(c->labels[k]);
-        if (!spelling_same(&ours, &theirs))
-            return LIMBER_OK;
-    }
-    c->coco = true;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        size_t n = strlen(coco_keypoint_names[k]) + 1;
-        char *name = malloc(n);
-        if (!name)
-            return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
-        free(c->labels[k]);
-        c->labels[k] = memcpy(name, coco_keypoint_names[k], n);
-    }
-    return LIMBER_OK;
-}
-
-/* A joint's mirror is the one joint of the same name on the other side. Two joints of one spelling have no mirror. */
-static limber_status pair_sides(struct config *c, limber_error *err)
-{
-    json_t *index = json_object(); /* "l:elbow" -> 7; -1 where several joints share the spelling */
-    c->flip_pairs = malloc((size_t)c->keypoints * sizeof *c->flip_pairs);
-    bool ok = index && c->flip_pairs;
-    for (int pass = 0; pass < 2; pass++)
-        for (int k = 0; ok && k < c->keypoints; k++) {
-            struct spelling s = spelling_of(c->labels[k]);
-            char own[LABEL_BYTES_MAX + 3], other[LABEL_BYTES_MAX + 3];
-            snprintf(own, sizeof own, "%c:%s", s.side ? s.side : '-', s.rest);
-            snprintf(other, sizeof other, "%c:%s", s.side == 'l' ? 'r' : s.side == 'r' ? 'l' : '-', s.rest);
-            if (pass == 0) { /* _nocheck: a label cut into words may end inside a UTF-8 character */
-                ok = json_object_set_new_nocheck(index, own, json_integer(json_object_get(index, own) ? -1 : k)) == 0;
-            } else {
-                json_int_t here = json_integer_value(json_object_get(index, own));
-                const json_t *mirror = json_object_get(index, other);
-                c->flip_pairs[k] = mirror && here == k && json_integer_value(mirror) >= 0 ? (int)json_integer_value(mirror) : k;
-            }
-        }
-    json_decref(index);
-    return ok ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "out of memory");
-}
 
 static limber_status parse_labels(struct config *c, const json_t *root, limber_error *err)
 {
@@ -192,8 +79,12 @@ static limber_status parse_labels(struct config *c, const json_t *root, limber_e
     }
     json_decref(seen);
     if (st == LIMBER_OK)
-        st = rename_coco(c, err);
-    return st == LIMBER_OK ? pair_sides(c, err) : st;
+        st = labels_rename_coco(c->labels, c->keypoints, &c->coco, err);
+    if (st != LIMBER_OK)
+        return st;
+    c->flip_pairs = malloc((size_t)c->keypoints * sizeof *c->flip_pairs);
+    return c->flip_pairs ? labels_pair_sides(c->flip_pairs, c->labels, c->keypoints, err)
+                         : limber_fail(err, LIMBER_E_MEMORY, "out of memory");
 }
 
 static limber_status parse_edges(struct config *c, const json_t *root, limber_error *err)

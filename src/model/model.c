@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_read.h"
+#include "compute/open.h"
+#include "model/built_in.h"
 #include "model/model.h"
 
 #define ATTENTION_SIZE_MAX 65536 /* as many tokens as a grid may have */

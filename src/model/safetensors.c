@@ -21,7 +21,7 @@
 
 #include "base/error.h"
 #include "base/json_read.h"
-#include "model/model.h"
+#include "model/safetensors.h"
 
 #define TENSOR_NAME_MAX 256 /* bytes; the longest of ViTPose's has 60 */
 #define SHARDS_MAX 1000

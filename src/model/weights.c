@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "model/resize.h"
-#include "model/model.h"
+#include "model/weights.h"
 
 #define BATCH_NORM_EPS 1e-5 /* PyTorch's default, which transformers keeps */
 

@@ -3,12 +3,6 @@
 
 #include <math.h>
 
-const char *const coco_keypoint_names[17] = {
-    "nose",           "left_eye",   "right_eye",   "left_ear",   "right_ear",   "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
-    "right_hip",      "left_knee",  "right_knee",  "left_ankle", "right_ankle",
-};
-
 static const char *const names[LIMBER_LIMBS] = {
     "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm", "left_thigh", "right_thigh", "left_shin", "right_shin",
 };

@@ -4,8 +4,6 @@
 
 #include "limber.h"
 
-/* COCO's 17 names in order: "nose", "left_eye", ... "right_ankle". */
-extern const char *const coco_keypoint_names[17];
 /* limb_joints[i] = {from, to} of limb i (order of limber_limb_name). */
 extern const int limb_joints[LIMBER_LIMBS][2];
 /* Fills person->limbs from person->keypoints (17 of COCO). */

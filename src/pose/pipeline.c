@@ -9,9 +9,9 @@
  *     heatmap -> sub-pixel joint                  compute/joints.c    joint_decode
  *     joint -> pixels of the image                pose/crop.c         crop_to_image
  *     joints -> lengths and angles of limbs       pose/limbs.c        limbs_measure
- *     people -> JSON, overlay                     command/run/run.c, base/json_write.c, image/overlay.c
+ *     people -> JSON, overlay                     command/run/run_line.c, image/overlay.c
  *
- * and before the first pixel, checkpoint directory -> packed weights: model/ (model.c, config.c, safetensors.c, weights.c).
+ * and before the first pixel, checkpoint directory -> packed weights: model/model.c.
  *
  * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row; command/run/run.c
  * calls the three itself, so that decoding and cropping of the next images run beside the forward pass of these.

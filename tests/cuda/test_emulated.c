@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/open.h"
 #include "limber.h"
 #include "model/model.h"
 #include "pose/vit.h"

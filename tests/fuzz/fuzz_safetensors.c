@@ -1,6 +1,6 @@
 /* Bytes as a safetensors file: parsed, every tensor's data read through, found by name. */
 #include "fuzz.h"
-#include "model/model.h"
+#include "model/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {

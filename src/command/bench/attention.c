@@ -14,7 +14,7 @@
 
 #include "command/options.h"
 #include "command/bench/bench.h"
-#include "command/eval/eval.h"
+#include "command/eval/eval_set.h"
 #include "base/error.h"
 #include "model/model.h"
 

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "compute/backend.h"
+#include "compute/open.h"
 #include "command/bench/util.h"
 
 #define BENCH_MAX_SIZES 32

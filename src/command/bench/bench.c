@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command/commands.h"
 #include "command/options.h"
 #include "command/bench/bench.h"
 

@@ -2,6 +2,7 @@
 #ifndef LIMBER_CLI_BENCH_MODEL_H
 #define LIMBER_CLI_BENCH_MODEL_H
 
+#include "compute/open.h"
 #include "model/model.h"
 
 /* "S", "B", "L", "H" or "default" (the shape of the built-in model), head "simple" or "classic", packed for the backend.

@@ -255,7 +255,7 @@ static int report(struct bench *b, const char *csv)
 static int measure(struct bench *b, char **paths, int count, const char *boxes_file, const char *csv)
 {
     limber_error err = {0};
-    int status = inputs_list(&b->inputs, paths, count);
+    int status = inputs_list(&b->inputs, paths, count, NULL);
     if (!status && b->inputs.count == 0)
         status = cli_fail("no pictures in %s%s", paths[0], count > 1 ? ", ..." : "");
     if (!status && boxes_file) {

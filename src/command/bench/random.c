@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compute/open.h"
 #include "command/bench/model.h"
 #include "command/bench/util.h"
 #include "base/error.h"
+#include "model/labels.h"
 
 struct shape {
     const char *arch;

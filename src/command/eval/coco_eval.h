@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "limber.h"
-#include "model/model.h"
+#include "model/labels.h"
 
 /* A person as annotated. visibility: 0 not labelled, 1 labelled but hidden, 2 visible. */
 struct coco_truth {

@@ -3,7 +3,7 @@
 #define LIMBER_CLI_EVAL_HEADS_H
 
 #include "command/options.h"
-#include "command/eval/eval.h"
+#include "command/eval/eval_set.h"
 #include "base/json_write.h"
 #include "limber_heads.h"
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "command/boxes.h"
+#include "command/commands.h"
 #include "command/options.h"
 #include "command/inputs.h"
 #include "command/output.h"
@@ -19,6 +20,7 @@
 #include "base/error.h"
 #include "command/report/heads_report.h"
 #include "image/image.h"
+#include "model/labels.h"
 
 struct run {
     struct cli_common common;
@@ -428,7 +430,7 @@ int cli_heads(int argc, char **argv)
     if (r.label_names && !r.labels)
         return cli_usage(&command, "--label-names needs --labels DIR");
     cli_catch_signals();
-    status = inputs_list(&r.inputs, argv + 1, count);
+    status = inputs_list(&r.inputs, argv + 1, count, NULL);
     if (!status && r.inputs.count == 0)
         status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
     if (!status && (r.annotations || r.boxes_file))

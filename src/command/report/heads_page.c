@@ -472,7 +472,7 @@ static void outline(FILE *f, const struct heads_picture *p, const limber_heads_r
 
 static void picture(FILE *f, const limber_heads_result *r, const struct heads_picture *p)
 {
-    double x0 = -HEADS_PATCH_PAD, y0 = -HEADS_PATCH_PAD, most = 0;
+    double x0 = -PATCH_PAD, y0 = -PATCH_PAD, most = 0;
     for (int j = 0; j < r->grid_h * r->grid_w; j++)
         if (j != p->view.query && p->view.row[j] > most)
             most = p->view.row[j];

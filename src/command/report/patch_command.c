@@ -16,6 +16,7 @@
 #include "command/boxes.h"
 #include "command/eval/coco_eval.h"
 #include "command/inputs.h"
+#include "command/commands.h"
 #include "command/options.h"
 #include "command/output.h"
 #include "command/progress.h"
@@ -463,7 +464,7 @@ int cli_patch(int argc, char **argv)
     if ((status = read_kinds(&r, &command)))
         return status;
     cli_catch_signals();
-    status = inputs_list(&r.inputs, argv + 1, count);
+    status = inputs_list(&r.inputs, argv + 1, count, NULL);
     if (!status && r.inputs.count == 0)
         status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
     if (!status)

@@ -4,132 +4,34 @@
  *     command/boxes.c       who is where                    pose/pipeline.c             the network, people side by side
  *     command/run/lines.c   what an earlier run finished    command/output.c            whole lines, files renamed when complete
  *     image/overlay.c       skeletons                       command/run/coco_results.c  poses.jsonl -> coco_results.json
+ *     command/run/run_line.c  one line                      command/run/run_about.c     run.json
  *
  * One thread, this one, takes images from the stream in order, runs the network when a batch of people is together, and writes a
  * line when everything about its image is done - its overlay, too, so that a line on disk means an overlay on disk. Lines are
  * rounded to fixed decimals and hold nothing of this machine or this moment: the same images give the same bytes. */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <jansson.h>
-#include <limits.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "command/boxes.h"
-#include "command/options.h"
+#include "command/commands.h"
 #include "command/run/coco_results.h"
-#include "command/inputs.h"
+#include "command/run/run.h"
 #include "command/run/lines.h"
-#include "command/output.h"
-#include "command/progress.h"
-#include "command/stream.h"
+#include "heads/heads.h"
 #include "base/error.h"
-#include "command/report/heads_report.h"
-#include "base/json_write.h"
 #include "image/overlay.h"
 
-#define LINES "poses.jsonl"
-#define COCO "coco_results.json"
-#define ABOUT "run.json"
-#define DECODERS 24
-
-struct coco_id {
-    char *path;
-    long long id;
-};
-
-struct run {
-    struct cli_common common;
-    const char *out, *boxes_file, *shard, *decoder;
-    double min_score;
-    bool full_resolution; /* JPEGs are not decoded smaller */
-    bool flip, resume, overlay, coco, want_heads;
-
-    struct inputs inputs; /* still to be done */
-    struct boxes boxes;
-    struct coco_id *ids; /* [id_count], sorted by path: images that the boxes file gives an id */
-    size_t id_count;
-    limber_model *model;
-    limber_session *session;
-    limber_heads *heads; /* --heads */
-    int workers;
-    struct stream *stream;
-    struct output lines;
-    struct progress progress;
-    struct json_text text; /* of the line being written */
-
-    size_t resumed; /* lines an earlier run wrote */
-    struct {
-        const char *decoder;
-        size_t pictures;
-    } decoded[DECODERS];           /* in this run */
-    size_t images, failed, people; /* of the whole output: those lines count too */
-    double begin, seconds_decode, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
-};
-
-/* ---- one line ---- */
-
-static void put_pixels(struct json_text *t, float v)
+bool run_reduces(const struct run *r)
 {
-    put_number(t, (double)v, 2);
+    return !r->full_resolution && !r->overlay && !r->heads && !r->want_heads;
 }
 
-static void put_score(struct json_text *t, float v)
+bool run_only_built_in(const struct run *r)
 {
-    put_number(t, (double)v, 4);
-}
-
-static void put_person(struct json_text *t, const limber_model *model, const limber_person *p)
-{
-    put_open(t, '{');
-    put_key(t, "box"), put_open(t, '[');
-    put_pixels(t, p->box.x), put_pixels(t, p->box.y), put_pixels(t, p->box.width), put_pixels(t, p->box.height);
-    put_close(t, ']');
-    put_key(t, "score"), put_score(t, p->score);
-    put_key(t, "keypoints"), put_open(t, '{');
-    for (int k = 0; k < limber_model_keypoint_count(model); k++) {
-        put_key(t, limber_model_keypoint_name(model, k)), put_open(t, '[');
-        put_pixels(t, p->keypoints[k].x), put_pixels(t, p->keypoints[k].y), put_score(t, p->keypoints[k].score);
-        put_close(t, ']');
-    }
-    put_close(t, '}');
-    if (p->limb_count) {
-        put_key(t, "limbs"), put_open(t, '{');
-        for (int i = 0; i < p->limb_count; i++) {
-            const limber_limb *l = &p->limbs[i];
-            put_key(t, limber_limb_name(i)), put_open(t, '{');
-            put_key(t, "from"), put_string(t, limber_model_keypoint_name(model, l->from));
-            put_key(t, "to"), put_string(t, limber_model_keypoint_name(model, l->to));
-            put_key(t, "length"), put_pixels(t, l->length);
-            put_key(t, "angle"), put_pixels(t, l->angle);
-            put_key(t, "score"), put_score(t, l->score);
-            put_close(t, '}');
-        }
-        put_close(t, '}');
-    }
-    put_close(t, '}');
-}
-
-static void put_line(struct json_text *t, const limber_model *model, const struct stream_item *item)
-{
-    put_clear(t);
-    put_open(t, '{');
-    put_key(t, "image"), put_string(t, item->input->path);
-    if (item->status) {
-        put_key(t, "error"), put_string(t, item->error.text);
-    } else {
-        put_key(t, "width"), put_integer(t, item->image.width);
-        put_key(t, "height"), put_integer(t, item->image.height);
-        put_key(t, "people"), put_open(t, '[');
-        for (int i = 0; i < item->people.count; i++)
-            put_person(t, model, &item->people.person[i]);
-        put_close(t, ']');
-    }
-    put_close(t, '}');
-    put_newline(t);
+    return !strcmp(r->decoder, "stb");
 }
 
 /* ---- what the workers ask ---- */
@@ -211,178 +113,6 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
     return st;
 }
 
-/* ---- run.json ---- */
-
-/* Why the GPU did not do it, where it could have been asked to. */
-static void put_cuda(struct json_text *t, const struct run *r)
-{
-    struct backend_report reports[8];
-    int n = strcmp(r->common.options.backend, "auto") ? 0 : backend_reports(reports, 8);
-    for (int i = 0; i < n && i < 8; i++)
-        if (!strcmp(reports[i].name, "cuda") && !reports[i].available)
-            put_key(t, "cuda"), put_string(t, reports[i].detail);
-}
-
-static void put_absolute(struct json_text *t, const char *path)
-{
-    char *absolute = path ? realpath(path, NULL) : NULL;
-    put_string(t, absolute ? absolute : path);
-    free(absolute);
-}
-
-/* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model", "input",  "backend",   "precision", "attention", "prune",          "expert",
-                                       "flip",  "refine", "min_score", "boxes",     "decoders",  "full_resolution"};
-
-/* Overlays and attention heads want every pixel. */
-static bool reduces(const struct run *r)
-{
-    return !r->full_resolution && !r->overlay && !r->heads && !r->want_heads;
-}
-
-static bool only_built_in(const struct run *r)
-{
-    return !strcmp(r->decoder, "stb");
-}
-
-/* What decodes each format in this run: with another library come other pixels. */
-static void put_decoders(struct json_text *t, const struct run *r)
-{
-    struct image_decoder all[DECODERS];
-    const int n = image_decoders(all, DECODERS, only_built_in(r));
-    put_key(t, "decoders"), put_open(t, '{');
-    for (int i = 0; i < n; i++)
-        put_key(t, all[i].format), put_string(t, all[i].decoder);
-    put_close(t, '}');
-}
-
-/* How many pictures each decoder had in this run. */
-static void put_decoded(struct json_text *t, const struct run *r)
-{
-    put_key(t, "decoded"), put_open(t, '{');
-    for (int i = 0; i < DECODERS && r->decoded[i].decoder; i++)
-        put_key(t, r->decoded[i].decoder), put_integer(t, (long long)r->decoded[i].pictures);
-    put_close(t, '}');
-}
-
-static void count_decoder(struct run *r, const char *decoder)
-{
-    int i = 0;
-    while (i < DECODERS - 1 && r->decoded[i].decoder && strcmp(r->decoded[i].decoder, decoder))
-        i++;
-    r->decoded[i].decoder = decoder;
-    r->decoded[i].pictures++;
-}
-
-static void put_about(struct json_text *t, const struct run *r, bool complete)
-{
-    const limber_options *o = &r->common.options;
-    const char *dir = cli_model_dir(&r->common);
-    t->pretty = true;
-    put_open(t, '{');
-    put_key(t, "limber"), put_string(t, limber_version());
-    put_key(t, "complete"), put_bool(t, complete);
-    put_key(t, "model");
-    if (dir)
-        put_absolute(t, dir);
-    else
-        put_string(t, "built in");
-    put_key(t, "architecture"), put_string(t, r->model->config.model_name);
-    put_key(t, "input"), put_open(t, '['); /* height, width */
-    put_integer(t, r->model->config.image_h), put_integer(t, r->model->config.image_w);
-    put_close(t, ']');
-    put_key(t, "backend"), put_string(t, limber_model_backend(r->model));
-    put_key(t, "precision"), put_string(t, limber_model_precision(r->model));
-    put_cuda(t, r);
-    put_key(t, "attention"), put_string(t, o->attention ? o->attention : "exact");
-    put_key(t, "prune"), put_string(t, o->prune);
-    put_key(t, "expert"), put_integer(t, o->expert);
-    put_key(t, "flip"), put_bool(t, r->flip);
-    put_key(t, "refine"), put_integer(t, r->boxes_file ? 0 : o->refine);
-    put_key(t, "min_score");
-    if (isfinite(r->min_score))
-        put_number(t, r->min_score, 6);
-    else
-        put_string(t, NULL);
-    put_key(t, "boxes"), put_absolute(t, r->boxes_file);
-    put_decoders(t, r);
-    put_key(t, "full_resolution"), put_bool(t, !reduces(r));
-    put_key(t, "shard"), put_string(t, r->shard);
-    put_key(t, "threads"), put_integer(t, r->session->threads);
-    put_key(t, "workers"), put_integer(t, r->workers);
-    put_key(t, "batch"), put_integer(t, r->session->batch);
-    put_key(t, "counts"), put_open(t, '{');
-    put_key(t, "images"), put_integer(t, (long long)r->images);
-    put_key(t, "failed"), put_integer(t, (long long)r->failed);
-    put_key(t, "people"), put_integer(t, (long long)r->people);
-    put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
-    put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
-    put_close(t, '}');
-    put_decoded(t, r);
-    /* decode, crop and overlay are summed over the worker threads, which run beside the forward pass */
-    put_key(t, "seconds"), put_open(t, '{');
-    put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
-    put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
-    put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
-    put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
-    put_key(t, "write"), put_number(t, r->seconds_write, 3);
-    if (r->heads)
-        put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
-    put_key(t, "total"), put_number(t, progress_now() - r->begin, 3);
-    put_close(t, '}');
-    limber_heads_result heads;
-    if (r->heads && complete && !limber_heads_summarise(r->heads, &heads, NULL)) {
-        put_key(t, "heads"), heads_report_short(t, &heads);
-        limber_heads_result_free(&heads);
-    }
-    put_close(t, '}');
-    put_newline(t);
-}
-
-static int write_about(const struct run *r, bool complete)
-{
-    struct json_text t = {0};
-    struct output o;
-    put_about(&t, r, complete);
-    int status = t.failed ? cli_fail("no memory") : output_replace(&o, r->out, ABOUT);
-    if (!status) {
-        status = output_write(&o, t.text, t.length);
-        if (!status)
-            status = output_close(&o);
-        else
-            output_abandon(&o);
-    }
-    put_free(&t);
-    return status;
-}
-
-/* The folder's run.json against what this run would write: --resume with another model would mix two kinds of results. */
-static int check_same_kind(const struct run *r)
-{
-    int status = CLI_DONE;
-    struct json_text t = {0};
-    json_error_t error;
-    char *path = output_path(r->out, ABOUT);
-    put_about(&t, r, false);
-    json_t *old = path ? json_load_file(path, 0, &error) : NULL;
-    json_t *mine = t.failed ? NULL : json_loads(t.text, 0, &error);
-    for (size_t i = 0; old && mine && !status && i < sizeof deciding / sizeof *deciding; i++) {
-        const json_t *was = json_object_get(old, deciding[i]), *is = json_object_get(mine, deciding[i]);
-        if (was && is && !json_equal(was, is)) {
-            char *a = json_dumps(was, JSON_ENCODE_ANY), *b = json_dumps(is, JSON_ENCODE_ANY);
-            status = cli_fail("%s was made with %s %s, this run has %s: --resume goes on with the same, or choose another --out",
-                              r->out, deciding[i], a ? a : "?", b ? b : "?");
-            free(a);
-            free(b);
-        }
-    }
-    json_decref(old);
-    json_decref(mine);
-    free(path);
-    put_free(&t);
-    return status;
-}
-
 /* ---- the run ---- */
 
 /* Leaves out the people below --min-score. */
@@ -395,6 +125,15 @@ static void keep_confident(limber_people *people, double min_score)
     people->count = kept;
 }
 
+static void count_decoder(struct run *r, const char *decoder)
+{
+    int i = 0;
+    while (i < DECODERS - 1 && r->decoded[i].decoder && strcmp(r->decoded[i].decoder, decoder))
+        i++;
+    r->decoded[i].decoder = decoder;
+    r->decoded[i].pictures++;
+}
+
 /* An item that has all it needs becomes a line. */
 static int write_item(struct run *r, struct stream_item *item)
 {
@@ -403,16 +142,13 @@ static int write_item(struct run *r, struct stream_item *item)
     r->seconds_crop += item->seconds_crop;
     r->seconds_overlay += item->seconds_finish;
     if (item->finish_status) {
-        progress_clear(&r->progress);
         return cli_fail("%s", item->error.text);
     }
     if (item->status) {
-        progress_clear(&r->progress);
         cli_warn("%s: %s", item->input->path, item->error.text);
     }
-    put_line(&r->text, r->model, item);
+    run_put_line(&r->text, r->model, item);
     if (r->text.failed) {
-        progress_clear(&r->progress);
         return cli_fail("%s: no memory for its line", item->input->path);
     }
     if (output_write(&r->lines, r->text.text, r->text.length))
@@ -451,7 +187,6 @@ static int forward(struct run *r, struct stream_item *group[], size_t count)
     }
     if (!st)
         return CLI_DONE;
-    progress_clear(&r->progress);
     return cli_fail("%s", err.text);
 }
 
@@ -613,7 +348,7 @@ static int open_output(struct run *r)
         return status;
     if (!r->resume)
         return output_new(&r->lines, r->out, LINES);
-    if ((status = check_same_kind(r)))
+    if ((status = run_check_same_kind(r)))
         return status;
     struct lines_seen seen = {.file = LINES};
     status = output_resume(&r->lines, r->out, LINES, lines_seen_add, &seen);
@@ -654,7 +389,7 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
     if (!r->out)
         return status;
     /* After a failed write (a full disk, say) this may fail too: the first reason is the one to report. */
-    int about = write_about(r, !status && !interrupted);
+    int about = run_write_about(r, !status && !interrupted);
     if (status)
         return status;
     if (about)
@@ -672,12 +407,12 @@ static int run(struct run *r)
     size_t window = 2 * (size_t)r->session->batch + 4 * (size_t)r->workers + 8;
     int status = open_output(r);
     if (!status && r->out)
-        status = write_about(r, false);
+        status = run_write_about(r, false);
     if (status)
         return status;
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
     struct stream_calls calls = {
-        .context = r, .boxes = boxes_of_item, .finish = draw_overlay, .built_in = only_built_in(r), .reduce = reduces(r)};
+        .context = r, .boxes = boxes_of_item, .finish = draw_overlay, .built_in = run_only_built_in(r), .reduce = run_reduces(r)};
     if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err))
         status = cli_fail("%s", err.text);
     else
@@ -738,7 +473,7 @@ int cli_run(int argc, char **argv)
         return status;
     cli_catch_signals(); /* reading a large model is a good time to think again */
     char *drawn = r.out ? output_path(r.out, "overlay") : NULL;
-    status = inputs_list_except(&r.inputs, argv + 1, count, drawn);
+    status = inputs_list(&r.inputs, argv + 1, count, drawn);
     free(drawn);
     if (!status && r.inputs.count == 0)
         status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");

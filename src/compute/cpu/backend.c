@@ -1,10 +1,11 @@
-/* backend_cpu.c - backend `cpu`: every operation of compute/backend.h, cut into chunks for the threads and handed to the kernels of one
+/* compute/cpu/backend.c - backend `cpu`: every operation of compute/backend.h, cut into chunks for the threads and handed to the kernels of one
  * instruction set. What a layout is and why: cpu.h. What a chunk computes: gemm.h, attention.h, layernorm.h, head.c.
  *
  * Two ways to use the threads. With at least as many people as threads, `split` gives whole people to lanes: no barrier between
  * two operations, a person's activations stay in one core's cache, and a slow core simply takes fewer people. The rest (and a
  * single person) is shared operation by operation. Either way the same chains of additions are computed: the same bytes. */
 #include "compute/cpu/cpu.h"
+#include "compute/open.h"
 
 #include <stdlib.h>
 #include <string.h>

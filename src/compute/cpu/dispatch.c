@@ -17,6 +17,7 @@
  * LIMBER_CPU=NAME, a name of level_names, caps the choice, and fails where the CPU lacks what it names. */
 #define _GNU_SOURCE
 #include "compute/cpu/cpu.h"
+#include "compute/open.h"
 
 #include <sched.h>
 #include <stdio.h>

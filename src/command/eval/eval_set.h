@@ -1,10 +1,11 @@
-/* command/eval/eval.h - measuring a model on annotated photographs, for `limber eval` and for the benchmarks that trade accuracy. */
-#ifndef LIMBER_CLI_EVAL_H
-#define LIMBER_CLI_EVAL_H
+/* command/eval/eval_set.h - measuring a model on annotated photographs, for `limber eval` and for the benchmarks that trade accuracy. */
+#ifndef LIMBER_CLI_EVAL_SET_H
+#define LIMBER_CLI_EVAL_SET_H
 
 #include "command/boxes.h"
 #include "command/inputs.h"
 #include "command/eval/coco_eval.h"
+#include "pose/pipeline.h"
 
 /* Annotations and the files of their images. */
 struct eval_set {
@@ -33,6 +34,17 @@ struct eval_result {
 int eval_measure(struct eval_result *out, const struct eval_set *set, const limber_model *model, limber_session *session,
                  bool quiet);
 void eval_result_free(struct eval_result *r);
+
+/* Truths and poses of the images whose source is `source` (NULL: all). */
+struct eval_slice {
+    struct coco_truth *truths;
+    struct coco_pose *poses;
+    struct coco_truth *answered; /* [poses]: the truth of each pose */
+    int truth_count, pose_count, images;
+};
+limber_status eval_slice_of(struct eval_slice *out, const struct eval_set *set, const struct eval_result *r, const char *source,
+                            limber_error *err);
+void eval_slice_free(struct eval_slice *c); /* after a failure too */
 
 /* COCO's ten numbers over the images whose source is `source` (NULL: all). */
 limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *set, const struct eval_result *r,

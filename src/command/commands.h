@@ -1,0 +1,13 @@
+/* command/commands.h - the commands. Each gets argv from its own name on and returns its exit status. A new one is a file, a line
+ * here and a row of the table in command/main.c. */
+#ifndef LIMBER_CLI_COMMANDS_H
+#define LIMBER_CLI_COMMANDS_H
+
+int cli_run(int argc, char **argv);   /* command/run/run.c */
+int cli_heads(int argc, char **argv); /* command/report/heads_command.c */
+int cli_patch(int argc, char **argv); /* command/report/patch_command.c */
+int cli_eval(int argc, char **argv);  /* command/eval/eval.c */
+int cli_bench(int argc, char **argv); /* command/bench/bench.c */
+int cli_info(int argc, char **argv);  /* command/info.c */
+
+#endif

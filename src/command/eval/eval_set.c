@@ -1,0 +1,269 @@
+/* command/eval/eval_set.c - see command/eval/eval_set.h. Boxes are the annotations' own; a person without a labelled joint is no
+ * task (as in mmpose's ground-truth-box evaluation), but stays in the evaluation as ignored; the person score is the mean
+ * keypoint score. */
+#define _GNU_SOURCE
+#include "command/eval/eval_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command/options.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "command/stream.h"
+#include "base/error.h"
+
+#define HOLD 256 /* images that may wait for a full batch */
+
+/* ---- annotations and files ---- */
+
+/* The file of an image: below `images` by its name, then by its base name; NULL where neither is there. To free. */
+static char *find_file(const char *images, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    const char *const tries[] = {name, slash ? slash + 1 : name};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        char *path = output_path(images, tries[i]);
+        if (path && access(path, R_OK) == 0)
+            return path;
+        free(path);
+    }
+    return NULL;
+}
+
+static bool has_labels(const struct annotation *a)
+{
+    for (int k = 0; k < a->keypoint_count; k++)
+        if (a->keypoints[3 * k + 2] > 0)
+            return true;
+    return false;
+}
+
+static struct coco_truth truth_of(const struct annotation *a, int image)
+{
+    struct coco_truth t = {.image = image, .crowd = a->crowd, .num_keypoints = a->num_keypoints, .area = a->area};
+    memcpy(t.box, a->box, sizeof t.box);
+    for (int k = 0; k < a->keypoint_count && k < COCO_KEYPOINTS; k++) {
+        t.keypoints[k][0] = a->keypoints[3 * k];
+        t.keypoints[k][1] = a->keypoints[3 * k + 1];
+        t.visibility[k] = (int)a->keypoints[3 * k + 2];
+    }
+    return t;
+}
+
+void eval_set_close(struct eval_set *s)
+{
+    for (size_t i = 0; s->box && i < s->boxes.count; i++)
+        free(s->box[i]);
+    free(s->box);
+    free(s->box_count);
+    free(s->truths);
+    free(s->truth_of_box);
+    free(s->first_box);
+    inputs_free(&s->inputs);
+    boxes_close(&s->boxes);
+    *s = (struct eval_set){0};
+}
+
+int eval_set_open(struct eval_set *s, const char *annotations, const char *images)
+{
+    limber_error err;
+    *s = (struct eval_set){0};
+    if (boxes_open(&s->boxes, annotations, &err) != LIMBER_OK)
+        return cli_fail("%s", err.text);
+    const size_t n = s->boxes.count;
+    size_t people = 0;
+    for (size_t i = 0; i < n; i++)
+        people += (size_t)s->boxes.list[i].person_count;
+    s->inputs.v = calloc(n + 1, sizeof *s->inputs.v);
+    s->box = calloc(n + 1, sizeof *s->box);
+    s->box_count = calloc(n + 1, sizeof *s->box_count);
+    s->first_box = calloc(n + 1, sizeof *s->first_box);
+    s->truths = calloc(people + 1, sizeof *s->truths);
+    s->truth_of_box = calloc(people + 1, sizeof *s->truth_of_box);
+    if (!s->inputs.v || !s->box || !s->box_count || !s->first_box || !s->truths || !s->truth_of_box)
+        return cli_fail("%s: no memory for %zu people", annotations, people);
+    s->inputs.count = n;
+    for (size_t i = 0; i < n; i++) {
+        const struct boxes_list *list = &s->boxes.list[i];
+        if (!list->name)
+            return cli_fail("%s: image %lld has no file_name: eval wants COCO annotations", annotations, list->image_id);
+        s->box[i] = calloc((size_t)list->person_count + 1, sizeof **s->box);
+        if (!s->box[i])
+            return cli_fail("%s: no memory", annotations);
+        s->first_box[i] = s->box_total;
+        for (int p = 0; p < list->person_count; p++) {
+            const struct annotation *a = &list->person[p];
+            if (a->keypoint_count && a->keypoint_count != COCO_KEYPOINTS)
+                return cli_fail("%s: annotation %lld has %d keypoints, expected COCO's %d", annotations, a->id, a->keypoint_count,
+                                COCO_KEYPOINTS);
+            s->truths[s->truth_count] = truth_of(a, (int)i);
+            if (!a->crowd && has_labels(a)) {
+                s->box[i][s->box_count[i]++] =
+                    (limber_box){(float)a->box[0], (float)a->box[1], (float)a->box[2], (float)a->box[3]};
+                s->truth_of_box[s->box_total++] = s->truth_count;
+            }
+            s->truth_count++;
+        }
+        s->inputs.v[i].path = find_file(images, list->name);
+        if (!s->inputs.v[i].path) {
+            cli_warn("%s: not below %s, its %d people count as missed", list->name, images, s->box_count[i]);
+            s->missing++;
+            s->inputs.v[i].path = strdup(list->name); /* the decoder will say that it is not there */
+        }
+    }
+    if (!s->box_total)
+        return cli_fail("%s: no person with labelled joints", annotations);
+    if (s->missing == (int)n)
+        return cli_fail("%s: none of its %zu images is below %s", annotations, n, images);
+    return CLI_DONE;
+}
+
+/* ---- running ---- */
+
+static limber_status boxes_of_item(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
+                                   limber_error *err)
+{
+    const struct eval_set *s = context;
+    (void)err;
+    *boxes = s->box[item->index];
+    *count = s->box_count[item->index];
+    return LIMBER_OK;
+}
+
+static void record(struct eval_result *r, const struct eval_set *s, const struct stream_item *item)
+{
+    for (int p = 0; p < item->people.count; p++) {
+        const limber_person *person = &item->people.person[p];
+        struct coco_pose *pose = &r->poses[r->pose_count];
+        pose->image = (int)item->index;
+        pose->score = person->score;
+        for (int k = 0; k < COCO_KEYPOINTS; k++) {
+            pose->keypoints[k][0] = person->keypoints[k].x;
+            pose->keypoints[k][1] = person->keypoints[k].y;
+        }
+        r->truth[r->pose_count++] = s->truth_of_box[s->first_box[item->index] + p];
+    }
+}
+
+/* Forward pass over what is held, then its people are recorded in order. */
+static int flush(struct eval_result *r, const struct eval_set *s, const limber_model *model, limber_session *session,
+                 struct stream *stream, struct stream_item **held, int count)
+{
+    struct job *jobs[HOLD];
+    limber_error err;
+    int n = 0;
+    for (int i = 0; i < count; i++)
+        if (held[i]->status == LIMBER_OK)
+            jobs[n++] = &held[i]->job;
+    if (n && jobs_forward(session, jobs, n, &err) != LIMBER_OK)
+        return cli_fail("%s", err.text);
+    for (int i = 0; i < count; i++) {
+        struct stream_item *item = held[i];
+        if (item->status == LIMBER_OK) {
+            if (job_finish(&item->job, model, &item->people, &err) != LIMBER_OK)
+                return cli_fail("%s: %s", item->input->path, err.text);
+            record(r, s, item);
+        } else {
+            cli_warn("%s: %s", item->input->path, item->error.text);
+            r->failed++;
+        }
+        stream_release(stream, item);
+    }
+    return CLI_DONE;
+}
+
+int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_model *model, limber_session *session, bool quiet)
+{
+    const struct stream_calls calls = {.context = (void *)s, .boxes = boxes_of_item};
+    struct stream *stream = NULL;
+    struct stream_item *held[HOLD];
+    struct progress progress;
+    limber_error err;
+    int holding = 0, people = 0, status = CLI_DONE;
+    size_t done = 0;
+    double begin = progress_now(), forward_before = session->seconds_forward;
+    *r = (struct eval_result){0};
+    r->poses = calloc((size_t)s->box_total, sizeof *r->poses);
+    r->truth = calloc((size_t)s->box_total, sizeof *r->truth);
+    if (!r->poses || !r->truth)
+        return cli_fail("no memory for %d poses", s->box_total);
+    if (stream_open(&stream, model, &s->inputs, 1, HOLD, &calls, &err) != LIMBER_OK)
+        return cli_fail("%s", err.text);
+    progress_start(&progress, s->inputs.count, !quiet);
+    for (;;) {
+        struct stream_item *item = stream_next(stream, holding > 0);
+        if (item) {
+            held[holding++] = item;
+            people += item->status == LIMBER_OK ? item->job.count : 0;
+        } else if (!holding)
+            break;
+        if (!item || people >= session->batch || holding == HOLD) {
+            if ((status = flush(r, s, model, session, stream, held, holding)) != CLI_DONE)
+                break;
+            done += (size_t)holding;
+            progress_step(&progress, done, (size_t)r->pose_count);
+            holding = people = 0;
+        }
+    }
+    progress_clear(&progress);
+    stream_close(&stream);
+    r->seconds = progress_now() - begin;
+    r->seconds_forward = session->seconds_forward - forward_before;
+    return status != CLI_DONE ? status : cli_stopped ? CLI_INTERRUPTED : CLI_DONE;
+}
+
+void eval_result_free(struct eval_result *r)
+{
+    free(r->poses);
+    free(r->truth);
+    *r = (struct eval_result){0};
+}
+
+/* ---- numbers ---- */
+
+static bool of_source(const struct eval_set *s, int image, const char *source)
+{
+    const char *own = s->boxes.list[image].source;
+    return !source || (own && strcmp(own, source) == 0);
+}
+
+void eval_slice_free(struct eval_slice *c)
+{
+    free(c->truths);
+    free(c->poses);
+    free(c->answered);
+}
+
+limber_status eval_slice_of(struct eval_slice *c, const struct eval_set *s, const struct eval_result *r, const char *source,
+                            limber_error *err)
+{
+    *c = (struct eval_slice){.truths = calloc((size_t)s->truth_count + 1, sizeof *c->truths),
+                             .poses = calloc((size_t)r->pose_count + 1, sizeof *c->poses),
+                             .answered = calloc((size_t)r->pose_count + 1, sizeof *c->answered)};
+    if (!c->truths || !c->poses || !c->answered)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", s->truth_count);
+    for (size_t i = 0; i < s->boxes.count; i++)
+        c->images += of_source(s, (int)i, source);
+    for (int i = 0; i < s->truth_count; i++)
+        if (of_source(s, s->truths[i].image, source))
+            c->truths[c->truth_count++] = s->truths[i];
+    for (int i = 0; i < r->pose_count; i++)
+        if (of_source(s, r->poses[i].image, source)) {
+            c->answered[c->pose_count] = s->truths[r->truth[i]];
+            c->poses[c->pose_count++] = r->poses[i];
+        }
+    return LIMBER_OK;
+}
+
+limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *s, const struct eval_result *r,
+                           const char *source, limber_error *err)
+{
+    struct eval_slice c;
+    limber_status st = eval_slice_of(&c, s, r, source, err);
+    if (st == LIMBER_OK)
+        st = coco_evaluate(numbers, c.truths, c.truth_count, c.poses, c.pose_count, (int)s->boxes.count, err);
+    eval_slice_free(&c);
+    return st;
+}

@@ -1,0 +1,66 @@
+/* command/run/run.h - the parts of `limber run`: what a run knows (struct run), the line of an image, run.json. */
+#ifndef LIMBER_CLI_RUN_H
+#define LIMBER_CLI_RUN_H
+
+#include "base/json_write.h"
+#include "command/boxes.h"
+#include "command/inputs.h"
+#include "command/options.h"
+#include "command/output.h"
+#include "command/progress.h"
+#include "command/stream.h"
+#include "limber_heads.h"
+
+#define LINES "poses.jsonl"
+#define COCO "coco_results.json"
+#define ABOUT "run.json"
+#define DECODERS 24
+
+struct coco_id {
+    char *path;
+    long long id;
+};
+
+struct run {
+    struct cli_common common;
+    const char *out, *boxes_file, *shard, *decoder;
+    double min_score;
+    bool full_resolution; /* JPEGs are not decoded smaller */
+    bool flip, resume, overlay, coco, want_heads;
+
+    struct inputs inputs; /* still to be done */
+    struct boxes boxes;
+    struct coco_id *ids; /* [id_count], sorted by path: images that the boxes file gives an id */
+    size_t id_count;
+    limber_model *model;
+    limber_session *session;
+    limber_heads *heads; /* --heads */
+    int workers;
+    struct stream *stream;
+    struct output lines;
+    struct progress progress;
+    struct json_text text; /* of the line being written */
+
+    size_t resumed; /* lines an earlier run wrote */
+    struct {
+        const char *decoder;
+        size_t pictures;
+    } decoded[DECODERS];           /* in this run */
+    size_t images, failed, people; /* of the whole output: those lines count too */
+    double begin, seconds_decode, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
+};
+
+/* run_line.c: the line of poses.jsonl for one image, into t. */
+void run_put_line(struct json_text *t, const limber_model *model, const struct stream_item *item);
+
+/* Whether large JPEGs may be decoded smaller: overlays and attention heads want every pixel. */
+bool run_reduces(const struct run *r);
+/* --decoder stb: only the decoders that every build has. */
+bool run_only_built_in(const struct run *r);
+
+/* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
+int run_write_about(const struct run *r, bool complete);
+/* The folder's run.json against what this run would write: --resume with another model would mix two kinds of results. */
+int run_check_same_kind(const struct run *r);
+
+#endif

@@ -1,0 +1,160 @@
+/* command/run/run_about.c - run.json: what decided a run's results, how far it came, and where the time went. */
+#define _GNU_SOURCE
+#include "command/run/run.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command/report/heads_report.h"
+#include "compute/open.h"
+
+/* Why the GPU did not do it, where it could have been asked to. */
+static void put_cuda(struct json_text *t, const struct run *r)
+{
+    struct backend_report reports[8];
+    int n = strcmp(r->common.options.backend, "auto") ? 0 : backend_reports(reports, 8);
+    for (int i = 0; i < n && i < 8; i++)
+        if (!strcmp(reports[i].name, "cuda") && !reports[i].available)
+            put_key(t, "cuda"), put_string(t, reports[i].detail);
+}
+
+static void put_absolute(struct json_text *t, const char *path)
+{
+    char *absolute = path ? realpath(path, NULL) : NULL;
+    put_string(t, absolute ? absolute : path);
+    free(absolute);
+}
+
+/* What decides the results, so that --resume does not mix two kinds of them. */
+static const char *const deciding[] = {"model", "input",  "backend",   "precision", "attention", "prune",          "expert",
+                                       "flip",  "refine", "min_score", "boxes",     "decoders",  "full_resolution"};
+
+/* What decodes each format in this run: with another library come other pixels. */
+static void put_decoders(struct json_text *t, const struct run *r)
+{
+    struct image_decoder all[DECODERS];
+    const int n = image_decoders(all, DECODERS, run_only_built_in(r));
+    put_key(t, "decoders"), put_open(t, '{');
+    for (int i = 0; i < n; i++)
+        put_key(t, all[i].format), put_string(t, all[i].decoder);
+    put_close(t, '}');
+}
+
+/* How many pictures each decoder had in this run. */
+static void put_decoded(struct json_text *t, const struct run *r)
+{
+    put_key(t, "decoded"), put_open(t, '{');
+    for (int i = 0; i < DECODERS && r->decoded[i].decoder; i++)
+        put_key(t, r->decoded[i].decoder), put_integer(t, (long long)r->decoded[i].pictures);
+    put_close(t, '}');
+}
+
+static void put_about(struct json_text *t, const struct run *r, bool complete)
+{
+    const limber_options *o = &r->common.options;
+    const char *dir = cli_model_dir(&r->common);
+    t->pretty = true;
+    put_open(t, '{');
+    put_key(t, "limber"), put_string(t, limber_version());
+    put_key(t, "complete"), put_bool(t, complete);
+    put_key(t, "model");
+    if (dir)
+        put_absolute(t, dir);
+    else
+        put_string(t, "built in");
+    put_key(t, "architecture"), put_string(t, r->model->config.model_name);
+    put_key(t, "input"), put_open(t, '['); /* height, width */
+    put_integer(t, r->model->config.image_h), put_integer(t, r->model->config.image_w);
+    put_close(t, ']');
+    put_key(t, "backend"), put_string(t, limber_model_backend(r->model));
+    put_key(t, "precision"), put_string(t, limber_model_precision(r->model));
+    put_cuda(t, r);
+    put_key(t, "attention"), put_string(t, o->attention ? o->attention : "exact");
+    put_key(t, "prune"), put_string(t, o->prune);
+    put_key(t, "expert"), put_integer(t, o->expert);
+    put_key(t, "flip"), put_bool(t, r->flip);
+    put_key(t, "refine"), put_integer(t, r->boxes_file ? 0 : o->refine);
+    put_key(t, "min_score");
+    if (isfinite(r->min_score))
+        put_number(t, r->min_score, 6);
+    else
+        put_string(t, NULL);
+    put_key(t, "boxes"), put_absolute(t, r->boxes_file);
+    put_decoders(t, r);
+    put_key(t, "full_resolution"), put_bool(t, !run_reduces(r));
+    put_key(t, "shard"), put_string(t, r->shard);
+    put_key(t, "threads"), put_integer(t, r->session->threads);
+    put_key(t, "workers"), put_integer(t, r->workers);
+    put_key(t, "batch"), put_integer(t, r->session->batch);
+    put_key(t, "counts"), put_open(t, '{');
+    put_key(t, "images"), put_integer(t, (long long)r->images);
+    put_key(t, "failed"), put_integer(t, (long long)r->failed);
+    put_key(t, "people"), put_integer(t, (long long)r->people);
+    put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
+    put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
+    put_close(t, '}');
+    put_decoded(t, r);
+    /* decode, crop and overlay are summed over the worker threads, which run beside the forward pass */
+    put_key(t, "seconds"), put_open(t, '{');
+    put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
+    put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
+    put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
+    put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
+    put_key(t, "write"), put_number(t, r->seconds_write, 3);
+    if (r->heads)
+        put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
+    put_key(t, "total"), put_number(t, progress_now() - r->begin, 3);
+    put_close(t, '}');
+    limber_heads_result heads;
+    if (r->heads && complete && !limber_heads_summarise(r->heads, &heads, NULL)) {
+        put_key(t, "heads"), heads_report_short(t, &heads);
+        limber_heads_result_free(&heads);
+    }
+    put_close(t, '}');
+    put_newline(t);
+}
+
+int run_write_about(const struct run *r, bool complete)
+{
+    struct json_text t = {0};
+    struct output o;
+    put_about(&t, r, complete);
+    int status = t.failed ? cli_fail("no memory") : output_replace(&o, r->out, ABOUT);
+    if (!status) {
+        status = output_write(&o, t.text, t.length);
+        if (!status)
+            status = output_close(&o);
+        else
+            output_abandon(&o);
+    }
+    put_free(&t);
+    return status;
+}
+
+int run_check_same_kind(const struct run *r)
+{
+    int status = CLI_DONE;
+    struct json_text t = {0};
+    json_error_t error;
+    char *path = output_path(r->out, ABOUT);
+    put_about(&t, r, false);
+    json_t *old = path ? json_load_file(path, 0, &error) : NULL;
+    json_t *mine = t.failed ? NULL : json_loads(t.text, 0, &error);
+    for (size_t i = 0; old && mine && !status && i < sizeof deciding / sizeof *deciding; i++) {
+        const json_t *was = json_object_get(old, deciding[i]), *is = json_object_get(mine, deciding[i]);
+        if (was && is && !json_equal(was, is)) {
+            char *a = json_dumps(was, JSON_ENCODE_ANY), *b = json_dumps(is, JSON_ENCODE_ANY);
+            status = cli_fail("%s was made with %s %s, this run has %s: --resume goes on with the same, or choose another --out",
+                              r->out, deciding[i], a ? a : "?", b ? b : "?");
+            free(a);
+            free(b);
+        }
+    }
+    json_decref(old);
+    json_decref(mine);
+    free(path);
+    put_free(&t);
+    return status;
+}

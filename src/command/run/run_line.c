@@ -1,0 +1,62 @@
+/* command/run/run_line.c - one line of poses.jsonl. Numbers are rounded to fixed decimals: pixels to 2, scores to 4. */
+#include "command/run/run.h"
+
+static void put_pixels(struct json_text *t, float v)
+{
+    put_number(t, (double)v, 2);
+}
+
+static void put_score(struct json_text *t, float v)
+{
+    put_number(t, (double)v, 4);
+}
+
+static void put_person(struct json_text *t, const limber_model *model, const limber_person *p)
+{
+    put_open(t, '{');
+    put_key(t, "box"), put_open(t, '[');
+    put_pixels(t, p->box.x), put_pixels(t, p->box.y), put_pixels(t, p->box.width), put_pixels(t, p->box.height);
+    put_close(t, ']');
+    put_key(t, "score"), put_score(t, p->score);
+    put_key(t, "keypoints"), put_open(t, '{');
+    for (int k = 0; k < limber_model_keypoint_count(model); k++) {
+        put_key(t, limber_model_keypoint_name(model, k)), put_open(t, '[');
+        put_pixels(t, p->keypoints[k].x), put_pixels(t, p->keypoints[k].y), put_score(t, p->keypoints[k].score);
+        put_close(t, ']');
+    }
+    put_close(t, '}');
+    if (p->limb_count) {
+        put_key(t, "limbs"), put_open(t, '{');
+        for (int i = 0; i < p->limb_count; i++) {
+            const limber_limb *l = &p->limbs[i];
+            put_key(t, limber_limb_name(i)), put_open(t, '{');
+            put_key(t, "from"), put_string(t, limber_model_keypoint_name(model, l->from));
+            put_key(t, "to"), put_string(t, limber_model_keypoint_name(model, l->to));
+            put_key(t, "length"), put_pixels(t, l->length);
+            put_key(t, "angle"), put_pixels(t, l->angle);
+            put_key(t, "score"), put_score(t, l->score);
+            put_close(t, '}');
+        }
+        put_close(t, '}');
+    }
+    put_close(t, '}');
+}
+
+void run_put_line(struct json_text *t, const limber_model *model, const struct stream_item *item)
+{
+    put_clear(t);
+    put_open(t, '{');
+    put_key(t, "image"), put_string(t, item->input->path);
+    if (item->status) {
+        put_key(t, "error"), put_string(t, item->error.text);
+    } else {
+        put_key(t, "width"), put_integer(t, item->image.width);
+        put_key(t, "height"), put_integer(t, item->image.height);
+        put_key(t, "people"), put_open(t, '[');
+        for (int i = 0; i < item->people.count; i++)
+            put_person(t, model, &item->people.person[i]);
+        put_close(t, ']');
+    }
+    put_close(t, '}');
+    put_newline(t);
+}

@@ -1,0 +1,12 @@
+/* command/stop.h - ending by a signal without losing a line. */
+#ifndef LIMBER_CLI_STOP_H
+#define LIMBER_CLI_STOP_H
+
+#include <signal.h>
+
+/* After this, the first SIGINT or SIGTERM only sets the flag; long loops look at it, finish their line, and leave with
+ * CLI_INTERRUPTED. A second one ends the process at once. SIGPIPE is ignored: a closed pipe is a write error. */
+void cli_catch_signals(void);
+extern volatile sig_atomic_t cli_stopped;
+
+#endif

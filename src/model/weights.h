@@ -1,0 +1,40 @@
+/* model/weights.h - the packed weights of a model, and how a checkpoint's tensors become them. */
+#ifndef LIMBER_WEIGHTS_H
+#define LIMBER_WEIGHTS_H
+
+#include "compute/backend.h"
+#include "model/config.h"
+#include "model/safetensors.h"
+
+struct block {
+    struct weight *layernorm_before, *qkv, *projection, *layernorm_after, *fc1, *fc2;
+    /* Where the projection reads nothing of some heads (their columns are zero, in the file or by limber_options.prune): the others alone,
+     * in their order, which computes the same with less. NULL: none is left out. `qkv` and `projection` always have all, for those who
+     * look at single heads. */
+    struct weight *lean_qkv, *lean_projection;
+    int heads; /* of lean_qkv; config.heads where there is none */
+    int mlp;   /* neurons of fc1 and fc2: those that fc2 reads nothing of are left out */
+};
+struct limber_model {
+    struct config config;
+    struct backend *be;
+    struct weight *embed, *layernorm, *head;
+    struct block *blocks; /* [layers] */
+    enum attention_kind attention_kind;
+    int attention_size;
+    bool *pruned;      /* [layers * heads]; NULL: none */
+    char source[1024]; /* the directory, or "built in" */
+};
+
+/* Config and tensors of a directory, checked against each other, nothing packed: what `limber info` needs. */
+struct checkpoint {
+    struct config config;
+    struct tensors tensors;
+};
+/* Every tensor the config asks for is there, floating point, and of the shape it should have; no other is there. */
+limber_status weights_check(const struct config *c, const struct tensors *t, limber_error *err);
+/* Packs for m->be (set by the caller, as is m->config); `expert` picks the ViTPose+ expert. */
+limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
+void weights_free(struct limber_model *m);
+
+#endif
