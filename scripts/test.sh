@@ -1,5 +1,5 @@
 #!/bin/sh
-# test.sh [--quick] - installs what is missing (Debian, Ubuntu), then: gcc, warnings as errors, all tests; clang, warnings as errors; address
+# test.sh [--quick] - installs what is missing (Debian, Ubuntu), then: the layout of the code; gcc, warnings as errors, all tests; clang, warnings as errors; address
 # and undefined-behaviour sanitizers, all tests. Ends with one line, "N passed, N failed, N skipped", that counts every test of
 # every program; its exit status is 0 when nothing failed. --quick leaves out the CUDA kernels over their emulator (cuda.*), whose
 # building alone takes minutes of two cores.
@@ -58,6 +58,24 @@ tests() { # PRESET [CTEST_OPTION...]
     grep -E 'tests passed|Total Test time' "$dir/ctest.txt" || true
     count "$dir" "$dir/ctest.txt"
 }
+
+# One version's layout: another's differs in places.
+format() {
+    echo "== format"
+    need clang-format-14
+    if ! command -v clang-format-14 >/dev/null 2>&1; then
+        echo "skipped: no clang-format-14"
+        skipped=$((skipped + 1))
+    elif find src include cuda tests bench examples \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' \) \
+        -exec clang-format-14 --dry-run -Werror {} + 2>&1 | grep 'error:' | cut -d: -f1 | sort -u |
+        sed 's/$/: clang-format-14 -i mends it/' | grep .; then
+        failed=$((failed + 1))
+    else
+        passed=$((passed + 1))
+    fi
+}
+mkdir -p build
+format
 
 # One GPU generation is enough to see that the plugin compiles; a release builds them all.
 if build ci -DCMAKE_CUDA_ARCHITECTURES=90-real; then

@@ -19,7 +19,7 @@ enum { AREA_ALL, AREA_MEDIUM, AREA_LARGE, AREAS };
 static const double area_range[AREAS][2] = {{0, 1e10}, {32 * 32, 96 * 96}, {96 * 96, 1e10}}; /* both ends inclusive */
 
 const double coco_sigmas[COCO_KEYPOINTS] = {.026, .025, .025, .035, .035, .079, .079, .072, .072,
-                                              .062, .062, .107, .107, .087, .087, .089, .089};
+                                            .062, .062, .107, .107, .087, .087, .089, .089};
 
 /* numpy.linspace's own rounding: i * step + start, the last value exact */
 static double threshold_at(int t)
