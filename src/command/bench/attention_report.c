@@ -340,7 +340,7 @@ static void plot_open(struct plot *p, FILE *f, const char *title, double low_x, 
         .f = f, .x0 = log10(low_x) - 0.05, .x1 = log10(high_x) + 0.05, .y0 = floor(log10(low_y)), .y1 = ceil(log10(high_y))};
     fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" role=\"img\"><title>%s</title>\n",
             PLOT_W, PLOT_H, PLOT_W, title);
-    for (double e = p->y0; e <= p->y1; e++)
+    for (int e = (int)p->y0; e <= (int)p->y1; e++)
         fprintf(f, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", PLOT_LEFT,
                 plot_y(p, pow(10, e)), PLOT_W - PLOT_RIGHT, PLOT_LEFT - 6, plot_y(p, pow(10, e)) + 4, label(text, pow(10, e)));
     double last = -100;

@@ -37,7 +37,10 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
         vw b[(GEMM_NR + WEIGHTS_A_VECTOR - 1) / WEIGHTS_A_VECTOR];
         UNROLL
         for (int n = 0; n < GEMM_NR; n += WEIGHTS_A_VECTOR)
-            b[n / WEIGHTS_A_VECTOR] = n + WEIGHTS_A_VECTOR <= GEMM_NR ? vw_load(w + n) : vw_load_half(w + n);
+            if (n + WEIGHTS_A_VECTOR <= GEMM_NR)
+                b[n / WEIGHTS_A_VECTOR] = vw_load(w + n);
+            else
+                b[n / WEIGHTS_A_VECTOR] = vw_load_half(w + n);
         UNROLL
         for (int n = 0; n < GEMM_NR; n++)
             UNROLL
