@@ -270,7 +270,7 @@ def decode(maps, width, height, least=0.05, limit=0.6, top=100):
 class Judge:
     """Recall of annotated people at IoU .5 against boxes a photograph, and how many photographs without people get a box."""
 
-    def __init__(self, annotations, images, empty="", tokens=300, source="coco"):
+    def __init__(self, annotations, images, empty="", tokens=300, source=""):
         with open(annotations) as f:
             tree = json.load(f)
         people = {}
@@ -312,3 +312,7 @@ class Judge:
             area = (got[:, 2] - got[:, 0]) * (got[:, 3] - got[:, 1])
             hits += (inter / (area + w * h - inter) >= 0.5).any()
         return hits
+
+
+def judge(a):
+    return Judge(*a.eval, a.empty, source=a.eval_source)

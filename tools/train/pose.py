@@ -78,3 +78,7 @@ class Judge(data.Judge):
         line = [f"{s or 'all'} AP {v[0]:.3f} AP50 {v[1]:.3f} AP75 {v[2]:.3f} M {v[3]:.3f} L {v[4]:.3f}"
                 for s in dict.fromkeys([a.eval_source, ""]) for v in [self.stats(r, s)]]
         say(f"EVAL {' | '.join(line)} | PCK {self.pck(r, a.eval_source)[0]:.3f} / all {self.pck(r)[0]:.3f}")
+
+
+def judge(a):
+    return Judge(*a.eval)

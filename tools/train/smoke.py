@@ -1,10 +1,10 @@
-"""Trains a tiny network on drawn figures for a minute and demands that it learns: loss down, PCK and AP up.
+"""Trains tiny networks on drawn figures for minutes and demands that they learn: joints (loss down, PCK and AP up) and boxes.
 
     python3 smoke.py [--limber build/limber] [--keep-files DIR]
 
 Articulated figures are drawn with numpy: limbs as thick lines, left limbs warm and right limbs cold, so that the two sides can be told
 apart. The whole recipe runs on them: caches, two stages of picture size, Muon, EMA, checkpoint, resume, export, masked autoencoding, and
-fine-tuning with protected directions. With --limber, `limber eval` must agree with the trainer about both models to 0.02 AP.
+fine-tuning with protected directions; then a detector that begins as the pose network's first blocks. With --limber, `limber eval` must agree with the trainer about both models to 0.02 AP.
 Needs torch, numpy, pillow, safetensors and pycocotools; CI has none of them and does not run this.
 """
 import argparse
@@ -137,6 +137,19 @@ def main():
     free = ap(python("train.py", "--run", at("free"), *tune))[1]
     print(f"fine-tuned on exchanged sides, PCK on the old task: {pck1:.3f} before, {kept:.3f} with --keep, {free:.3f} without")
     checks["--keep forgets less"] = kept > free + 0.1
+
+    photos = ["--photos", f"{at('train', 'persons.json')}={at('train')}=1", "--eval", at("test", "persons.json"), at("test"),
+              "--eval-source", "drawn"]
+    find = ["--task", "boxes", "--run", at("boxes"), "--init", at("after"), "--depth", "2", *photos, "--warm", "20", "--ema", "0.95",
+            "--lr", "3e-3", "--edge-rate", "0.5", "--stages", "0:96x128:16"]
+    recall = lambda text: float(re.findall(r"2: (\S+)", [x for x in text.splitlines() if "EVAL" in x][-1])[0])
+    first = recall(python("train.py", *find, "--minutes", "0.05"))
+    last = recall(python("train.py", "--run", at("boxes"), "--resume", "--minutes", str(a.minutes)))
+    python("train.py", "--run", at("boxes"), "--export", at("finder"))
+    print(f"figures found with two boxes a picture: {first:.3f}, then {last:.3f}")
+    checks["boxes: most figures are found"] = last > max(0.6, first)
+    with open(at("finder", "config.json")) as f:
+        checks["boxes: the config names the task"] = json.load(f)["limber"]["task"] == "boxes"
 
     if a.limber:
         seen = []

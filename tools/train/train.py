@@ -7,7 +7,7 @@
     python3 train.py --run runs/a --resume                                after an interruption: same settings, clock goes on
     python3 train.py --run runs/a --export data/limber-s                  the averaged weights as config.json + model.safetensors
 
-The clock is wall time, so a run ends when it was told to, however busy the machine is. Three schedules hang on the share of it that
+The clock is wall time (or --clock cpu), so a run ends when it was told to, however busy the machine is. Three schedules hang on the share of it that
 has passed: the picture grows (--stages), the learning rate is warm, flat, then falls to zero (--decay), and the loss goes from a
 spatial cross-entropy to squared error on the heatmaps. Squared error alone does not leave the all-zero map: a joint covers 1 % of
 its map. The cross-entropy compares softmax(tau*h) with softmax(tau*target), so both losses have the same minimum, h = target.
@@ -67,6 +67,8 @@ def arguments():
     g.add_argument("--empty", default="", metavar="FOLDER", help="boxes: photographs without people, for the share that gets a box")
     g = p.add_argument_group("schedule")
     g.add_argument("--minutes", type=float, default=60, help="length of the whole run")
+    g.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="what --minutes counts: the clock on the wall, or this process's "
+                   "time on a processor, for runs that only get what others leave")
     g.add_argument("--stages", nargs="+", default=["0:128x96:48", "0.3:256x192:32"], metavar="FROM:HxW:BATCH",
                    help="size of the picture and persons a step and process, from this share of the run on; small pictures are 4 times "
                         "cheaper and teach where limbs are")
@@ -336,7 +338,7 @@ def main():
 
     task = TASKS[a.task]
     feed = task.Feed(a, rank)
-    judge = (task.Judge(*a.eval, a.empty) if a.empty else task.Judge(*a.eval)) if a.eval and rank == 0 else None
+    judge = task.judge(a) if a.eval and rank == 0 else None
     net = build(a, task)
     if a.mae:
         net = model.Masked(net)
@@ -365,8 +367,9 @@ def main():
         where = {"size": size} if a.task == "pose" else {}
         judge.score(lambda x: averaged(x.to(a.device)).float().cpu(), say, a, **where)
     everything = [q for q in net.parameters() if q.requires_grad]
-    begun, base = time.time(), clock["seconds"]
-    saved = judged = shown = begun
+    spent = time.process_time if a.clock == "cpu" else time.time
+    begun, base = spent(), clock["seconds"]
+    saved = judged = shown = time.time()
     mean, told, shown_seen = None, 0, clock["seen"]
     net.train()
     asked, stop = [], False                           # SIGTERM: finish the step, save, leave
@@ -386,7 +389,7 @@ def main():
             loss, parts = task.loss(run(x), labels, size, a, done)
         opt.zero_grad()
         loss.backward()
-        clock["seconds"], stop = share_gradients(everything, ranks, base + time.time() - begun, bool(asked))
+        clock["seconds"], stop = share_gradients(everything, ranks, base + spent() - begun, bool(asked))
         norm = nn.utils.clip_grad_norm_(everything, 1.0)
         if not torch.isfinite(norm):
             say("a gradient is not finite: step skipped")
