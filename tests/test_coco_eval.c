@@ -16,6 +16,7 @@ static struct coco_truth truth_of(const json_t *t)
 {
     struct coco_truth g = {.image = (int)json_integer_value(json_object_get(t, "image")),
                            .crowd = json_integer_value(json_object_get(t, "crowd")) != 0,
+                           .zero_id = json_is_integer(json_object_get(t, "id")) && !json_integer_value(json_object_get(t, "id")),
                            .num_keypoints = (int)json_integer_value(json_object_get(t, "num_keypoints")),
                            .area = json_number_value(json_object_get(t, "area"))};
     for (size_t i = 0; i < 4; i++)

@@ -333,6 +333,63 @@ END
     [ "$(grep -c '"error":' out)" -eq 2 ] || fail "an ambiguous name must not be guessed"
 }
 
+test_boxes_category() {
+    mkdir set
+    cp "$pictures/ok_rgb8.png" set/1.png
+    cat >coco.json <<END
+{"images":[{"id":1,"file_name":"1.png"}],"categories":[{"id":1,"name":"pedestrian"},{"id":2,"name":"car"}],"annotations":[
+ {"image_id":1,"bbox":[1,2,20,25],"category_id":1},{"image_id":1,"bbox":[0,0,9,9],"category_id":2},{"image_id":7,"bbox":[1,1,9,9]}]}
+END
+    status 0 "$LIMBER" run --model "$tiny" set --boxes coco.json --out result
+    says "coco.json: 1 box of people; left out: 1 of another category (car 1), 1 of an image that the file does not list"
+    has result/poses.jsonl '"people":[{"box":[1,2,20,25],'
+    has result/run.json '"category": null'
+    [ "$(tr -d ' \n' <result/run.json | grep -c '"boxes_read":{"kept":1,"left_out":{"other_category":1,"no_category":0,"crowd":0,"image_not_listed":1,')" = 1 ] ||
+        fail "run.json does not count the boxes"
+    status 0 run set --boxes coco.json --category car --out cars
+    has cars/poses.jsonl '"people":[{"box":[0,0,9,9],'
+    has cars/run.json '"category": "car"'
+    status 2 run set --boxes coco.json --category bus
+    says 'no category is "bus"; there are pedestrian, car'
+    status 2 run set --category car
+    says "name that file"
+    # what limber wrote is a boxes file
+    status 0 run set --boxes result/poses.jsonl
+    same out result/poses.jsonl
+    # text ids come back as they were
+    echo '[{"image_id":"1","file_name":"1.png","bbox":[1,1,9,9]},{"image_id":"x","file_name":"2.png","bbox":[1,1,9,9]}]' >text.json
+    cp set/1.png set/2.png
+    status 0 run set --boxes text.json --out text --coco
+    has text/coco_results.json '"image_id":"x","category_id":1'
+    has text/coco_results.json '"image_id":1,"category_id":1'
+}
+
+test_eval_annotations() {
+    mkdir -p set/dir
+    cp "$pictures/ok_rgb8.png" set/dir/1.png
+    # annotations WRITTEN-NAME AREA
+    annotations() {
+        printf '{"images":[{"id":1.0,"file_name":"%s","width":48.0,"height":32}],"categories":[{"id":1,"name":"person"}],"annotations":[{"id":77,"image_id":1,"category_id":1,%s"bbox":[1,2,20,25],"num_keypoints":1.0,"keypoints":[5,5,2' "$1" "$2"
+        for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do printf ',0,0,0'; done
+        echo ']}]}'
+    }
+    for name in dir/1.png 'dir\\1.png' 'C:\\x\\1.png' elsewhere/1.png; do
+        annotations "$name" '"area":400,' >a.json
+        case $name in dir*) rm -f set/1.png ;; *) cp set/dir/1.png set ;; esac
+        status 0 "$LIMBER" eval --model "$tiny" --quiet --annotations a.json --images set
+        has out "1 people in"
+    done
+    # set/ has the accent apart, the file has it together
+    cp set/dir/1.png "set/cafe$(printf '\314\201').png"
+    annotations "caf$(printf '\303\251').png" '"area":400,' >a.json
+    status 0 "$LIMBER" eval --model "$tiny" --quiet --annotations a.json --images set
+    for area in '' '"area":null,'; do
+        annotations dir/1.png "$area" >a.json
+        status 2 "$LIMBER" eval --model "$tiny" --quiet --annotations a.json --images set
+        says 'a.json: annotation 77 has no "area"'
+    done
+}
+
 test_boxes_bad() {
     cp "$pictures/ok_rgb8.png" a.png
     cp "$pictures/ok_rgb8.png" b.png

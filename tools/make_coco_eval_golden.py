@@ -4,7 +4,7 @@
     python3 tools/make_coco_eval_golden.py tests/golden/coco_eval.json        (needs numpy and pycocotools)
 
 Each case is a list of truths, a list of predictions and COCOeval's ten numbers with all their digits. The cases hold crowds,
-persons without labels, persons of every size, tied scores, more than 20 predictions in an image, images without truths or
+persons without labels, an annotation whose id is 0, persons of every size, tied scores, more than 20 predictions in an image, images without truths or
 without predictions, and perfect predictions.
 """
 import contextlib
@@ -49,7 +49,7 @@ def random_case(seed, images, people, noise, ties, crowds=0.1, unlabelled=0.1, e
 
 def pycocotools_numbers(case):
     gt = dict(images=[dict(id=i + 1) for i in range(case["images"])], categories=[dict(id=1, name="person")],
-              annotations=[dict(id=i + 1, image_id=t["image"] + 1, category_id=1, iscrowd=t["crowd"], area=t["area"], bbox=t["box"],
+              annotations=[dict(id=t.get("id", i + 1), image_id=t["image"] + 1, category_id=1, iscrowd=t["crowd"], area=t["area"], bbox=t["box"],
                                 num_keypoints=t["num_keypoints"], keypoints=[v for k in t["keypoints"] for v in k])
                            for i, t in enumerate(case["truths"])])
     dt = [dict(image_id=p["image"] + 1, category_id=1, score=p["score"], keypoints=[v for x, y in p["keypoints"] for v in (x, y, 1)])
@@ -71,6 +71,9 @@ def main():
              random_case(6, 8, 2, 0.0, False, extra=0), random_case(7, 5, 3, 0.05, False, crowds=1.0),
              random_case(8, 10, 5, 0.1, True, empty=0.5),
              random_case(9, 10, 4, 0.05, False, near=0.6), random_case(10, 8, 3, 0.03, True, near=0.6, extra=0.8)]
+    for seed in range(11, 15):  # pycocotools takes what matches an annotation of id 0 for unmatched
+        cases.append(random_case(seed, 4, 3, 0.03, False, crowds=0.3, near=0.3))
+        cases[-1]["truths"][(seed - 11) % len(cases[-1]["truths"])]["id"] = 0
     for case in cases:
         case["numbers"] = pycocotools_numbers(case)
     with open(sys.argv[1], "w") as f:

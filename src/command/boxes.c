@@ -1,38 +1,121 @@
-/* The file says of its images, by name or by number, where people are; the inputs are paths of this machine. Two steps:
+/* The file says of its images, by name or by number, where people are; the inputs are paths of this machine. Three steps:
  *
  *     parse   text -> images, annotations by image. Structure that is not what a form asks for refuses the file. A box that is a
  *             box in form but cannot be one (no width, beyond 1e8) spoils only its image: COCO's own training set has two such.
- *     join    paths <-> images. A name is compared from its end, whole components; both sides are sorted by reversed path, so
- *             that the longest common endings are neighbours. Nothing is guessed: what fits twice is answered as an error.
+ *     choose  boxes_category.c: which boxes are people's.
+ *     join    boxes_join.c: paths <-> images.
  *
- * Fears: a gigabyte of JSON (base/json_read.c bounds it), ids used twice, names that fit two images, numbers of any size. */
+ * Fears: a gigabyte of JSON (base/json_read.c bounds it), ids used twice, numbers of any size. */
 #define _GNU_SOURCE
 #include "command/boxes.h"
 
 #include <ctype.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_read.h"
+#include "command/boxes_parts.h"
 
 #define MAX_COORDINATE 1e8 /* the library's own bound for boxes, see pose/pipeline.c */
 #define MAX_KEYPOINTS 1024
 
-struct boxes_answer {
-    const struct boxes_list *list;
-    char *problem;
-};
-
 static limber_status no_memory(limber_error *err)
 {
     return limber_fail(err, LIMBER_E_MEMORY, "no memory for the boxes");
+}
+
+/* ---- numbers and ids ---- */
+
+/* 7, or 7.0 as pandas and JavaScript write it. */
+static bool read_whole(const json_t *v, long long *n)
+{
+    if (json_is_integer(v)) {
+        *n = json_integer_value(v);
+        return true;
+    }
+    double x = json_real_value(v);
+    if (!json_is_real(v) || !(fabs(x) <= 9007199254740992.0) || x != floor(x))
+        return false;
+    *n = (long long)x;
+    return true;
+}
+
+/* *value stays where the key is absent or null. */
+static limber_status read_count(const json_t *v, const char *key, int high, int *value, limber_error *err)
+{
+    const json_t *is = json_object_get(v, key);
+    char show[JSON_SHOW];
+    long long n;
+    if (!is || json_is_null(is))
+        return LIMBER_OK;
+    if (!read_whole(is, &n) || n < 0 || n > high)
+        return limber_fail(err, LIMBER_E_FORMAT, "%s is %s, expected a whole number from 0 to %d", key, json_show(show, is),
+                           high);
+    *value = (int)n;
+    return LIMBER_OK;
+}
+
+bool box_id_read(const json_t *v, struct box_id *id)
+{
+    *id = (struct box_id){.number = -1};
+    if (read_whole(v, &id->number))
+        return true;
+    const char *s = json_string_value(v);
+    size_t n = s ? strlen(s) : 0;
+    if (n > 0 && n <= 18 && strspn(s, "0123456789") == n)
+        id->number = strtoll(s, NULL, 10);
+    else if (n > 0)
+        id->text = s;
+    return n > 0;
+}
+
+int box_id_compare(const struct box_id *a, const struct box_id *b)
+{
+    if (a->file || b->file)
+        return a->file && b->file ? strcmp(a->file, b->file) : (a->file != NULL) - (b->file != NULL);
+    if (a->text || b->text)
+        return a->text && b->text ? strcmp(a->text, b->text) : (a->text != NULL) - (b->text != NULL);
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static const char *show_id(char text[JSON_SHOW], const struct box_id *id)
+{
+    if (id->text)
+        snprintf(text, JSON_SHOW, "\"%.60s\"", id->text);
+    else
+        snprintf(text, JSON_SHOW, "%lld", id->number);
+    return text;
+}
+
+struct id_place {
+    struct box_id id;
+    size_t place;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct id_place *x = a, *y = b;
+    int order = box_id_compare(&x->id, &y->id);
+    return order ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+/* The first of sorted v[0..count) that has this id, or NULL. */
+static const struct id_place *find_id(const struct id_place *v, size_t count, const struct box_id *id)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (box_id_compare(&v[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && !box_id_compare(&v[low].id, id) ? &v[low] : NULL;
 }
 
 /* ---- collecting ---- */
@@ -48,6 +131,7 @@ struct reading {
     size_t room;
     struct loose *loose;
     size_t loose_count, loose_room;
+    const char *category;
     limber_error *err;
 };
 
@@ -98,6 +182,13 @@ static limber_status read_box(struct annotation *a, const json_t *v, const char 
     return LIMBER_OK;
 }
 
+/* *has: the number is there. */
+static limber_status read_number(const json_t *v, const char *key, double *value, bool *has, limber_error *err)
+{
+    *has = *has || json_is_number(json_object_get(v, key));
+    return json_read_number(v, key, -1e300, 1e300, value, err);
+}
+
 /* NULL, or what makes it no box. */
 static const char *wrong_with_box(const double box[4])
 {
@@ -108,20 +199,7 @@ static const char *wrong_with_box(const double box[4])
     return (float)box[2] > 0 && (float)box[3] > 0 ? NULL : "width and height must be positive";
 }
 
-/* An integer, or one written as text ("000000000139"), as some tools do. */
-static bool read_id(const json_t *v, long long *id)
-{
-    if (json_is_integer(v)) {
-        *id = json_integer_value(v);
-        return true;
-    }
-    const char *s = json_string_value(v);
-    size_t n = s ? strlen(s) : 0;
-    if (n == 0 || n > 18 || strspn(s, "0123456789") != n)
-        return false;
-    *id = strtoll(s, NULL, 10);
-    return true;
-}
+static const struct annotation nobody_yet = {.id = -1, .area = -1, .score = 1};
 
 /* ---- by image, crowds last, each in the file's order ---- */
 
@@ -136,19 +214,28 @@ static char *fault_of(const struct annotation *a, const char *wrong, int place)
     return n < 0 ? NULL : text;
 }
 
-static limber_status distribute(struct reading *r)
+static limber_status make_room(struct reading *r)
 {
     struct boxes *b = r->b;
     for (size_t i = 0; i < r->loose_count; i++)
         b->list[r->loose[i].image].person_count++;
     for (size_t i = 0; i < b->count; i++) {
         struct boxes_list *list = &b->list[i];
-        if (list->person_count && (!(list->person = calloc((size_t)list->person_count, sizeof *list->person)) ||
-                                   !(list->box = calloc((size_t)list->person_count, sizeof *list->box))))
+        const size_t n = (size_t)list->person_count;
+        if (n && (!(list->person = calloc(n, sizeof *list->person)) || !(list->box = calloc(n, sizeof *list->box)) ||
+                  !(list->score = calloc(n, sizeof *list->score))))
             return no_memory(r->err);
         list->person_count = 0;
     }
-    for (int crowd = 0; crowd < 2; crowd++)
+    return LIMBER_OK;
+}
+
+static limber_status distribute(struct reading *r)
+{
+    struct boxes *b = r->b;
+    bool scores = false;
+    limber_status st = make_room(r);
+    for (int crowd = 0; !st && crowd < 2; crowd++)
         for (size_t i = 0; i < r->loose_count; i++) {
             struct annotation *a = &r->loose[i].a;
             struct boxes_list *list = &b->list[r->loose[i].image];
@@ -156,69 +243,53 @@ static limber_status distribute(struct reading *r)
                 continue;
             list->person[list->person_count++] = *a;
             a->keypoints = NULL; /* they have another owner now */
+            b->left_out.crowd += a->crowd;
             if (crowd)
                 continue;
-            const char *wrong = wrong_with_box(list->person[list->count].box);
-            const double *v = list->person[list->count].box;
-            if (wrong && !list->fault && !(list->fault = fault_of(&list->person[list->count], wrong, list->count)))
+            const char *wrong = wrong_with_box(a->box);
+            const double *v = a->box;
+            if (wrong && !list->fault && !(list->fault = fault_of(a, wrong, list->count)))
                 return no_memory(r->err);
             if (!wrong)
                 list->box[list->count] = (limber_box){(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
-            list->count++;
+            list->score[list->count++] = (float)a->score;
+            scores |= a->has_score;
         }
-    return LIMBER_OK;
+    for (size_t i = 0; !st && i < b->count; i++) {
+        struct boxes_list *list = &b->list[i];
+        *(list->fault ? &b->left_out.unusable : &b->kept) += (size_t)list->count;
+        if (!scores) {
+            free(list->score);
+            list->score = NULL;
+        }
+    }
+    return st;
 }
 
 /* ---- COCO ---- */
-
-struct id_place {
-    long long id;
-    size_t place;
-};
-
-static int by_id(const void *a, const void *b)
-{
-    const struct id_place *x = a, *y = b;
-    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : (x->place > y->place) - (x->place < y->place);
-}
-
-static const struct id_place *find_id(const struct id_place *v, size_t count, long long id)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (v[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < count && v[low].id == id ? &v[low] : NULL;
-}
 
 static limber_status read_image(struct reading *r, const json_t *v, size_t i, struct id_place *place)
 {
     char show[JSON_SHOW];
     const json_t *id = json_object_get(v, "id"), *name = json_object_get(v, "file_name");
-    if (!json_is_object(v) || !read_id(id, &place->id))
-        return limber_fail(r->err, LIMBER_E_FORMAT, "images, entry %zu: its id is %s, expected a whole number", i,
-                           id ? json_show(show, id) : "missing");
+    if (!json_is_object(v) || !box_id_read(id, &place->id))
+        return limber_fail(r->err, LIMBER_E_FORMAT, "images, entry %zu: its id is %s", i, id ? json_show(show, id) : "missing");
     if (!json_is_string(name) || !json_string_length(name))
-        return limber_fail(r->err, LIMBER_E_FORMAT, "images, entry %zu (id %lld): its file_name is %s", i, place->id,
-                           name ? json_show(show, name) : "missing");
+        return limber_fail(r->err, LIMBER_E_FORMAT, "images, entry %zu (id %s): its file_name is %s", i,
+                           show_id(show, &place->id), name ? json_show((char[JSON_SHOW]){0}, name) : "missing");
     struct boxes_list *list;
     limber_status st = add_image(r, &list);
     if (st)
         return st;
     place->place = r->b->count - 1;
-    list->image_id = place->id;
-    if (!(list->name = strdup(json_string_value(name))))
-        return no_memory(r->err);
+    list->image_id = place->id.number;
     const json_t *source = json_object_get(v, "source");
-    if (json_is_string(source) && !(list->source = strdup(json_string_value(source))))
+    if (!(list->name = strdup(json_string_value(name))) || (place->id.text && !(list->text_id = strdup(place->id.text))) ||
+        (json_is_string(source) && !(list->source = strdup(json_string_value(source)))))
         return no_memory(r->err);
-    if ((st = json_read_int(v, "width", 0, INT32_MAX, &list->width, r->err)) ||
-        (st = json_read_int(v, "height", 0, INT32_MAX, &list->height, r->err)))
-        limber_error_prefix(r->err, "images, entry %zu (id %lld)", i, place->id);
+    if ((st = read_count(v, "width", INT32_MAX, &list->width, r->err)) ||
+        (st = read_count(v, "height", INT32_MAX, &list->height, r->err)))
+        limber_error_prefix(r->err, "images, entry %zu (id %s)", i, show_id(show, &place->id));
     return st;
 }
 
@@ -250,85 +321,63 @@ static limber_status read_keypoints(struct annotation *a, const json_t *v, const
 /* All of an annotation or a detection but the image it belongs to. */
 static limber_status read_person(struct annotation *a, const json_t *v, const char *where, limber_error *err)
 {
-    const json_t *crowd = json_object_get(v, "iscrowd"), *keypoints = json_object_get(v, "keypoints");
-    limber_status st = read_box(a, json_object_get(v, "bbox"), where, err);
+    const json_t *crowd = json_object_get(v, "iscrowd"), *keypoints = json_object_get(v, "keypoints"),
+                 *box = json_object_get(v, "bbox");
+    limber_status st = read_box(a, box ? box : json_object_get(v, "box"), where, err);
     if (!st && keypoints && !json_is_null(keypoints))
         st = read_keypoints(a, keypoints, where, err);
     a->crowd = json_is_true(crowd) || (json_is_number(crowd) && json_number_value(crowd) != 0);
     if (st)
         return st;
-    if ((st = json_read_int(v, "num_keypoints", 0, MAX_KEYPOINTS, &a->num_keypoints, err)) ||
-        (st = json_read_number(v, "area", -1e300, 1e300, &a->area, err)) ||
-        (st = json_read_number(v, "score", -1e300, 1e300, &a->score, err)))
+    if ((st = read_count(v, "num_keypoints", MAX_KEYPOINTS, &a->num_keypoints, err)) ||
+        (st = read_number(v, "area", &a->area, &a->has_area, err)) ||
+        (st = read_number(v, "score", &a->score, &a->has_score, err)) ||
+        (st = read_number(v, "box_score", &a->score, &a->has_score, err))) /* where both are there, score is the person's */
         limber_error_prefix(err, "%s", where);
     return st;
 }
 
-/* Ids of the categories that are people, sorted; *all where no category is called so. */
-static limber_status person_categories(struct reading *r, const json_t *categories, struct id_place **out, size_t *count,
-                                       bool *all)
+/* Which image an entry belongs to: of a detection, the file name where it has one. */
+static bool read_image_id(bool result, const json_t *v, struct box_id *id)
 {
-    *out = calloc(json_array_size(categories) + 1, sizeof **out);
-    *count = 0;
-    if (!*out)
-        return no_memory(r->err);
-    for (size_t i = 0; i < json_array_size(categories); i++) {
-        const json_t *v = json_array_get(categories, i);
-        const char *name = json_string_value(json_object_get(v, "name"));
-        long long id;
-        if (name && !strcasecmp(name, "person") && read_id(json_object_get(v, "id"), &id))
-            (*out)[(*count)++].id = id;
-    }
-    *all = *count == 0;
-    qsort(*out, *count, sizeof **out, by_id);
-    return LIMBER_OK;
+    const json_t *name = json_object_get(v, "file_name");
+    bool there = box_id_read(json_object_get(v, "image_id"), id);
+    if (result && json_string_length(name) > 0)
+        id->file = json_string_value(name);
+    return there || id->file;
 }
 
-/* The list of image `id`; where the file has no images of its own, a new one for a new number. */
-static limber_status image_of(struct reading *r, const struct id_place *ids, size_t count, const json_t *v, const char *where,
-                              size_t *image)
+/* Every image that the detections mention. */
+static limber_status images_of_result(struct reading *r, const json_t *annotations, struct id_place **ids, size_t *count)
 {
-    char show[JSON_SHOW];
-    const json_t *id = json_object_get(v, "image_id");
-    long long number;
-    if (!read_id(id, &number))
-        return limber_fail(r->err, LIMBER_E_FORMAT, "%s: its image_id is %s, expected a whole number", where,
-                           id ? json_show(show, id) : "missing");
-    const struct id_place *place = find_id(ids, count, number);
-    if (!place)
-        return limber_fail(r->err, LIMBER_E_FORMAT, "%s: its image_id %lld is not among the images", where, number);
-    *image = place->place;
-    return LIMBER_OK;
-}
-
-/* Every number that occurs as image_id becomes an image without a name. */
-static limber_status images_by_number(struct reading *r, const json_t *annotations, struct id_place **ids, size_t *count)
-{
-    size_t n = json_array_size(annotations), kept = 0;
+    size_t n = json_array_size(annotations), mentioned = 0;
     if (!(*ids = calloc(n + 1, sizeof **ids)))
         return no_memory(r->err);
     for (size_t i = 0; i < n; i++)
-        if (read_id(json_object_get(json_array_get(annotations, i), "image_id"), &(*ids)[kept].id)) {
-            (*ids)[kept].place = i;
-            kept++;
-        }
-    qsort(*ids, kept, sizeof **ids, by_id);
-    r->b->by_number = true;
-    for (size_t i = 0; i < kept; i++) {
-        if (*count && (*ids)[*count - 1].id == (*ids)[i].id)
+        if (read_image_id(true, json_array_get(annotations, i), &(*ids)[mentioned].id))
+            (*ids)[mentioned++].place = i;
+    qsort(*ids, mentioned, sizeof **ids, by_id);
+    r->b->sparse = true;
+    for (size_t i = 0; i < mentioned; i++) {
+        const struct box_id id = (*ids)[i].id;
+        if (*count && !box_id_compare(&(*ids)[*count - 1].id, &id))
             continue;
         struct boxes_list *list;
         limber_status st = add_image(r, &list);
         if (st)
             return st;
-        list->image_id = (*ids)[i].id;
-        (*ids)[(*count)++] = (struct id_place){list->image_id, r->b->count - 1};
+        const char *name = id.file ? id.file : id.text;
+        list->image_id = id.number;
+        if ((name && !(list->name = strdup(name))) || (id.text && !(list->text_id = strdup(id.text))))
+            return no_memory(r->err);
+        (*ids)[(*count)++] = (struct id_place){id, r->b->count - 1};
     }
     return LIMBER_OK;
 }
 
-static limber_status images_by_name(struct reading *r, const json_t *images, struct id_place **ids, size_t *count)
+static limber_status images_of_coco(struct reading *r, const json_t *images, struct id_place **ids, size_t *count)
 {
+    char show[JSON_SHOW];
     *count = json_array_size(images);
     if (!(*ids = calloc(*count + 1, sizeof **ids)))
         return no_memory(r->err);
@@ -339,48 +388,111 @@ static limber_status images_by_name(struct reading *r, const json_t *images, str
         return st;
     qsort(*ids, *count, sizeof **ids, by_id);
     for (size_t i = 1; i < *count; i++)
-        if ((*ids)[i].id == (*ids)[i - 1].id)
-            return limber_fail(r->err, LIMBER_E_FORMAT, "images %s and %s have the same id %lld",
-                               r->b->list[(*ids)[i - 1].place].name, r->b->list[(*ids)[i].place].name, (*ids)[i].id);
+        if (!box_id_compare(&(*ids)[i].id, &(*ids)[i - 1].id))
+            return limber_fail(r->err, LIMBER_E_FORMAT, "images %s and %s have the same id %s",
+                               r->b->list[(*ids)[i - 1].place].name, r->b->list[(*ids)[i].place].name,
+                               show_id(show, &(*ids)[i].id));
     return LIMBER_OK;
 }
 
-/* result: annotations are a detection result, not part of a COCO object, where images and categories may be (else NULL). */
+struct coco {
+    bool result;          /* detections, not part of a COCO object */
+    struct id_place *ids; /* of the images, sorted */
+    size_t count;
+    struct categories categories;
+};
+
+/* One annotation to its image, or to what is left out. */
+static limber_status read_annotation(struct reading *r, struct coco *c, const json_t *v, size_t i)
+{
+    struct annotation a = nobody_yet;
+    struct box_id id, image;
+    char where[64], show[JSON_SHOW];
+    a.order = a.last_of_id = i;
+    if (box_id_read(json_object_get(v, "id"), &id) && !id.text)
+        snprintf(where, sizeof where, "annotation %lld", a.id = id.number);
+    else
+        snprintf(where, sizeof where, "%s %zu", c->result ? "detection" : "annotation number", i);
+    if (!json_is_object(v))
+        return limber_fail(r->err, LIMBER_E_FORMAT, "%s: expected an object", where);
+    if (!read_image_id(c->result, v, &image)) {
+        const json_t *is = json_object_get(v, "image_id");
+        return limber_fail(r->err, LIMBER_E_FORMAT, "%s: its image_id is %s, expected a number or a name", where,
+                           is ? json_show(show, is) : "missing");
+    }
+    const struct id_place *place = find_id(c->ids, c->count, &image);
+    if (!place) {
+        r->b->left_out.stray++;
+        return LIMBER_OK;
+    }
+    struct category *category = category_of(&c->categories, v, where, r->err);
+    if (!category)
+        return LIMBER_E_FORMAT;
+    if (!category->wanted) {
+        *(category == &c->categories.last ? &r->b->left_out.unnamed : &r->b->left_out.category) += 1;
+        category->left_out++;
+        return LIMBER_OK;
+    }
+    limber_status st = read_person(&a, v, where, r->err);
+    if (!st)
+        st = add_person(r, place->place, &a);
+    if (st)
+        free(a.keypoints);
+    return st;
+}
+
+static int by_order(const void *order, const void *loose)
+{
+    const size_t a = *(const size_t *)order, b = ((const struct loose *)loose)->a.order;
+    return (a > b) - (a < b);
+}
+
+/* annotation.last_of_id */
+static limber_status note_doubled_ids(struct reading *r, const json_t *annotations)
+{
+    size_t n = json_array_size(annotations), count = 0;
+    struct id_place *ids = calloc(n + 1, sizeof *ids);
+    if (!ids)
+        return no_memory(r->err);
+    for (size_t i = 0; i < n; i++)
+        if (box_id_read(json_object_get(json_array_get(annotations, i), "id"), &ids[count].id))
+            ids[count++].place = i;
+    qsort(ids, count, sizeof *ids, by_id);
+    size_t last = 0;
+    for (size_t i = count; i-- > 0;) {
+        if (i + 1 == count || box_id_compare(&ids[i].id, &ids[i + 1].id))
+            last = ids[i].place;
+        struct loose *l = last == ids[i].place || !r->loose_count
+                              ? NULL
+                              : bsearch(&ids[i].place, r->loose, r->loose_count, sizeof *r->loose, by_order);
+        if (l)
+            l->a.last_of_id = last;
+    }
+    free(ids);
+    return LIMBER_OK;
+}
+
+/* images, categories: of a COCO object, where they may be missing; a detection result has none. */
 static limber_status read_coco(struct reading *r, bool result, const json_t *annotations, const json_t *images,
                                const json_t *categories)
 {
-    struct id_place *ids = NULL, *person = NULL;
-    size_t count = 0, persons = 0, others = 0;
-    bool all = false;
-    limber_status st = images ? images_by_name(r, images, &ids, &count) : images_by_number(r, annotations, &ids, &count);
+    struct coco c = {.result = result};
+    const size_t n = json_array_size(annotations);
+    limber_status st = images ? images_of_coco(r, images, &c.ids, &c.count) : images_of_result(r, annotations, &c.ids, &c.count);
     if (!st)
-        st = person_categories(r, categories, &person, &persons, &all);
-    for (size_t i = 0; !st && i < json_array_size(annotations); i++) {
-        const json_t *v = json_array_get(annotations, i);
-        struct annotation a = {.id = -1, .score = 1};
-        char where[64];
-        if (read_id(json_object_get(v, "id"), &a.id))
-            snprintf(where, sizeof where, "annotation %lld", a.id);
-        else
-            snprintf(where, sizeof where, "%s %zu", result ? "detection" : "annotation number", i);
-        long long category = 1;
-        size_t image = 0;
-        if (!json_is_object(v))
-            st = limber_fail(r->err, LIMBER_E_FORMAT, "%s: expected an object", where);
-        else if (!(st = image_of(r, ids, count, v, where, &image))) {
-            bool stated = read_id(json_object_get(v, "category_id"), &category);
-            bool wanted = result ? category == 1 : all || (stated && find_id(person, persons, category));
-            others += !wanted;
-            if (wanted && !(st = read_person(&a, v, where, r->err)))
-                st = add_person(r, image, &a);
-        }
-        if (st)
-            free(a.keypoints);
-    }
-    if (!st && result && others && !r->loose_count)
-        st = limber_fail(r->err, LIMBER_E_FORMAT, "none of the %zu detections has category_id 1, which is COCO's person", others);
-    free(ids);
-    free(person);
+        st = categories_open(&c.categories, categories, annotations, r->category, r->err);
+    c.result |= !images; /* without images, the annotations themselves say which there are */
+    for (size_t i = 0; !st && i < n; i++)
+        st = read_annotation(r, &c, json_array_get(annotations, i), i);
+    if (!st)
+        st = categories_conclude(&c.categories, r->b, n, r->loose_count > 0, r->err);
+    if (!st && n && r->b->left_out.stray == n)
+        st = limber_fail(r->err, LIMBER_E_FORMAT, "none of its %zu annotations has the image_id of one of its %zu images", n,
+                         c.count);
+    if (!st && !result)
+        st = note_doubled_ids(r, annotations);
+    categories_close(&c.categories);
+    free(c.ids);
     return st;
 }
 
@@ -398,24 +510,98 @@ static limber_status read_coco_object(struct reading *r, const json_t *root)
 
 /* ---- JSON Lines ---- */
 
-static limber_status read_line(struct reading *r, const json_t *v)
+/* {"box": [...], "box_score": s} of poses.jsonl. Its "score" is the joints' as well: it is not the box's. */
+static limber_status read_own_person(struct annotation *a, const json_t *v, const char *where, limber_error *err)
+{
+    limber_status st = read_box(a, json_object_get(v, "box"), where, err);
+    if (!st && (st = read_number(v, "box_score", &a->score, &a->has_score, err)))
+        limber_error_prefix(err, "%s", where);
+    return st;
+}
+
+static limber_status read_plain_box(struct annotation *a, const json_t *v, const json_t *scores, size_t i, const char *where,
+                                    limber_error *err)
 {
     char show[JSON_SHOW];
-    const json_t *name = json_object_get(v, "image"), *boxes = json_object_get(v, "boxes");
+    const json_t *score = json_array_get(scores, i);
+    if (scores && !json_is_number(score))
+        return limber_fail(err, LIMBER_E_FORMAT, "%s: its score is %s", where, score ? json_show(show, score) : "missing");
+    a->has_score = score != NULL;
+    a->score = score ? json_number_value(score) : 1;
+    return read_box(a, v, where, err);
+}
+
+/* A byte that is no UTF-8 stands in limber's lines as \udcXX, a surrogate alone, which no JSON reader takes. It is read as U+10FFXX,
+ * which is no character and never will be one, and in the name it becomes the byte again. */
+static char *with_lone_bytes_named(const char *text, size_t *size)
+{
+    char *out = malloc(2 * *size + 1), *to = out;
+    for (size_t i = 0; out && i < *size;) {
+        const bool lone = *size - i >= 6 && !memcmp(text + i, "\\udc", 4);
+        const size_t n = lone ? 6 : text[i] == '\\' && i + 1 < *size ? 2 : 1;
+        if (lone)
+            to += sprintf(to, "\\udbff\\udf%.2s", text + i + 4);
+        else
+            to = (char *)memcpy(to, text + i, n) + n;
+        i += n;
+    }
+    if (out)
+        *size = (size_t)(to - out);
+    return out;
+}
+
+static void put_lone_bytes_back(char *name)
+{
+    char *to = name;
+    for (const unsigned char *p = (unsigned char *)name; *p;) {
+        const bool lone = p[0] == 0xf4 && p[1] == 0x8f && (p[2] & 0xfe) == 0xbe;
+        *to++ = (char)(lone ? (p[2] & 3) << 6 | (p[3] & 0x3f) : *p);
+        p += lone ? 4 : 1;
+    }
+    *to = 0;
+}
+
+static limber_status parse_line(json_t **v, bool *lone, const char *text, size_t size, limber_error *err)
+{
+    limber_status st = json_parse(v, text, size, &json_limits_annotations, err);
+    *lone = st && memmem(text, size, "\\udc", 4);
+    char *named = *lone ? with_lone_bytes_named(text, &size) : NULL;
+    if (named)
+        st = json_parse(v, named, size, &json_limits_annotations, err);
+    free(named);
+    return st;
+}
+
+static limber_status read_line(struct reading *r, const json_t *v, bool lone)
+{
+    char show[JSON_SHOW];
+    const json_t *name = json_object_get(v, "image"), *boxes = json_object_get(v, "boxes"),
+                 *people = json_object_get(v, "people"), *error = json_object_get(v, "error"),
+                 *scores = json_object_get(v, "scores");
+    const json_t *all = boxes ? boxes : people;
     if (!json_is_string(name) || !json_string_length(name))
         return limber_fail(r->err, LIMBER_E_FORMAT, "\"image\" is %s, expected a path", name ? json_show(show, name) : "missing");
-    if (!json_is_array(boxes))
-        return limber_fail(r->err, LIMBER_E_FORMAT, "\"boxes\" is %s, expected [[x, y, width, height], ...]",
-                           boxes ? json_show(show, boxes) : "missing");
+    if (!json_is_array(all) && !json_is_string(error))
+        return limber_fail(r->err, LIMBER_E_FORMAT, "\"%s\" is %s, expected [[x, y, width, height], ...]",
+                           all == people && people ? "people" : "boxes", all ? json_show(show, all) : "missing");
+    if (scores && json_array_size(scores) != json_array_size(all))
+        return limber_fail(r->err, LIMBER_E_FORMAT, "\"scores\" is %s, expected one for each of %zu boxes",
+                           json_show(show, scores), json_array_size(all));
     struct boxes_list *list;
     limber_status st = add_image(r, &list);
-    if (!st && !(list->name = strdup(json_string_value(name))))
+    if (!st && (!(list->name = strdup(json_string_value(name))) ||
+                (!all && asprintf(&list->fault, "it was an error there: %.200s", json_string_value(error)) < 0)))
         st = no_memory(r->err);
-    for (size_t i = 0; !st && i < json_array_size(boxes); i++) {
-        struct annotation a = {.id = -1, .score = 1};
+    if (!st && lone)
+        put_lone_bytes_back(list->name);
+    for (size_t i = 0; !st && i < json_array_size(all); i++) {
+        struct annotation a = nobody_yet;
         char where[64];
-        snprintf(where, sizeof where, "box %zu", i + 1);
-        if (!(st = read_box(&a, json_array_get(boxes, i), where, r->err)))
+        a.order = a.last_of_id = r->loose_count;
+        snprintf(where, sizeof where, "%s %zu", boxes ? "box" : "person", i + 1);
+        st = boxes ? read_plain_box(&a, json_array_get(all, i), scores, i, where, r->err)
+                   : read_own_person(&a, json_array_get(all, i), where, r->err);
+        if (!st)
             st = add_person(r, r->b->count - 1, &a);
     }
     return st;
@@ -424,6 +610,8 @@ static limber_status read_line(struct reading *r, const json_t *v)
 static limber_status read_lines(struct reading *r, const char *text, size_t size)
 {
     int line = 1;
+    if (r->category)
+        return limber_fail(r->err, LIMBER_E_ARGUMENT, "JSON Lines have no categories: leave out --category");
     for (size_t at = 0; at < size; line++) {
         const char *newline = memchr(text + at, '\n', size - at);
         size_t end = newline ? (size_t)(newline - text) : size, n = end - at;
@@ -431,9 +619,10 @@ static limber_status read_lines(struct reading *r, const char *text, size_t size
             n--;
         if (n) {
             json_t *v = NULL;
-            limber_status st = json_parse(&v, text + at, n, &json_limits_annotations, r->err);
+            bool lone;
+            limber_status st = parse_line(&v, &lone, text + at, n, r->err);
             if (!st)
-                st = read_line(r, v);
+                st = read_line(r, v, lone);
             json_decref(v);
             if (st) {
                 limber_error_prefix(r->err, "line %d", line);
@@ -453,7 +642,8 @@ static bool begins_with_a_line(const char *text, size_t size)
     const char *newline = memchr(text, '\n', size);
     size_t n = newline ? (size_t)(newline - text) : size;
     json_t *v = NULL;
-    if (n > (1 << 24) || json_parse(&v, text, n, &json_limits_config, NULL))
+    bool lone;
+    if (n > (1 << 24) || parse_line(&v, &lone, text, n, NULL))
         return false;
     bool line = json_object_get(v, "image") || (json_object_get(v, "boxes") && !json_object_get(v, "annotations"));
     json_decref(v);
@@ -481,10 +671,11 @@ static limber_status read_text(struct reading *r, const char *text, size_t size)
     return st;
 }
 
-limber_status boxes_parse(struct boxes *out, const char *name, const char *text, size_t size, limber_error *err)
+limber_status boxes_parse(struct boxes *out, const char *name, const char *text, size_t size, const char *category,
+                          limber_error *err)
 {
     *out = (struct boxes){.path = strdup(name)};
-    struct reading r = {.b = out, .err = err};
+    struct reading r = {.b = out, .category = category, .err = err};
     limber_status st = out->path ? read_text(&r, text, size) : no_memory(err);
     if (!st)
         st = distribute(&r);
@@ -498,7 +689,7 @@ limber_status boxes_parse(struct boxes *out, const char *name, const char *text,
     return st;
 }
 
-limber_status boxes_open(struct boxes *out, const char *path, limber_error *err)
+limber_status boxes_open(struct boxes *out, const char *path, const char *category, limber_error *err)
 {
     *out = (struct boxes){0};
     uint8_t *bytes;
@@ -508,18 +699,9 @@ limber_status boxes_open(struct boxes *out, const char *path, limber_error *err)
         limber_error_prefix(err, "%s", path);
         return st;
     }
-    st = boxes_parse(out, path, (const char *)bytes, size, err);
+    st = boxes_parse(out, path, (const char *)bytes, size, category, err);
     free(bytes);
     return st;
-}
-
-static void forget_answers(struct boxes *b)
-{
-    for (size_t i = 0; i < b->answer_count; i++)
-        free(b->answers[i].problem);
-    free(b->answers);
-    b->answers = NULL;
-    b->answer_count = 0;
 }
 
 void boxes_close(struct boxes *b)
@@ -530,284 +712,64 @@ void boxes_close(struct boxes *b)
             free(list->person[p].keypoints);
         free(list->person);
         free(list->box);
+        free(list->score);
         free(list->name);
+        free(list->text_id);
         free(list->source);
         free(list->fault);
     }
-    forget_answers(b);
+    boxes_forget_join(b);
     free(b->list);
+    free(b->others);
     free(b->path);
     *b = (struct boxes){0};
 }
 
-/* ---- join: paths read from their end ---- */
-
-/* The component that ends before path[*end], and *end moved before it. Empty components and "." are none. */
-static const char *last_component(const char *path, size_t *end, size_t *n)
+char *boxes_summary(const struct boxes *b)
 {
-    for (;;) {
-        while (*end && path[*end - 1] == '/')
-            --*end;
-        size_t begin = *end;
-        while (begin && path[begin - 1] != '/')
-            begin--;
-        *n = *end - begin;
-        *end = begin;
-        if (*n != 1 || path[begin] != '.')
-            return path + begin;
+    const struct boxes_left_out *l = &b->left_out;
+    const struct {
+        size_t count;
+        const char *one, *more;
+    } reasons[] = {
+        {l->category, "of another category", "of other categories"},
+        {l->unnamed, "without a category", "without a category"},
+        {l->crowd, "crowd", "crowds"},
+        {l->stray, "of an image that the file does not list", "of images that the file does not list"},
+        {l->unusable, "unusable", "unusable, with the others of their images"},
+    };
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    fprintf(f, "%zu box%s of people", b->kept, b->kept == 1 ? "" : "es");
+    const char *between = "; left out: ";
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].count) {
+            fprintf(f, "%s%zu %s", between, reasons[i].count, reasons[i].count == 1 ? reasons[i].one : reasons[i].more);
+            if (i == 0 && b->others)
+                fprintf(f, " (%s)", b->others);
+            between = ", ";
+        }
+    if (fclose(f)) {
+        free(text);
+        return NULL;
     }
+    return text;
 }
 
-/* Order by last component, then the one before it ... ; a path that has no more comes first. *common: components that agree. */
-static int compare_from_end(const char *a, const char *b, int *common)
+void boxes_put_counts(struct json_text *t, const struct boxes *b)
 {
-    size_t a_end = strlen(a), b_end = strlen(b), m, n;
-    for (*common = 0;; ++*common) {
-        const char *x = last_component(a, &a_end, &m), *y = last_component(b, &b_end, &n);
-        if (m == 0 || n == 0)
-            return (m > 0) - (n > 0);
-        int order = memcmp(x, y, m < n ? m : n);
-        if (order || m != n)
-            return order ? order : m < n ? -1 : 1;
-    }
-}
-
-struct named {
-    const char *path;
-    size_t place;
-};
-
-static int by_ending(const void *a, const void *b)
-{
-    int common;
-    return compare_from_end(((const struct named *)a)->path, ((const struct named *)b)->path, &common);
-}
-
-static int common_ending(const char *a, const char *b)
-{
-    int common;
-    compare_from_end(a, b, &common);
-    return common;
-}
-
-/* true: the ending that `entry` has in common with a path is all of `entry`. */
-static bool is_whole(const char *entry, int common)
-{
-    size_t end = strlen(entry), n = 1;
-    for (int i = 0; i <= common; i++)
-        last_component(entry, &end, &n);
-    return n == 0;
-}
-
-/* What an input chose. common 0: nothing fits. second: an entry that fits as well, so the choice is none. */
-struct choice {
-    int common;
-    const struct named *entry, *second;
-};
-
-/* How many of the sorted entries stand before the path. */
-static size_t entries_before(const struct named *entries, size_t count, const char *path)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int common;
-        if (compare_from_end(entries[middle].path, path, &common) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* The first of entries[0..end) that has `common` components of the path's end; such entries stand together, up to `end`. */
-static size_t first_alike(const struct named *entries, size_t end, const char *path, int common)
-{
-    size_t low = 0, high = end;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (common_ending(entries[middle].path, path) < common)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct choice choose(const struct named *entries, size_t count, const char *path)
-{
-    size_t at = entries_before(entries, count, path);
-    int before = at > 0 ? common_ending(entries[at - 1].path, path) : 0;
-    int after = at < count ? common_ending(entries[at].path, path) : 0;
-    struct choice c = {.common = before > after ? before : after};
-    if (c.common == 0)
-        return c;
-    size_t first = first_alike(entries, at, path, c.common);
-    c.entry = &entries[first];
-    if (first + 1 == count || common_ending(entries[first + 1].path, path) < c.common)
-        return c;
-    if (!is_whole(entries[first].path, c.common) || is_whole(entries[first + 1].path, c.common)) /* the whole ones stand first */
-        c.second = &entries[first + 1];
-    return c;
-}
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static bool
-answer_problem(struct boxes_answer *a, const char *format, ...)
-{
-    va_list ap;
-    va_start(ap, format);
-    int n = vasprintf(&a->problem, format, ap);
-    va_end(ap);
-    if (n < 0)
-        a->problem = NULL;
-    return n >= 0;
-}
-
-/* Of the inputs that chose an entry, the one with the longest ending has it. */
-struct claim {
-    size_t input, rival; /* SIZE_MAX: nobody */
-    int common;
-};
-
-static limber_status join_names(struct boxes *b, const char *const *paths, size_t count, limber_error *err)
-{
-    struct named *entries = calloc(b->count + 1, sizeof *entries);
-    struct choice *chosen = calloc(count + 1, sizeof *chosen);
-    struct claim *claims = calloc(b->count + 1, sizeof *claims);
-    bool ok = entries && chosen && claims;
-    for (size_t i = 0; ok && i < b->count; i++) {
-        entries[i] = (struct named){b->list[i].name, i};
-        claims[i] = (struct claim){SIZE_MAX, SIZE_MAX, 0};
-    }
-    if (ok)
-        qsort(entries, b->count, sizeof *entries, by_ending);
-    for (size_t i = 0; ok && i < count; i++) {
-        chosen[i] = choose(entries, b->count, paths[i]);
-        if (!chosen[i].common || chosen[i].second)
-            continue;
-        struct claim *claim = &claims[chosen[i].entry->place];
-        if (chosen[i].common > claim->common)
-            *claim = (struct claim){i, SIZE_MAX, chosen[i].common};
-        else if (chosen[i].common == claim->common)
-            claim->rival = i;
-    }
-    for (size_t i = 0; ok && i < count; i++) {
-        const struct choice *c = &chosen[i];
-        const struct claim *claim = c->entry ? &claims[c->entry->place] : NULL;
-        struct boxes_answer *a = &b->answers[i];
-        if (!c->common)
-            ok = answer_problem(a, "no image in %s has this name", b->path);
-        else if (c->second)
-            ok = answer_problem(a, "ambiguous in %s: %s and %s end alike", b->path, c->entry->path, c->second->path);
-        else if (claim->rival != SIZE_MAX && claim->common == c->common)
-            ok = answer_problem(a, "ambiguous: %s in %s fits %s as well", c->entry->path, b->path,
-                                paths[claim->input == i ? claim->rival : claim->input]);
-        else if (claim->input != i)
-            ok = answer_problem(a, "no image in %s has this name (%s belongs to %s)", b->path, c->entry->path,
-                                paths[claim->input]);
-        else
-            a->list = &b->list[c->entry->place];
-    }
-    free(entries);
-    free(chosen);
-    free(claims);
-    return ok ? LIMBER_OK : no_memory(err);
-}
-
-bool boxes_number_in_name(const char *path, long long *number)
-{
-    size_t end = strlen(path), n;
-    const char *name = last_component(path, &end, &n), *dot = memrchr(name, '.', n);
-    n = dot && dot > name ? (size_t)(dot - name) : n;
-    while (n && !isdigit((unsigned char)name[n - 1]))
-        n--;
-    size_t begin = n;
-    while (begin && isdigit((unsigned char)name[begin - 1]))
-        begin--;
-    while (begin < n && name[begin] == '0' && begin + 1 < n)
-        begin++;
-    if (begin == n || n - begin > 18)
-        return false;
-    *number = strtoll(name + begin, NULL, 10); /* stops at the dot, or at what is no digit */
-    return true;
-}
-
-static const struct boxes_list nobody = {.image_id = -1};
-
-static limber_status join_numbers(struct boxes *b, const char *const *paths, size_t count, limber_error *err)
-{
-    struct id_place *inputs = calloc(count + 1, sizeof *inputs), *lists = calloc(b->count + 1, sizeof *lists);
-    bool ok = inputs && lists;
-    size_t n = 0;
-    for (size_t i = 0; ok && i < b->count; i++)
-        lists[i] = (struct id_place){b->list[i].image_id, i};
-    if (ok)
-        qsort(lists, b->count, sizeof *lists, by_id);
-    for (size_t i = 0; ok && i < count; i++) {
-        if (boxes_number_in_name(paths[i], &inputs[n].id))
-            inputs[n++].place = i;
-        else
-            ok = answer_problem(&b->answers[i], "%s knows images by number, and there is none in this name", b->path);
-    }
-    if (ok)
-        qsort(inputs, n, sizeof *inputs, by_id);
-    for (size_t i = 0; ok && i < n; i++) {
-        const struct id_place *at = find_id(lists, b->count, inputs[i].id);
-        struct boxes_answer *a = &b->answers[inputs[i].place];
-        size_t rival = i > 0 && inputs[i - 1].id == inputs[i].id       ? inputs[i - 1].place
-                       : i + 1 < n && inputs[i + 1].id == inputs[i].id ? inputs[i + 1].place
-                                                                       : SIZE_MAX;
-        if (at && rival != SIZE_MAX)
-            ok = answer_problem(a, "ambiguous: image_id %lld in %s fits %s as well", inputs[i].id, b->path, paths[rival]);
-        else
-            a->list = at ? &b->list[at->place] : &nobody;
-    }
-    free(inputs);
-    free(lists);
-    return ok ? LIMBER_OK : no_memory(err);
-}
-
-limber_status boxes_join(struct boxes *b, const char *const *paths, size_t count, limber_error *err)
-{
-    forget_answers(b);
-    b->unused = b->absent = 0;
-    if (!(b->answers = calloc(count + 1, sizeof *b->answers)))
-        return no_memory(err);
-    b->answer_count = count;
-    limber_status st = b->by_number ? join_numbers(b, paths, count, err) : join_names(b, paths, count, err);
-    if (st)
-        return st;
-    size_t found = 0, found_with_people = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct boxes_list *list = b->answers[i].list;
-        found += list && list != &nobody;
-        found_with_people += list && list->person_count;
-        b->absent += list == &nobody;
-    }
-    for (size_t i = 0; i < b->count; i++)
-        b->unused += b->list[i].person_count > 0;
-    b->unused -= found_with_people;
-    if (!found && count && b->count)
-        return limber_fail(err, LIMBER_E_ARGUMENT,
-                           "%s: none of its %zu images is among the %zu inputs (%s%s%s%lld, the first input is %s)", b->path,
-                           b->count, count, b->by_number ? "the first has the number " : "the first is ",
-                           b->by_number ? "" : b->list[0].name, b->by_number ? "" : ", number ", b->list[0].image_id, paths[0]);
-    return LIMBER_OK;
-}
-
-limber_status boxes_of(const struct boxes *b, size_t i, const struct boxes_list **list, limber_error *err)
-{
-    *list = NULL;
-    if (i >= b->answer_count)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: input %zu of %zu", i, b->answer_count);
-    const struct boxes_answer *a = &b->answers[i];
-    if (a->problem)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: %s", a->problem);
-    if (a->list->fault)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "%s: %s", b->path, a->list->fault);
-    *list = a->list;
-    return LIMBER_OK;
+    const struct boxes_left_out *l = &b->left_out;
+    put_open(t, '{');
+    put_key(t, "kept"), put_integer(t, (long long)b->kept);
+    put_key(t, "left_out"), put_open(t, '{');
+    put_key(t, "other_category"), put_integer(t, (long long)l->category);
+    put_key(t, "no_category"), put_integer(t, (long long)l->unnamed);
+    put_key(t, "crowd"), put_integer(t, (long long)l->crowd);
+    put_key(t, "image_not_listed"), put_integer(t, (long long)l->stray);
+    put_key(t, "unusable"), put_integer(t, (long long)l->unusable);
+    put_close(t, '}');
+    put_close(t, '}');
 }

@@ -39,7 +39,7 @@ static void check_boxes(const char *text, size_t size)
 {
     static const char *const inputs[] = {"photos/a.jpg", "photos/sub/a.jpg", "b 1.png", "000000000139.jpg"};
     struct boxes b;
-    if (boxes_parse(&b, "boxes", text, size, NULL) != LIMBER_OK)
+    if (boxes_parse(&b, "boxes", text, size, NULL, NULL) != LIMBER_OK)
         return;
     if (boxes_join(&b, inputs, sizeof inputs / sizeof *inputs, NULL) == LIMBER_OK)
         for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {

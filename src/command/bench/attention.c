@@ -225,7 +225,7 @@ static int measure_accuracy(struct attention_bench *b, const struct cli_common *
     checkpoint_close(&c);
     if (!coco)
         return cli_fail("AP is defined for COCO's 17 keypoints, and this model has others");
-    int status = eval_set_open(&set, annotations, images);
+    int status = eval_set_open(&set, annotations, NULL, images);
     if (status == CLI_DONE)
         status = accuracy_of(b, common, &set, "exact", 0, 0);
     for (int v = 0; status == CLI_DONE && v < b->variants; v++)

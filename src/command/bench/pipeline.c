@@ -252,7 +252,7 @@ static int report(struct bench *b, const char *csv)
     return CLI_DONE;
 }
 
-static int measure(struct bench *b, char **paths, int count, const char *boxes_file, const char *csv)
+static int measure(struct bench *b, char **paths, int count, const char *boxes_file, const char *category, const char *csv)
 {
     limber_error err = {0};
     int status = inputs_list(&b->inputs, paths, count, NULL);
@@ -265,7 +265,7 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
             names[i] = b->inputs.v[i].path;
         if (!names)
             status = cli_fail("no memory");
-        else if (boxes_open(&b->boxes, boxes_file, &err) || boxes_join(&b->boxes, names, b->inputs.count, &err))
+        else if (boxes_open(&b->boxes, boxes_file, category, &err) || boxes_join(&b->boxes, names, b->inputs.count, &err))
             status = cli_fail("%s", err.text);
         free(names);
     }
@@ -294,9 +294,10 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
 int bench_pipeline(int argc, char **argv)
 {
     struct bench b = {.common = cli_common_default(), .rounds = 5};
-    const char *boxes_file = NULL, *csv = NULL;
+    const char *boxes_file = NULL, *category = NULL, *csv = NULL;
     const struct cli_option options[] = {
         CLI_OPTION("--boxes", "FILE", &boxes_file, "boxes of people, as `limber run` takes them [the whole image is the box]"),
+        CLI_OPTION("--category", "NAME|ID", &category, "of --boxes: who is a person [person]"),
         CLI_INT("--refine", "N", &b.common.options.refine, 0, 16, "without --boxes: crop again around the joints, N times [1]"),
         CLI_INT("--rounds", "N", &b.rounds, 1, 1000, "times that all images are timed, both ways in turns [5]"),
         CLI_INT("--workers", "N", &b.workers, 0, 64, "threads that decode and crop [0: as many as `limber run` takes]"),
@@ -312,7 +313,7 @@ int bench_pipeline(int argc, char **argv)
         return status;
     if (count < 1)
         return cli_usage(&command, "bench pipeline wants files or folders");
-    status = measure(&b, argv + 1, count, boxes_file, csv);
+    status = measure(&b, argv + 1, count, boxes_file, category, csv);
     for (int s = 0; s < STAGES; s++)
         free(b.stage[s]);
     for (int w = 0; w < WAYS; w++)

@@ -118,8 +118,8 @@ static void evaluate_image(struct match *m, const struct coco_pose *const *d, in
                 }
                 double size = pose_area(d[i]);
                 bool outside = size < area_range[area][0] || size > area_range[area][1];
-                m[i].matched[area][t] = found >= 0;
-                m[i].ignored[area][t] = found >= 0 ? truth_ignored(g[found], area) : outside;
+                m[i].matched[area][t] = found >= 0 && !g[found]->zero_id;
+                m[i].ignored[area][t] = (found >= 0 && truth_ignored(g[found], area)) || (!m[i].matched[area][t] && outside);
                 if (found >= 0)
                     taken[found] = true;
             }

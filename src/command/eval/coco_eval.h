@@ -12,6 +12,7 @@
 struct coco_truth {
     int image; /* index of the image, 0.. */
     bool crowd;
+    bool zero_id;      /* its annotation's id is 0: pycocotools takes what matches it for unmatched */
     int num_keypoints; /* as the file states it: 0 makes the person ignored */
     double area;       /* segmentation area, pixels^2 */
     double box[4];     /* x, y, width, height */

@@ -189,11 +189,12 @@ static int report(const struct eval_set *set, const struct eval_result *r, const
 int cli_eval(int argc, char **argv)
 {
     struct cli_common common = cli_common_default();
-    const char *annotations = NULL, *images = NULL, *json = NULL;
+    const char *annotations = NULL, *images = NULL, *json = NULL, *category = NULL;
     bool flip = false, each_head = false;
     const struct cli_option options[] = {
         CLI_OPTION("--annotations", "FILE", &annotations, "COCO person keypoints (required)"),
         CLI_OPTION("--images", "DIR", &images, "where its images are: by their file_name, then by its last part (required)"),
+        CLI_OPTION("--category", "NAME|ID", &category, "who is a person; several between commas [person]"),
         CLI_FLAG("--flip", &flip, "average with a second pass over the mirrored crop, as published figures do"),
         CLI_FLAG("--each-head", &each_head, "once more without each attention head: what AP and each limb lose"),
         CLI_OPTION("--json", "FILE", &json, "write the figures there too"),
@@ -225,7 +226,7 @@ int cli_eval(int argc, char **argv)
     if (status == CLI_DONE)
         status = cli_session_open(&common, model, &session);
     if (status == CLI_DONE)
-        status = eval_set_open(&set, annotations, images);
+        status = eval_set_open(&set, annotations, category, images);
     if (status == CLI_DONE)
         status = eval_measure(&result, &set, model, session, common.quiet);
     if (status == CLI_DONE && each_head)

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "command/eval/eval_set.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,18 +19,58 @@
 
 /* ---- annotations and files ---- */
 
-/* The file of an image: below `images` by its name, then by its base name; NULL where neither is there. To free. */
+/* folder/name, or the entry of the folder that is the same name with its accents written another way; NULL: neither. To free. */
+static char *find_component(const char *folder, const char *name)
+{
+    char *path = output_path(folder, name), *wanted = boxes_comparable(name);
+    if (path && access(path, R_OK) == 0) {
+        free(wanted);
+        return path;
+    }
+    free(path);
+    path = NULL;
+    DIR *dir = wanted ? opendir(folder) : NULL;
+    for (struct dirent *e; !path && dir && (e = readdir(dir));) {
+        char *is = boxes_comparable(e->d_name);
+        if (is && !strcmp(is, wanted))
+            path = output_path(folder, e->d_name);
+        free(is);
+    }
+    if (dir)
+        closedir(dir);
+    free(wanted);
+    return path;
+}
+
+/* The same for a path; one that leads out of the folder is none. */
+static char *find_path(const char *folder, const char *path)
+{
+    char *at = strdup(folder), *rest = strdup(path), *save = NULL;
+    for (char *part = rest ? strtok_r(rest, "/", &save) : NULL; at && part; part = strtok_r(NULL, "/", &save)) {
+        char *next = strcmp(part, "..") ? find_component(at, part) : NULL;
+        free(at);
+        at = next;
+    }
+    free(rest);
+    return at;
+}
+
+/* The file of an image: below `images` by its name, with slashes for backslashes, then by its base name; NULL where none is
+ * there. To free. */
 static char *find_file(const char *images, const char *name)
 {
-    const char *slash = strrchr(name, '/');
-    const char *const tries[] = {name, slash ? slash + 1 : name};
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-        char *path = output_path(images, tries[i]);
-        if (path && access(path, R_OK) == 0)
-            return path;
+    char *plain = strdup(name), *path = output_path(images, name);
+    if (path && plain && access(path, R_OK)) {
         free(path);
+        for (char *p = plain; *p; p++)
+            *p = *p == '\\' ? '/' : *p;
+        const char *slash = strrchr(plain, '/');
+        path = find_path(images, plain);
+        if (!path && slash)
+            path = find_path(images, slash + 1);
     }
-    return NULL;
+    free(plain);
+    return path;
 }
 
 static bool has_labels(const struct annotation *a)
@@ -42,7 +83,8 @@ static bool has_labels(const struct annotation *a)
 
 static struct coco_truth truth_of(const struct annotation *a, int image)
 {
-    struct coco_truth t = {.image = image, .crowd = a->crowd, .num_keypoints = a->num_keypoints, .area = a->area};
+    struct coco_truth t = {
+        .image = image, .crowd = a->crowd, .zero_id = a->id == 0, .num_keypoints = a->num_keypoints, .area = a->area};
     memcpy(t.box, a->box, sizeof t.box);
     for (int k = 0; k < a->keypoint_count && k < COCO_KEYPOINTS; k++) {
         t.keypoints[k][0] = a->keypoints[3 * k];
@@ -61,19 +103,85 @@ void eval_set_close(struct eval_set *s)
     free(s->truths);
     free(s->truth_of_box);
     free(s->first_box);
+    free(s->counted);
     inputs_free(&s->inputs);
     boxes_close(&s->boxes);
     *s = (struct eval_set){0};
 }
 
-int eval_set_open(struct eval_set *s, const char *annotations, const char *images)
+/* pycocotools reads images in order of their ids, and of annotations with one id only the last, once for each that has it. */
+static int by_image_id(const void *a, const void *b)
+{
+    const struct boxes_list *x = a, *y = b;
+    if (x->text_id || y->text_id)
+        return x->text_id && y->text_id ? strcmp(x->text_id, y->text_id) : (x->text_id != NULL) - (y->text_id != NULL);
+    return (x->image_id > y->image_id) - (x->image_id < y->image_id);
+}
+
+/* An annotation and its image. */
+struct placed {
+    const struct annotation *a;
+    int image;
+};
+
+static int by_order(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    return (x->a->order > y->a->order) - (x->a->order < y->a->order);
+}
+
+static int by_image_and_order(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    return x->image != y->image ? (x->image > y->image) - (x->image < y->image) : by_order(a, b);
+}
+
+static limber_status check_counted(const struct annotation *a, limber_error *err)
+{
+    if (!a->has_area)
+        return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has no \"area\", which COCO's similarity is measured by",
+                           a->id);
+    if (a->keypoint_count && a->keypoint_count != COCO_KEYPOINTS)
+        return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has %d keypoints, expected COCO's %d", a->id, a->keypoint_count,
+                           COCO_KEYPOINTS);
+    return LIMBER_OK;
+}
+
+/* set.counted: a person whose last namesake is nobody's annotation is not counted. */
+static limber_status count_truths(struct eval_set *s, size_t people, limber_error *err)
+{
+    struct placed *by_file = calloc(people + 1, sizeof *by_file), *by_image = calloc(people + 1, sizeof *by_image);
+    limber_status st = by_file && by_image ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu people", people);
+    size_t n = 0;
+    for (size_t i = 0; !st && i < s->boxes.count; i++)
+        for (int p = 0; p < s->boxes.list[i].person_count; p++)
+            by_file[n++] = (struct placed){&s->boxes.list[i].person[p], (int)i};
+    if (!st && n) {
+        memcpy(by_image, by_file, n * sizeof *by_file);
+        qsort(by_file, n, sizeof *by_file, by_order);
+        qsort(by_image, n, sizeof *by_image, by_image_and_order);
+    }
+    for (size_t i = 0; !st && i < n; i++) {
+        const struct annotation namesake = {.order = by_image[i].a->last_of_id};
+        const struct placed key = {.a = &namesake}, *last = bsearch(&key, by_file, n, sizeof *by_file, by_order);
+        if (last && !(st = check_counted(last->a, err)))
+            s->counted[s->counted_count++] = truth_of(last->a, last->image);
+    }
+    free(by_file);
+    free(by_image);
+    return st;
+}
+
+int eval_set_open(struct eval_set *s, const char *annotations, const char *category, const char *images)
 {
     limber_error err;
     *s = (struct eval_set){0};
-    if (boxes_open(&s->boxes, annotations, &err) != LIMBER_OK)
+    if (boxes_open(&s->boxes, annotations, category, &err) != LIMBER_OK)
         return cli_fail("%s", err.text);
     const size_t n = s->boxes.count;
     size_t people = 0;
+    if (n)
+        qsort(s->boxes.list, n, sizeof *s->boxes.list, by_image_id);
     for (size_t i = 0; i < n; i++)
         people += (size_t)s->boxes.list[i].person_count;
     s->inputs.v = calloc(n + 1, sizeof *s->inputs.v);
@@ -82,12 +190,15 @@ int eval_set_open(struct eval_set *s, const char *annotations, const char *image
     s->first_box = calloc(n + 1, sizeof *s->first_box);
     s->truths = calloc(people + 1, sizeof *s->truths);
     s->truth_of_box = calloc(people + 1, sizeof *s->truth_of_box);
-    if (!s->inputs.v || !s->box || !s->box_count || !s->first_box || !s->truths || !s->truth_of_box)
+    s->counted = calloc(people + 1, sizeof *s->counted);
+    if (!s->inputs.v || !s->box || !s->box_count || !s->first_box || !s->truths || !s->truth_of_box || !s->counted)
         return cli_fail("%s: no memory for %zu people", annotations, people);
+    if (count_truths(s, people, &err))
+        return cli_fail("%s: %s", annotations, err.text);
     s->inputs.count = n;
     for (size_t i = 0; i < n; i++) {
         const struct boxes_list *list = &s->boxes.list[i];
-        if (!list->name)
+        if (!list->name || s->boxes.sparse)
             return cli_fail("%s: image %lld has no file_name: eval wants COCO annotations", annotations, list->image_id);
         s->box[i] = calloc((size_t)list->person_count + 1, sizeof **s->box);
         if (!s->box[i])
@@ -95,9 +206,6 @@ int eval_set_open(struct eval_set *s, const char *annotations, const char *image
         s->first_box[i] = s->box_total;
         for (int p = 0; p < list->person_count; p++) {
             const struct annotation *a = &list->person[p];
-            if (a->keypoint_count && a->keypoint_count != COCO_KEYPOINTS)
-                return cli_fail("%s: annotation %lld has %d keypoints, expected COCO's %d", annotations, a->id, a->keypoint_count,
-                                COCO_KEYPOINTS);
             s->truths[s->truth_count] = truth_of(a, (int)i);
             if (!a->crowd && has_labels(a)) {
                 s->box[i][s->box_count[i]++] =
@@ -239,16 +347,16 @@ void eval_slice_free(struct eval_slice *c)
 limber_status eval_slice_of(struct eval_slice *c, const struct eval_set *s, const struct eval_result *r, const char *source,
                             limber_error *err)
 {
-    *c = (struct eval_slice){.truths = calloc((size_t)s->truth_count + 1, sizeof *c->truths),
+    *c = (struct eval_slice){.truths = calloc((size_t)s->counted_count + 1, sizeof *c->truths),
                              .poses = calloc((size_t)r->pose_count + 1, sizeof *c->poses),
                              .answered = calloc((size_t)r->pose_count + 1, sizeof *c->answered)};
     if (!c->truths || !c->poses || !c->answered)
         return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", s->truth_count);
     for (size_t i = 0; i < s->boxes.count; i++)
         c->images += of_source(s, (int)i, source);
-    for (int i = 0; i < s->truth_count; i++)
-        if (of_source(s, s->truths[i].image, source))
-            c->truths[c->truth_count++] = s->truths[i];
+    for (int i = 0; i < s->counted_count; i++)
+        if (of_source(s, s->counted[i].image, source))
+            c->truths[c->truth_count++] = s->counted[i];
     for (int i = 0; i < r->pose_count; i++)
         if (of_source(s, r->poses[i].image, source)) {
             c->answered[c->pose_count] = s->truths[r->truth[i]];

@@ -13,14 +13,16 @@ struct eval_set {
     struct inputs inputs; /* [i] is the file of boxes.list[i]; path NULL where there is none */
     limber_box **box;     /* [i]: boxes of the persons with labelled joints, [box_count[i]] */
     int *box_count;
-    struct coco_truth *truths; /* every person of every image, crowds too */
-    int *truth_of_box;         /* persons with boxes in order of images: their truth */
-    int *first_box;            /* [i]: the first of image i in truth_of_box */
+    struct coco_truth *truths;  /* every person of every image, crowds too */
+    struct coco_truth *counted; /* [counted_count]: the same as pycocotools counts them (only the last of doubled ids) */
+    int counted_count;
+    int *truth_of_box; /* persons with boxes in order of images: their truth */
+    int *first_box;    /* [i]: the first of image i in truth_of_box */
     int truth_count, box_total;
     int missing; /* images whose file is not there */
 };
 /* CLI_DONE, or CLI_NOTHING with the reason on stderr. Missing image files are said and counted. */
-int eval_set_open(struct eval_set *set, const char *annotations, const char *images);
+int eval_set_open(struct eval_set *set, const char *annotations, const char *category, const char *images);
 void eval_set_close(struct eval_set *set);
 
 struct eval_result {

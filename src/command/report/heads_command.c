@@ -24,7 +24,7 @@
 
 struct run {
     struct cli_common common;
-    const char *out, *boxes_file, *annotations, *labels, *label_names, *layers;
+    const char *out, *boxes_file, *category, *annotations, *labels, *label_names, *layers;
     int bootstrap, moves, seed;
     double joint_score;
     bool include_self;
@@ -338,7 +338,7 @@ static int load_boxes(struct run *r)
 {
     limber_error err;
     const char *file = r->annotations ? r->annotations : r->boxes_file;
-    if (boxes_open(&r->boxes, file, &err))
+    if (boxes_open(&r->boxes, file, r->category, &err))
         return cli_fail("%s", err.text);
     const char **paths = malloc(r->inputs.count * sizeof *paths);
     if (!paths)
@@ -395,6 +395,7 @@ int cli_heads(int argc, char **argv)
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/heads.html, heads.json, heads.csv (required)"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file, "boxes of people, as `limber run` takes them"),
+        CLI_OPTION("--category", "NAME|ID", &r.category, "of --boxes or --annotations: who is a person [person]"),
         CLI_OPTION("--annotations", "FILE", &r.annotations,
                    "COCO keypoints: boxes, and where the limbs are [the model's own joints]"),
         CLI_OPTION("--labels", "DIR", &r.labels,

@@ -25,7 +25,7 @@
 
 struct run {
     struct cli_common common;
-    const char *out, *annotations, *corrupt, *by, *layers, *heads_file, *metric;
+    const char *out, *annotations, *category, *corrupt, *by, *layers, *heads_file, *metric;
     int bootstrap, seed, people, calibrate, control, permutations;
 
     unsigned kinds; /* bits of enum effect_by */
@@ -367,7 +367,7 @@ static int choose_layers(struct run *r, const struct cli_command *command)
 static int load_boxes(struct run *r)
 {
     limber_error err;
-    if (boxes_open(&r->boxes, r->annotations, &err))
+    if (boxes_open(&r->boxes, r->annotations, r->category, &err))
         return cli_fail("%s", err.text);
     const char **paths = malloc(r->inputs.count * sizeof *paths);
     if (!paths)
@@ -429,6 +429,7 @@ int cli_patch(int argc, char **argv)
     r.common.options.precision = "fp32"; /* an effect is a difference of two nearly equal runs */
     const struct cli_option options[] = {
         CLI_OPTION("--annotations", "FILE", &r.annotations, "COCO keypoints: who is where, and where the joints are (required)"),
+        CLI_OPTION("--category", "NAME|ID", &r.category, "who is a person [person]"),
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/patch.html, patch.json, patch.csv (required)"),
         CLI_OPTION("--corrupt", "LIST", &r.corrupt, "blur (a limb), swap (another person), none [blur]"),
         CLI_OPTION("--by", "LIST", &r.by, "denoise, noise, zero, mean, const [denoise,noise]"),

@@ -15,7 +15,7 @@
 #include "base/json_write.h"
 
 /* "people" of one line. */
-static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, bool *first)
+static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, const char *text, bool *first)
 {
     size_t i;
     json_t *person, *joint, *number;
@@ -26,7 +26,11 @@ static int write_people(struct output *o, struct json_text *t, const json_t *peo
         put_clear(t);
         put_raw(t, *first ? "\n" : ",\n", *first ? 1 : 2);
         put_open(t, '{');
-        put_key(t, "image_id"), put_integer(t, id);
+        put_key(t, "image_id");
+        if (text)
+            put_string(t, text);
+        else
+            put_integer(t, id);
         put_key(t, "category_id"), put_integer(t, 1);
         put_key(t, "keypoints"), put_open(t, '[');
         json_object_foreach(json_object_get(person, "keypoints"), name, joint)
@@ -68,6 +72,7 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
             continue;
         char *image = line_path(&l);
         long long id;
+        const char *text;
         json_error_t error;
         /* ,"width":... becomes {"width":... */
         size_t offset = (size_t)(l.rest - line);
@@ -75,14 +80,14 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
         json_t *rest = json_loads(line + offset, 0, &error);
         if (!image || !rest) {
             status = cli_fail("%s: %s: %s", path, image ? image : "", rest ? "no memory" : error.text);
-        } else if (!image_id(context, image, &id)) {
+        } else if (!image_id(context, image, &id, &text)) {
             unknown_count++;
             if (!unknown) {
                 unknown = image;
                 image = NULL;
             }
         } else {
-            status = write_people(&o, &t, json_object_get(rest, "people"), id, &first);
+            status = write_people(&o, &t, json_object_get(rest, "people"), id, text, &first);
         }
         free(image);
         json_decref(rest);

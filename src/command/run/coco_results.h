@@ -6,8 +6,8 @@
 
 #include <stdbool.h>
 
-/* The id of an image by its path; false where it has none. */
-typedef bool (*coco_id_fn)(const void *context, const char *path, long long *id);
+/* The id of an image by its path, in *text where it is no number; false where it has none. */
+typedef bool (*coco_id_fn)(const void *context, const char *path, long long *id, const char **text);
 
 /* CLI_DONE; CLI_SOME_FAILED where an image with people has no id (they are left out, and said); CLI_NOTHING. */
 int coco_write(const char *dir, const char *lines_name, const char *coco_name, coco_id_fn image_id, const void *context);

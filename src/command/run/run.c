@@ -290,11 +290,21 @@ static int compare_ids(const void *a, const void *b)
     return strcmp(((const struct coco_id *)a)->path, ((const struct coco_id *)b)->path);
 }
 
+/* Which boxes are not run is no news where they are crowds or other things; a file that contradicts itself is. */
+static void say_boxes(const struct run *r)
+{
+    const struct boxes_left_out *l = &r->boxes.left_out;
+    char *summary = boxes_summary(&r->boxes);
+    if (summary && (!r->common.quiet || l->unnamed || l->stray))
+        cli_warn("%s: %s", r->boxes_file, summary);
+    free(summary);
+}
+
 /* Called while the inputs are still all of them: which images are in the file does not depend on --shard or --resume. */
 static int load_boxes(struct run *r)
 {
     limber_error err;
-    if (boxes_open(&r->boxes, r->boxes_file, &err))
+    if (boxes_open(&r->boxes, r->boxes_file, r->category, &err))
         return cli_fail("%s", err.text);
     size_t n = r->inputs.count;
     const char **paths = malloc(n * sizeof *paths);
@@ -308,9 +318,9 @@ static int load_boxes(struct run *r)
     limber_status st = boxes_join(&r->boxes, paths, n, &err);
     for (size_t i = 0; !st && i < n; i++) {
         const struct boxes_list *list = NULL;
-        if (boxes_of(&r->boxes, i, &list, NULL) || !list || list->image_id < 0)
+        if (boxes_of(&r->boxes, i, &list, NULL) || !list || (list->image_id < 0 && !list->text_id))
             continue;
-        r->ids[r->id_count] = (struct coco_id){strdup(paths[i]), list->image_id};
+        r->ids[r->id_count] = (struct coco_id){strdup(paths[i]), list->image_id, list->text_id};
         if (!r->ids[r->id_count].path)
             st = limber_fail(&err, LIMBER_E_MEMORY, "no memory");
         else
@@ -321,6 +331,7 @@ static int load_boxes(struct run *r)
         return cli_fail("%s", err.text);
     if (r->id_count)
         qsort(r->ids, r->id_count, sizeof *r->ids, compare_ids);
+    say_boxes(r);
     if (r->boxes.unused)
         cli_warn("%s: %zu image%s with people in it %s none of the inputs", r->boxes_file, r->boxes.unused,
                  r->boxes.unused == 1 ? "" : "s", r->boxes.unused == 1 ? "is" : "are");
@@ -329,11 +340,12 @@ static int load_boxes(struct run *r)
     return CLI_DONE;
 }
 
-static bool coco_id_of(const void *context, const char *path, long long *id)
+static bool coco_id_of(const void *context, const char *path, long long *id, const char **text)
 {
     const struct run *r = context;
-    const struct coco_id wanted = {(char *)path, 0};
+    const struct coco_id wanted = {.path = (char *)path};
     const struct coco_id *found = r->id_count ? bsearch(&wanted, r->ids, r->id_count, sizeof wanted, compare_ids) : NULL;
+    *text = found ? found->text : NULL;
     if (found)
         *id = found->id;
     return found || boxes_number_in_name(path, id);
@@ -435,7 +447,9 @@ int cli_run(int argc, char **argv)
     struct run r = {.common = cli_common_default(), .min_score = -INFINITY, .lines = OUTPUT_CLOSED, .decoder = "auto"};
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
-        CLI_OPTION("--boxes", "FILE", &r.boxes_file, "boxes of people: COCO annotations, COCO detections, or JSON Lines"),
+        CLI_OPTION("--boxes", "FILE", &r.boxes_file,
+                   "boxes of people: COCO annotations or detections, JSON Lines, a poses.jsonl"),
+        CLI_OPTION("--category", "NAME|ID", &r.category, "of --boxes: who is a person; several between commas [person]"),
         CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "without --boxes: crop again around the joints, N times [1]"),
         CLI_FLAG("--flip", &r.flip, "average with a mirrored second pass: better and half as fast"),
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
@@ -461,6 +475,8 @@ int cli_run(int argc, char **argv)
         return status;
     if (count == 0)
         return cli_usage(&command, "no input: name files or folders of pictures");
+    if (r.category && !r.boxes_file)
+        return cli_usage(&command, "--category says which boxes of --boxes FILE are people's: name that file");
     const char *needs_out = r.resume ? "--resume" : r.overlay ? "--overlay" : r.coco ? "--coco" : r.want_heads ? "--heads" : NULL;
     if (!r.out && needs_out)
         return cli_usage(&command, "%s needs --out DIR", needs_out);

@@ -19,11 +19,12 @@
 struct coco_id {
     char *path;
     long long id;
+    const char *text; /* an id that is no number; else NULL */
 };
 
 struct run {
     struct cli_common common;
-    const char *out, *boxes_file, *shard, *decoder;
+    const char *out, *boxes_file, *category, *shard, *decoder;
     double min_score;
     bool full_resolution; /* JPEGs are not decoded smaller */
     bool flip, resume, overlay, coco, want_heads;

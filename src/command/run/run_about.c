@@ -28,8 +28,8 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model", "input",  "backend",   "precision", "attention", "prune",          "expert",
-                                       "flip",  "refine", "min_score", "boxes",     "decoders",  "full_resolution"};
+static const char *const deciding[] = {"model", "input",  "backend",   "precision", "attention", "prune",    "expert",
+                                       "flip",  "refine", "min_score", "boxes",     "category",  "decoders", "full_resolution"};
 
 /* What decodes each format in this run: with another library come other pixels. */
 static void put_decoders(struct json_text *t, const struct run *r)
@@ -82,6 +82,9 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     else
         put_string(t, NULL);
     put_key(t, "boxes"), put_absolute(t, r->boxes_file);
+    put_key(t, "category"), put_string(t, r->category);
+    if (r->boxes_file)
+        put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
     put_decoders(t, r);
     put_key(t, "full_resolution"), put_bool(t, !run_reduces(r));
     put_key(t, "shard"), put_string(t, r->shard);

@@ -1,0 +1,135 @@
+/* See base/nfd.h. Hangul is arithmetic (The Unicode Standard, chapter 3.12); the rest is a table of pairs, applied until nothing
+ * comes apart any more; then marks of unlike class that follow one another are put in order. */
+#include "base/nfd.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/nfd_table.h"
+
+#define HANGUL 0xac00u
+#define HANGUL_COUNT 11172u
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define NO_UTF8 0x80000000u /* beside a byte that stays what it is */
+#define MOST 4              /* characters that one becomes */
+
+struct mark {
+    uint32_t code;
+    uint8_t kind;
+};
+
+/* One character of UTF-8, or one byte that is none. */
+static uint32_t read_code(const unsigned char **p)
+{
+    const unsigned char *s = *p;
+    int more = *s < 0x80 ? 0 : *s >= 0xc2 && *s < 0xe0 ? 1 : *s >= 0xe0 && *s < 0xf0 ? 2 : *s >= 0xf0 && *s < 0xf5 ? 3 : -1;
+    uint32_t code = more < 0 ? 0 : more == 0 ? *s : *s & (0x3fu >> more);
+    for (int i = 1; i <= more; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            more = -1;
+            break;
+        }
+        code = code << 6 | (s[i] & 0x3fu);
+    }
+    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
+    if (more < 0 || code < least[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
+        *p = s + 1;
+        return NO_UTF8 | *s;
+    }
+    *p = s + more + 1;
+    return code;
+}
+
+static char *write_code(char *to, uint32_t code)
+{
+    if (code & NO_UTF8 || code < 0x80) {
+        *to++ = (char)(code & 0xff);
+    } else if (code < 0x800) {
+        *to++ = (char)(0xc0 | code >> 6);
+        *to++ = (char)(0x80 | (code & 0x3f));
+    } else if (code < 0x10000) {
+        *to++ = (char)(0xe0 | code >> 12);
+        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
+        *to++ = (char)(0x80 | (code & 0x3f));
+    } else {
+        *to++ = (char)(0xf0 | code >> 18);
+        *to++ = (char)(0x80 | (code >> 12 & 0x3f));
+        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
+        *to++ = (char)(0x80 | (code & 0x3f));
+    }
+    return to;
+}
+
+static uint8_t kind_of(uint32_t code)
+{
+    size_t low = 0, high = COUNT(nfd_classes);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (nfd_classes[middle].last < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < COUNT(nfd_classes) && nfd_classes[low].first <= code ? nfd_classes[low].kind : 0;
+}
+
+static const struct nfd_pair *pair_of(uint32_t code)
+{
+    size_t low = 0, high = COUNT(nfd_pairs);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (nfd_pairs[middle].from < code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < COUNT(nfd_pairs) && nfd_pairs[low].from == code ? &nfd_pairs[low] : NULL;
+}
+
+/* code -> what it is made of, in out[MOST]; how many. */
+static int take_apart(uint32_t *out, uint32_t code)
+{
+    if (code >= HANGUL && code < HANGUL + HANGUL_COUNT) {
+        uint32_t i = code - HANGUL, tail = i % 28;
+        out[0] = 0x1100 + i / 588, out[1] = 0x1161 + i % 588 / 28, out[2] = 0x11a7 + tail;
+        return tail ? 3 : 2;
+    }
+    int n = 1;
+    out[0] = code;
+    for (const struct nfd_pair *p; n <= MOST && (p = pair_of(out[0]));) { /* only the first of a pair comes apart again */
+        out[0] = p->first;
+        if (!p->second)
+            continue;
+        memmove(out + 2, out + 1, (size_t)(n - 1) * sizeof *out);
+        out[1] = p->second;
+        n++;
+    }
+    return n;
+}
+
+char *nfd(const char *text)
+{
+    size_t length = strlen(text), count = 0;
+    struct mark *all = malloc((length * MOST + 1) * sizeof *all);
+    char *out = malloc(length * MOST * 4 + 1), *to = out;
+    for (const unsigned char *p = (const unsigned char *)text; all && out && *p;) {
+        uint32_t parts[MOST + 1];
+        int n = take_apart(parts, read_code(&p));
+        for (int i = 0; i < n; i++) {
+            struct mark m = {parts[i], kind_of(parts[i])};
+            size_t at = count++;
+            for (; m.kind && at > 0 && all[at - 1].kind > m.kind; at--)
+                all[at] = all[at - 1];
+            all[at] = m;
+        }
+    }
+    for (size_t i = 0; all && out && i < count; i++)
+        to = write_code(to, all[i].code);
+    if (all && out)
+        *to = 0;
+    else
+        free(out), out = NULL;
+    free(all);
+    return out;
+}
