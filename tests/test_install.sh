@@ -19,7 +19,7 @@ cd "$work"
 "$CC" -std=c11 -Wall -Wextra -Werror minimal.c $(pkg-config --cflags --libs limber) -o by_pkg_config || fail "pkg-config"
 ./by_pkg_config ok_rgb.ppm >one
 [ "$(wc -l <one)" -eq 17 ] && grep -q '^left_elbow  *[-0-9.]* ' one || fail "the example's output: $(cat one)"
-./by_pkg_config ok_rgb.ppm 1 2 20 25 "$work/usr/share/limber/limber-s" >two || fail "the installed default model"
+./by_pkg_config ok_rgb.ppm 1 2 20 25 "$SOURCE_DIR/data/limber-s" >two || fail "a model by its directory"
 
 # find_package
 mkdir project
@@ -49,6 +49,10 @@ done
 # what is exported
 nm -D --defined-only "$libdir/liblimber.so" | awk '{print $3}' | grep -v '^limber_' >others || true
 [ ! -s others ] || fail "exported besides limber_*: $(cat others)"
+
+# the model once: in the library, whose command takes it from there
+[ "$(find "$work/usr" -type f -size +8000k)" = "$(readlink -f "$libdir/liblimber.so")" ] ||
+    fail "the model is not once on disk: $(find "$work/usr" -type f -size +8000k)"
 
 # the command, from its place
 env -u LD_LIBRARY_PATH "$work/usr/bin/limber" run ok_rgb.ppm --quiet | grep -q '^{"image":"ok_rgb.ppm","width":48,' || fail "the command"

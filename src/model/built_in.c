@@ -20,7 +20,7 @@ EMBED(limber_default_config, "config.json")
 EMBED(limber_default_preprocessor, "preprocessor_config.json")
 EMBED(limber_default_tensors, "model.safetensors")
 
-struct default_model default_model(void)
+struct default_model limber_built_in_model(void)
 {
     return (struct default_model){
         .config = {limber_default_config, (size_t)(limber_default_config_end - limber_default_config)},

@@ -2,8 +2,7 @@
 #ifndef LIMBER_BUILT_IN_H
 #define LIMBER_BUILT_IN_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "limber.h"
 
 struct default_file {
     const uint8_t *bytes;
@@ -12,6 +11,7 @@ struct default_file {
 struct default_model {
     struct default_file config, preprocessor, tensors;
 };
-struct default_model default_model(void);
+/* Exported, so that the command takes the bytes from the library and none has them twice; promised to nobody else. */
+LIMBER_API struct default_model limber_built_in_model(void);
 
 #endif

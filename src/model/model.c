@@ -95,7 +95,7 @@ static limber_status open_directory(struct checkpoint *out, const char *dir, lim
 
 static limber_status open_built_in(struct checkpoint *out, limber_error *err)
 {
-    const struct default_model d = default_model();
+    const struct default_model d = limber_built_in_model();
     limber_status st = config_parse(&out->config, (const char *)d.config.bytes, d.config.size, (const char *)d.preprocessor.bytes,
                                     d.preprocessor.size, err);
     return st == LIMBER_OK ? tensors_parse(&out->tensors, d.tensors.bytes, d.tensors.size, err) : st;
