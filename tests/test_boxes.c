@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nfd.h"
+#include "base/unicode.h"
 #include "command/boxes.h"
 
 static struct boxes parsed(const char *text)
@@ -434,7 +434,7 @@ Test(join, ambiguous_names_are_not_guessed)
 /* Every character of Unicode with two marks behind it that are in the wrong order. */
 Test(nfd, equals_unicodedata)
 {
-#include "base/nfd_table.h"
+#include "base/unicode_table.h"
     uint64_t sum = 0xcbf29ce484222325u;
     for (uint32_t c = 1; c < 0x110000; c++) {
         char text[16], *to = text;

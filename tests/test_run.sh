@@ -79,6 +79,23 @@ test_model_missing() {
     head -c 1000 "$tiny/model.safetensors" >empty/model.safetensors
     status 2 "$LIMBER" run a.png --model empty
     says model.safetensors
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 343\n' >empty/model.safetensors
+    status 2 "$LIMBER" run a.png --model empty
+    says "a Git LFS pointer of 68 bytes, not the weights"
+    rm empty/model.safetensors
+    : >empty/pytorch_model.bin
+    status 2 "$LIMBER" run a.png --model empty
+    says "pytorch_model.bin is, which tools/convert.py"
+    status 2 "$LIMBER" run a.png --model usyd-community/vitpose-base-simple
+    says "a name on the Hugging Face hub?"
+    status 2 "$LIMBER" run a.png --model ./no/where
+    grep -q "Hugging Face" err && fail "./no/where is no name on the hub"
+    mkdir -p cache/models--usyd--vitpose/snapshots/0123abcd cache/models--usyd--vitpose/refs
+    cp "$tiny"/*.json "$tiny/model.safetensors" cache/models--usyd--vitpose/snapshots/0123abcd
+    for dir in cache/models--usyd--vitpose cache/models--usyd--vitpose/snapshots; do
+        status 2 "$LIMBER" run a.png --model $dir
+        says "the model in it is cache/models--usyd--vitpose/snapshots/0123abcd"
+    done
     [ ! -e result/poses.jsonl ] || fail "a run that could not start left poses.jsonl"
 }
 
@@ -112,6 +129,93 @@ test_empty_folder() {
     : >photos/.hidden.jpg
     status 2 run photos --out result
     [ ! -e result/poses.jsonl ] || fail "an empty folder made poses.jsonl"
+}
+
+# What is no photograph in a folder of them is left out, and counted by kind.
+test_other_kinds() {
+    mkdir -p photos/@eaDir/a.jpg photos/#recycle photos/.hidden/x photos/sub/__MACOSX
+    for f in photos/a.jpg "photos/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg" "photos/#recycle/old.jpg" photos/.hidden/x/b.jpg \
+        photos/sub/__MACOSX/._a.jpg photos/sub/b.HIF; do
+        cp "$pictures/ok_baseline.jpg" "$f"
+    done
+    for f in c.MP4 d.mov sub/e.mkv f.CR2 g.dng notes.txt sub/.DS_Store h.jp i.; do : >photos/$f; done
+    status 0 "$LIMBER" run --model "$tiny" photos --out result
+    lines 2 result/poses.jsonl
+    has result/poses.jsonl '"image":"photos/a.jpg"'
+    has result/poses.jsonl '"image":"photos/sub/b.HIF"'
+    says "left out in folders: 3 videos, 2 RAW files, 3 other files, 2 hidden names, 3 folders of thumbnails or deleted files"
+    [ "$(tr -d ' \n' <result/run.json | grep -c '"left_out":{"videos":3,"raw":2,"others":3,"hidden":2,"folders":3}')" = 1 ] ||
+        fail "run.json does not count what was left out"
+    rm photos/a.jpg photos/sub/b.HIF
+    status 2 run photos
+    says "no pictures in photos: left out 3 videos, 2 RAW files"
+    # named, they are wanted
+    status 0 run "photos/#recycle"
+    lines 1 out
+}
+
+test_standard_input() {
+    cp "$pictures/ok_baseline.jpg" a.jpg
+    status 0 run a.jpg
+    sed 's/a\.jpg/-/' out >wanted
+    status 0 sh -c '"$0" run --model "$1" --quiet - <a.jpg' "$LIMBER" "$tiny"
+    same wanted out
+    status 0 sh -c 'cat a.jpg | "$0" run --model "$1" --quiet - - --out result' "$LIMBER" "$tiny"
+    same wanted result/poses.jsonl
+    status 1 sh -c 'echo hello | "$0" run --model "$1" --quiet -' "$LIMBER" "$tiny"
+    says "-: not an image"
+    status 2 sh -c '"$0" run --model "$1" --quiet - </dev/null' "$LIMBER" "$tiny"
+    says "standard input is empty"
+    status 2 sh -c '"$0" run --model "$1" --quiet - <&-' "$LIMBER" "$tiny"
+    status 2 run - --out result --resume
+    says "standard input has none"
+}
+
+test_list_of_inputs() {
+    mkdir photos
+    for f in photos/a.png photos/b.png c.png '@d.png' "e f.png"; do cp "$pictures/ok_rgb8.png" "$f"; done
+    printf '\357\273\277photos\r\n\r\nc.png\ngone.png\ne f.png\nphotos/a.png' >list.txt
+    status 1 run @list.txt @d.png
+    sed 's/^{"image":"\([^"]*\)".*/\1/' out >names
+    printf '%s\n' photos/a.png photos/b.png c.png gone.png "e f.png" @d.png >wanted
+    same wanted names
+    find photos -name '*.png' -print0 | sort -z >zeros
+    status 0 run @zeros
+    lines 2 out
+    status 0 sh -c 'echo c.png | "$0" run --model "$1" --quiet @-' "$LIMBER" "$tiny"
+    has out '{"image":"c.png",'
+    status 2 run @nowhere.txt
+    says "@nowhere.txt: cannot open"
+    : >empty.txt
+    status 2 run @empty.txt
+    says "no pictures in @empty.txt"
+}
+
+test_habits() {
+    cp "$pictures/ok_rgb8.png" a.png
+    status 0 run a.png -o result
+    lines 1 result/poses.jsonl
+    for habit in "--output r:here it is --out DIR" "--device gpu:here it is --backend auto|ref|cpu|cuda" "--img 640:here it is --input HxW" \
+        "--conf 0.5:here it is --min-score S" "--source a.png:here it is INPUT without an option" "--weights m:here it is --model DIR"; do
+        status 2 run a.png ${habit%%:*}
+        says "${habit#*:}"
+    done
+    status 2 "$LIMBER" info --source a.png
+    grep -q "here it is" err && fail "info takes no inputs"
+    status 2 run a.png --input photos
+    says "pictures are named without an option"
+    status 0 "$LIMBER" help run
+    has out "--boxes FILE"
+    status 0 "$LIMBER" help
+    status 2 "$LIMBER" help rum
+    says 'did you mean `run`?'
+    status 0 "$LIMBER" version
+    has out "limber 0."
+    for url in https://example.org/a.jpg s3://bucket/a.jpg rtsp://camera file:///tmp/a.jpg; do
+        status 2 run a.png $url
+        says "$url: limber reads files"
+    done
+    [ ! -s out ] || fail "an address is no input"
 }
 
 # Byte order of the whole path: '-' and '.' come before '/', capitals before small letters.
@@ -259,6 +363,18 @@ test_strange_names() {
     has result/poses.jsonl '{"image":"photos/grüß.png",'
     has result/poses.jsonl '{"image":"photos/latin\udce9.png",'
     says 'photos/\x1b[2Jbad\n.jpg: '
+    # U+009B begins an escape sequence as ESC [ does, U+202E turns the line round; neither they nor lone bytes reach the terminal
+    strange=$(printf 'c1\302\2332J\342\200\256\233.png')
+    cp "$pictures/ok_rgb8.png" "$strange"
+    status 1 run "$strange" nowhere/"$strange"
+    says 'nowhere/c1\xc2\x9b2J\xe2\x80\xae\x9b.png: '
+    has out '{"image":"c1\u009b2J'
+    status 0 run "$strange" --out strange
+    cp strange/poses.jsonl before
+    status 0 run "$strange" --out strange --resume
+    same before strange/poses.jsonl
+    status 0 run "$strange" --boxes strange/poses.jsonl
+    same before out
     [ -f "result/overlay/photos/$newline.png" ] && [ -f "result/overlay/photos/$bytes.png" ] || fail "overlays missing"
     cp result/poses.jsonl before
     status 1 run photos --out result --overlay --resume
@@ -266,8 +382,8 @@ test_strange_names() {
     # names of options and of "standard input" are names like any other
     cp "$pictures/ok_rgb8.png" ./-
     cp "$pictures/ok_rgb8.png" ./--flip
-    status 0 run - -- --flip
-    has out '{"image":"-",'
+    status 0 run ./- -- --flip
+    has out '{"image":"./-",'
     has out '{"image":"--flip",'
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/unicode.h"
+
 static void add(struct json_text *t, const char *bytes, size_t n)
 {
     if (t->failed)
@@ -73,51 +75,19 @@ void put_close(struct json_text *t, char bracket)
     add(t, &bracket, 1);
 }
 
-/* Length of the UTF-8 character at p (Unicode 15, table 3-7: no overlong forms, no surrogates), 0 where there is none. The NUL at
- * the end is no continuation byte, so nothing is read past it. */
-static size_t utf8_length(const unsigned char *p)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    size_t n;
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        n = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        n = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        n = 4;
-    else
-        return 0;
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
 static void add_string(struct json_text *t, const char *bytes)
 {
     add_text(t, "\"");
     for (const unsigned char *p = (const unsigned char *)bytes; *p;) {
-        size_t n = utf8_length(p);
+        size_t n = utf8_length((const char *)p);
         char escape[8];
         if (*p == '"' || *p == '\\') {
             char two[2] = {'\\', (char)*p};
             add(t, two, 2);
         } else if (*p == '\n' || *p == '\t') {
             add_text(t, *p == '\n' ? "\\n" : "\\t");
-        } else if (*p < 0x20 || *p == 0x7f) {
-            snprintf(escape, sizeof escape, "\\u%04x", *p);
+        } else if (*p < 0x20 || *p == 0x7f || (n == 2 && *p == 0xc2 && p[1] < 0xa0)) { /* C0, DEL, C1: a terminal obeys them */
+            snprintf(escape, sizeof escape, "\\u%04x", n == 2 ? p[1] : *p);
             add_text(t, escape);
         } else if (n == 0) {
             snprintf(escape, sizeof escape, "\\udc%02x", *p);

@@ -91,7 +91,7 @@ void boxes_put_counts(struct json_text *t, const struct boxes *b);
 
 /* Finds for each path its image in the file. Names: the longest common path ending, whole components; among equals an entry that
  * is wholly such an ending. What then remains equal, or is wanted by two inputs alike, is ambiguous and answered as an error.
- * A backslash is a slash, accents may be written apart (base/nfd.h), and where no name fits, a name without the extension does.
+ * A backslash is a slash, accents may be written apart (base/unicode.h), and where no name fits, a name without the extension does.
  * Numbers: the last run of digits in the file name without its extension. The paths are not kept. An error here: none of the
  * inputs is in the file, or no memory. A second call replaces the first. */
 limber_status boxes_join(struct boxes *b, const char *const *paths, size_t count, limber_error *err);

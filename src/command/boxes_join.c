@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/nfd.h"
+#include "base/unicode.h"
 #include "command/boxes_parts.h"
 
 #define MAX_PATH_BYTES 16384 /* no path is longer; a text that is may cost its normal form no memory */

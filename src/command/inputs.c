@@ -6,14 +6,22 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <search.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#include "command/options.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "command/say.h"
+#include "command/stop.h"
+#include "image/image.h"
 
 struct paths {
     char **v;
@@ -78,15 +86,40 @@ static bool add_input(struct walk *w, char *path, int failure)
     return true;
 }
 
-static bool is_picture(const char *name)
+/* ---- what a name says of a file ---- */
+
+enum kind { PICTURE, VIDEO, RAW, OTHER };
+
+static enum kind kind_of(const char *name)
 {
-    static const char *const endings[] = {
-        "jpg",  "jpeg", "jpe",  "jfif", "png",  "bmp", "gif", "tga", "psd", "pnm", "ppm", "pgm", "hdr", "pic", "heic",
-        "heif", "webp", "avif", "tif",  "tiff", "jxl", "jp2", "dng", "cr2", "cr3", "nef", "arw", "raf", "orf", "rw2",
+    static const struct {
+        enum kind kind;
+        const char *const ending;
+    } kinds[] = {
+        {PICTURE,
+         " jpg jpeg jpe jfif png apng bmp dib gif tga psd pnm ppm pgm pbm pam pfm hdr pic heic heif hif avif webp tif tiff jxl "
+         "jp2 j2k jpx "},
+        {VIDEO, " mp4 m4v mov qt avi mkv webm wmv flv f4v mpg mpeg m2v mts m2ts ts vob 3gp 3g2 ogv mxf insv lrv "},
+        {RAW,
+         " dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 rwl raw pef ptx srw x3f iiq 3fr fff erf mef mos mrw kdc dcr gpr "},
     };
     const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-        if (!strcasecmp(dot + 1, endings[i]))
+    char ending[16];
+    int n = dot ? snprintf(ending, sizeof ending, " %s ", dot + 1) : 0;
+    for (size_t i = 0; n > 2 && n < (int)sizeof ending && i < sizeof kinds / sizeof *kinds; i++)
+        if (strcasestr(kinds[i].ending, ending))
+            return kinds[i].kind;
+    return OTHER;
+}
+
+/* Thumbnails, bins and snapshots that a NAS, Windows or macOS keeps beside the photographs. */
+static bool is_litter(const char *name)
+{
+    static const char *const litter[] = {"@eaDir",    "@Recycle",     "@Recently-Snapshot",  "#recycle",
+                                         "#snapshot", "$RECYCLE.BIN", "lost+found",          "System Volume Information",
+                                         "RECYCLER",  "__MACOSX",     "Network Trash Folder"};
+    for (size_t i = 0; i < sizeof litter / sizeof *litter; i++)
+        if (!strcasecmp(name, litter[i]))
             return true;
     return false;
 }
@@ -115,12 +148,19 @@ static bool sort_in(struct walk *w, char *path, const char *name, int type)
     if (type == DT_UNKNOWN || is_link)
         folder = !stat(path, &st) && S_ISDIR(st.st_mode); /* a link to nowhere counts as a file: opening it tells */
     bool kept;
+    if (folder && is_litter(name)) {
+        w->out->left_out.litter++;
+        free(path);
+        return true;
+    }
     if (folder)
         kept = paths_add(is_link ? &w->links : &w->folders, path);
-    else if (is_picture(name))
+    else if (kind_of(name) == PICTURE)
         kept = add_input(w, path, 0);
     else {
-        w->out->left_out++;
+        struct inputs_left_out *l = &w->out->left_out;
+        const enum kind kind = kind_of(name);
+        *(kind == VIDEO ? &l->videos : kind == RAW ? &l->raw : &l->others) += 1;
         free(path);
         return true;
     }
@@ -172,7 +212,7 @@ static bool read_folder(struct walk *w, char *folder, bool is_link)
             break;
         }
         if (e->d_name[0] == '.') {
-            w->out->left_out += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+            w->out->left_out.hidden += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
             continue;
         }
         char *path = join(folder, e->d_name);
@@ -236,7 +276,7 @@ static bool drop_repeated(struct inputs *in)
         in->v[kept++] = first;
     }
     for (size_t i = kept; ok && i < in->count; i++)
-        free(in->v[i].path);
+        input_free(&in->v[i]);
     if (ok)
         in->count = kept;
     free(paths);
@@ -244,46 +284,230 @@ static bool drop_repeated(struct inputs *in)
     return ok;
 }
 
+/* ---- standard input ---- */
+
+static bool wait_for_input(void)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&p, 1, -1) >= 0 || errno == EINTR;
+}
+
+/* The picture on standard input, which may be a pipe that somebody made non-blocking. Ctrl-C ends the wait. */
+static int read_standard_input(struct input *in)
+{
+    size_t room = 0;
+    if (isatty(STDIN_FILENO))
+        return cli_fail("-: standard input is a terminal; a picture comes like this: limber run - < picture.jpg");
+    for (;;) {
+        if (in->size == room) {
+            room = room ? 2 * room : 1 << 20;
+            uint8_t *more = realloc(in->bytes, room);
+            if (!more)
+                return cli_fail("-: no memory for %zu bytes", room);
+            in->bytes = more;
+        }
+        ssize_t n = read(STDIN_FILENO, in->bytes + in->size, room - in->size);
+        if (n == 0)
+            return in->size ? CLI_DONE : cli_fail("-: standard input is empty");
+        if (n > 0)
+            in->size += (size_t)n;
+        else if (errno == EAGAIN || errno == EWOULDBLOCK ? !wait_for_input() : errno != EINTR)
+            return cli_fail("-: standard input: %s", strerror(errno));
+        if (cli_stopped)
+            return CLI_INTERRUPTED;
+        if (in->size > IMAGE_MAX_FILE_BYTES)
+            return cli_fail("-: more than %u bytes, the limit", IMAGE_MAX_FILE_BYTES);
+    }
+}
+
+limber_status input_read(const struct input *in, uint8_t **bytes, size_t *size, limber_error *err)
+{
+    struct stat st;
+    *bytes = NULL;
+    *size = 0;
+    if (in->failure)
+        return limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", strerror(in->failure));
+    if (in->bytes) {
+        if (!(*bytes = malloc(in->size)))
+            return limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu bytes", in->size);
+        memcpy(*bytes, in->bytes, *size = in->size);
+        return LIMBER_OK;
+    }
+    /* Regular files only: opening a pipe that somebody named x.jpg would wait forever. */
+    if (stat(in->path, &st))
+        return limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return limber_fail(err, LIMBER_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
+    return file_read(bytes, size, in->path, IMAGE_MAX_FILE_BYTES, err);
+}
+
+limber_status input_image(const struct input *in, struct image *image, limber_error *err)
+{
+    uint8_t *bytes;
+    size_t size;
+    limber_status st = input_read(in, &bytes, &size, err);
+    if (!st)
+        st = image_decode(image, bytes, size, err);
+    free(bytes);
+    return st;
+}
+
+/* ---- one argument, or one line of a list ---- */
+
+struct listing {
+    struct walk walk;
+    const struct stat *except;
+    bool standard_input; /* it is taken already */
+};
+
+/* "https://...": how far the scheme goes, or 0. */
+static size_t scheme_of(const char *text)
+{
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
+    return n > 1 && !strncmp(text + n, "://", 3) ? n : 0;
+}
+
+static int refuse_url(const char *url, size_t scheme)
+{
+    if (scheme == 4 && !strncasecmp(url, "file", scheme))
+        return cli_fail("%s: limber reads files by their path: leave out file://", url);
+    if (!strncasecmp(url, "http", 4))
+        return cli_fail("%s: limber reads files, it downloads nothing: curl -O the picture, or pipe it: curl URL | limber run -",
+                        url);
+    return cli_fail("%s: limber reads files, no addresses of the %.*s kind", url, (int)scheme, url);
+}
+
+static int no_list_memory(void)
+{
+    return cli_fail("no memory for the list of images");
+}
+
+static int add_standard_input(struct listing *l)
+{
+    char *path = strdup("-");
+    if (l->standard_input)
+        return free(path), CLI_DONE; /* a path that comes twice is one image */
+    if (!path || !add_input(&l->walk, path, 0))
+        return free(path), no_list_memory();
+    l->standard_input = true;
+    return read_standard_input(&l->walk.out->v[l->walk.out->count - 1]);
+}
+
+static int add_path(struct listing *l, const char *text)
+{
+    struct walk *w = &l->walk;
+    struct stat st;
+    const bool there = !stat(text, &st);
+    if (!there && scheme_of(text))
+        return refuse_url(text, scheme_of(text));
+    char *path = strdup(text);
+    if (!path)
+        return no_list_memory();
+    if (!there || !S_ISDIR(st.st_mode)) {
+        if (add_input(w, path, 0))
+            return CLI_DONE;
+        free(path);
+        return no_list_memory();
+    }
+    for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
+        path[n - 1] = 0;
+    tdestroy(w->seen, free); /* each argument is walked for itself */
+    w->seen = NULL;
+    if (l->except && remember(w, l->except) < 0) {
+        free(path);
+        return no_list_memory();
+    }
+    return walk_folder(w, path) ? CLI_DONE : no_list_memory();
+}
+
+/* Paths, one a line, or with a 0 byte behind each as `find -print0` writes them. */
+static int add_list(struct listing *l, const char *name)
+{
+    uint8_t *bytes;
+    size_t size;
+    limber_error err;
+    if (file_read(&bytes, &size, strcmp(name, "-") ? name : "/dev/stdin", (size_t)1 << 30, &err))
+        return cli_fail("@%s: %s", name, err.text);
+    const bool zeros = size && memchr(bytes, 0, size);
+    int status = CLI_DONE;
+    for (size_t at = size >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3) ? 3 : 0; !status && at < size;) {
+        const uint8_t *end = memchr(bytes + at, zeros ? 0 : '\n', size - at);
+        size_t n = end ? (size_t)(end - bytes) - at : size - at, next = at + n + 1;
+        n -= !zeros && n && bytes[at + n - 1] == '\r';
+        char *path = n ? strndup((const char *)bytes + at, n) : NULL;
+        if (n)
+            status = path ? add_path(l, path) : no_list_memory();
+        free(path);
+        at = next;
+    }
+    free(bytes);
+    return status;
+}
+
 int inputs_list(struct inputs *out, char **arguments, int count, const char *except)
 {
     struct stat excepted;
-    bool has_exception = except && !stat(except, &excepted);
     *out = (struct inputs){0};
-    struct walk w = {.out = out};
-    bool ok = true;
-    for (int i = 0; ok && i < count; i++) {
-        struct stat st;
-        char *path = strdup(arguments[i]);
-        ok = path != NULL;
-        if (!ok)
-            break;
-        if (!stat(path, &st) && S_ISDIR(st.st_mode)) {
-            for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
-                path[n - 1] = 0;
-            tdestroy(w.seen, free); /* each argument is walked for itself */
-            w.seen = NULL;
-            ok = (!has_exception || remember(&w, &excepted) >= 0) && walk_folder(&w, path);
-        } else {
-            ok = add_input(&w, path, 0);
-            if (!ok)
-                free(path);
-        }
+    struct listing l = {.walk = {.out = out}, .except = except && !stat(except, &excepted) ? &excepted : NULL};
+    struct walk *w = &l.walk;
+    int status = CLI_DONE;
+    for (int i = 0; !status && i < count; i++) {
+        const char *text = arguments[i];
+        if (!strcmp(text, "-"))
+            status = add_standard_input(&l);
+        else if (text[0] == '@' && text[1] && access(text, F_OK))
+            status = add_list(&l, text + 1);
+        else
+            status = add_path(&l, text);
     }
-    ok = ok && drop_repeated(out);
+    if (!status && !drop_repeated(out))
+        status = no_list_memory();
     for (size_t i = 0; i < out->count; i++)
         out->v[i].number = i;
-    tdestroy(w.seen, free);
-    for (size_t i = 0; i < w.folders.count; i++)
-        free(w.folders.v[i]);
-    for (size_t i = 0; i < w.links.count; i++)
-        free(w.links.v[i]);
-    free(w.folders.v);
-    free(w.links.v);
-    if (!ok) {
-        inputs_free(out);
-        return cli_fail("no memory for the list of images");
+    tdestroy(w->seen, free);
+    for (size_t i = 0; i < w->folders.count; i++)
+        free(w->folders.v[i]);
+    for (size_t i = 0; i < w->links.count; i++)
+        free(w->links.v[i]);
+    free(w->folders.v);
+    free(w->links.v);
+    if (!status && out->count == 0) {
+        char *left_out = inputs_left_out_text(out);
+        status = cli_fail("no pictures in %s%s%s%s", arguments[0], count > 1 ? ", ..." : "",
+                          left_out && *left_out ? ": left out " : "", left_out ? left_out : "");
+        free(left_out);
     }
-    return CLI_DONE;
+    if (status)
+        inputs_free(out);
+    return status;
+}
+
+char *inputs_left_out_text(const struct inputs *in)
+{
+    const struct inputs_left_out *l = &in->left_out;
+    const struct {
+        size_t count;
+        const char *one, *more;
+    } kinds[] = {
+        {l->videos, "video", "videos"},
+        {l->raw, "RAW file", "RAW files"},
+        {l->others, "other file", "other files"},
+        {l->hidden, "hidden name", "hidden names"},
+        {l->litter, "folder of thumbnails or deleted files", "folders of thumbnails or deleted files"},
+    };
+    char *text = calloc(1, 256);
+    for (size_t i = 0; text && i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].count)
+            sprintf(text + strlen(text), "%s%zu %s", *text ? ", " : "", kinds[i].count,
+                    kinds[i].count == 1 ? kinds[i].one : kinds[i].more);
+    return text;
+}
+
+void input_free(struct input *in)
+{
+    free(in->path);
+    free(in->bytes);
+    *in = (struct input){0};
 }
 
 void inputs_slice(struct inputs *in, long part, long parts)
@@ -293,7 +517,7 @@ void inputs_slice(struct inputs *in, long part, long parts)
         if ((i + 1) % n == want)
             in->v[kept++] = in->v[i];
         else
-            free(in->v[i].path);
+            input_free(&in->v[i]);
     }
     in->count = kept;
 }
@@ -301,7 +525,7 @@ void inputs_slice(struct inputs *in, long part, long parts)
 void inputs_free(struct inputs *in)
 {
     for (size_t i = 0; i < in->count; i++)
-        free(in->v[i].path);
+        input_free(&in->v[i]);
     free(in->v);
     *in = (struct inputs){0};
 }

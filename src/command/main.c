@@ -34,7 +34,7 @@ static void print_commands(FILE *f)
     fputs("limber COMMAND [options] ...\n\n", f);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].about);
-    fputs("\n`limber COMMAND --help` lists its options; `limber --version` names this build.\n", f);
+    fputs("\n`limber COMMAND --help` or `limber help COMMAND` lists its options; `limber --version` names this build.\n", f);
 }
 
 /* Help that could not be written was not given: `limber --help >/dev/full` fails. */
@@ -62,11 +62,17 @@ int main(int argc, char **argv)
         return CLI_NOTHING;
     }
     const char *name = argv[1];
+    char *help[] = {argv[0], argc > 2 ? argv[2] : NULL, "--help", NULL};
+    if (!strcmp(name, "help") && argc > 2) { /* limber help COMMAND */
+        name = argv[2];
+        argv = help;
+        argc = 3;
+    }
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_commands(stdout);
         return flushed(CLI_DONE);
     }
-    if (!strcmp(name, "--version")) {
+    if (!strcmp(name, "--version") || !strcmp(name, "-V") || !strcmp(name, "version")) {
         printf("limber %s\n", limber_version());
         return flushed(CLI_DONE);
     }

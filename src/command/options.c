@@ -91,12 +91,79 @@ static int set(const struct cli_command *c, const struct cli_option *o, const ch
     return CLI_GO;
 }
 
+/* What other tools call it, and what limber does. The first word of `means` is an option of limber's, or INPUT. */
+static const struct {
+    const char *typed, *means;
+} habits[] = {
+    {"--output", "--out DIR"},
+    {"--output-dir", "--out DIR"},
+    {"--outdir", "--out DIR"},
+    {"--out-dir", "--out DIR"},
+    {"--save-dir", "--out DIR"},
+    {"--project", "--out DIR"},
+    {"--source", "INPUT without an option"},
+    {"--img-dir", "INPUT without an option"},
+    {"--image-dir", "INPUT without an option"},
+    {"--image_dir", "INPUT without an option"},
+    {"--images", "INPUT without an option"},
+    {"--device", "--backend auto|ref|cpu|cuda"},
+    {"--gpu", "--backend cuda"},
+    {"--cuda", "--backend cuda"},
+    {"--cpu", "--backend cpu"},
+    {"--img", "--input HxW"},
+    {"--imgsz", "--input HxW"},
+    {"--img-size", "--input HxW"},
+    {"--conf", "--min-score S"},
+    {"--conf-thres", "--min-score S"},
+    {"--threshold", "--min-score S"},
+    {"--kpt-thr", "--min-score S"},
+    {"--weights", "--model DIR"},
+    {"--checkpoint", "--model DIR"},
+    {"--bbox", "--boxes FILE"},
+    {"--detections", "--boxes FILE"},
+    {"--classes", "--category NAME|ID"},
+    {"--workers", "--threads N"},
+    {"--num-workers", "--threads N"},
+    {"--jobs", "--threads N"},
+    {"--batch-size", "--batch N"},
+    {"--half", "--precision fp16"},
+    {"--fp16", "--precision fp16"},
+    {"--bf16", "--precision bf16"},
+    {"--fp32", "--precision fp32"},
+    {"--int8", "--precision int8"},
+    {"--save", "--overlay"},
+    {"--save-img", "--overlay"},
+    {"--draw", "--overlay"},
+    {"--vis", "--overlay"},
+    {"--visualize", "--overlay"},
+    {"--continue", "--resume"},
+    {"--exist-ok", "--resume"},
+    {"--silent", "--quiet"},
+};
+
+static int unknown(const struct cli_command *c, const char *word, size_t length)
+{
+    const char *near = NULL;
+    int best = INT_MAX;
+    char typed[64];
+    snprintf(typed, sizeof typed, "%.*s", (int)(length < 63 ? length : 63), word);
+    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++) {
+        const char *means = habits[i].means;
+        if (!strcmp(typed, habits[i].typed) &&
+            (find(c, means, strcspn(means, " ")) || (!strncmp(means, "INPUT", 5) && strstr(c->synopsis, "INPUT"))))
+            return cli_usage(c, "unknown option %s: here it is %s", typed, means);
+    }
+    for (const struct cli_option *each = c->options; each->kind; each++)
+        cli_nearer(typed, each->name, &near, &best);
+    return near ? cli_usage(c, "unknown option %s: did you mean %s?", typed, near) : cli_usage(c, "unknown option %s", typed);
+}
+
 int cli_parse(const struct cli_command *c, int argc, char **argv, int *inputs)
 {
     bool only_inputs = false;
     *inputs = 0;
     for (int i = 1; i < argc; i++) {
-        char *word = argv[i];
+        char *word = !only_inputs && !strcmp(argv[i], "-o") && find(c, "--out", 5) ? "--out" : argv[i];
         if (only_inputs || strncmp(word, "--", 2)) {
             if (!only_inputs && word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]))
                 return strcmp(word, "-h") ? cli_usage(c, "unknown option %s (a file of that name: ./%s)", word, word)
@@ -115,16 +182,8 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, int *inputs)
         const char *equals = strchr(word, '=');
         size_t length = equals ? (size_t)(equals - word) : strlen(word);
         const struct cli_option *o = find(c, word, length);
-        if (!o) {
-            const char *near = NULL;
-            int best = INT_MAX;
-            char typed[64];
-            snprintf(typed, sizeof typed, "%.*s", (int)(length < 63 ? length : 63), word);
-            for (const struct cli_option *each = c->options; each->kind; each++)
-                cli_nearer(typed, each->name, &near, &best);
-            return near ? cli_usage(c, "unknown option %s: did you mean %s?", typed, near)
-                        : cli_usage(c, "unknown option %s", typed);
-        }
+        if (!o)
+            return unknown(c, word, length);
         if (o->kind == CLI_KIND_FLAG) {
             if (equals)
                 return cli_usage(c, "%s takes no value: %s", o->name, word);
@@ -162,7 +221,8 @@ int cli_model_options(const struct cli_common *common, limber_options *options)
     *options = common->options;
     if (common->input && (sscanf(common->input, "%5dx%5d%c", &options->input_height, &options->input_width, &after) != 2 ||
                           options->input_height < 1 || options->input_width < 1))
-        return cli_fail("--input %s: expected height x width in pixels, like 384x288", common->input);
+        return cli_fail("--input %s: expected height x width in pixels, like 384x288 (pictures are named without an option)",
+                        common->input);
     return CLI_DONE;
 }
 

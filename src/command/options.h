@@ -25,8 +25,8 @@
  *             return status;
  *         ...
  *
- * Both `--name value` and `--name=value` are read, options may stand after arguments, `--` ends them. A lone "-" is a file of
- * that name and nothing else; a negative number is a value. */
+ * Both `--name value` and `--name=value` are read, options may stand after arguments, `--` ends them. A lone "-" is an
+ * argument; a negative number is a value; -o stands for --out. */
 #ifndef LIMBER_CLI_H
 #define LIMBER_CLI_H
 

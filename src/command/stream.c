@@ -44,17 +44,6 @@ static struct stream_item *at(struct stream *s, size_t index)
 
 /* ---- what a worker does with the lock open ---- */
 
-/* Regular files only: opening a pipe that somebody named x.jpg would wait forever. */
-static limber_status read_regular(const char *path, uint8_t **bytes, size_t *size, limber_error *err)
-{
-    struct stat st;
-    if (stat(path, &st))
-        return limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return limber_fail(err, LIMBER_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
-    return file_read(bytes, size, path, IMAGE_MAX_FILE_BYTES, err);
-}
-
 static void run_finish(struct stream *s)
 {
     struct stream_item *item = at(s, s->to_finish[s->finish_head++ % s->window]);
@@ -106,10 +95,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     double begin = progress_now();
     limber_error *err = &item->error;
     limber_status st = LIMBER_OK;
-    if (item->input->failure)
-        st = limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", strerror(item->input->failure));
-    else
-        st = read_regular(item->input->path, &bytes, &size, err);
+    st = input_read(item->input, &bytes, &size, err);
     if (!st)
         st = image_examine(&about, &options, bytes, size, err);
     if (!st)

@@ -4,11 +4,13 @@
  * Order: config, tensor headers, both against each other, then the backend, which refuses what it cannot compute, then the
  * weights. Whatever is wrong is found before the expensive part. */
 #define _POSIX_C_SOURCE 200809L
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -58,15 +60,54 @@ static limber_status read_text(uint8_t **out, size_t *size, const char *dir, con
     return st;
 }
 
+/* "usyd-community/vitpose-base-simple" */
+static bool is_hub_name(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t owner = strspn(text, letters), name = text[owner] == '/' ? strspn(text + owner + 1, letters) : 0;
+    return owner && name && text[0] != '.' && !text[owner + 1 + name];
+}
+
+/* The cache holds models--OWNER--NAME/snapshots/HASH/config.json; `dir` may be either of the first two folders. */
+static bool find_snapshot(char *out, size_t room, const char *dir)
+{
+    static const char *const below[] = {"/snapshots", ""};
+    for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
+        char path[4096], config[4096];
+        if ((size_t)snprintf(path, sizeof path, "%s%s", dir, below[i]) >= sizeof path)
+            continue;
+        DIR *d = opendir(path);
+        for (struct dirent *e; d && (e = readdir(d));)
+            if (e->d_name[0] != '.' &&
+                (size_t)snprintf(config, sizeof config, "%s/%s/config.json", path, e->d_name) < sizeof config &&
+                access(config, F_OK) == 0 && (size_t)snprintf(out, room, "%s/%s", path, e->d_name) < room) {
+                closedir(d);
+                return true;
+            }
+        if (d)
+            closedir(d);
+    }
+    return false;
+}
+
 /* No config.json: the path is probably not what the caller thinks it is. */
 static limber_status not_a_model(const char *dir, limber_error *err)
 {
     struct stat s;
-    if (stat(dir, &s) != 0)
-        return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s", dir, strerror(errno));
+    if (stat(dir, &s) != 0) {
+        int error = errno;
+        return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s%s", dir, strerror(error),
+                           is_hub_name(dir)
+                               ? " (a name on the Hugging Face hub? nothing is downloaded: fetch it with `hf download NAME "
+                                 "--local-dir DIR`, then give DIR)"
+                               : "");
+    }
     if (!S_ISDIR(s.st_mode))
         return limber_fail(err, LIMBER_E_IO, "%s: a file, expected the directory that holds config.json and model.safetensors%s",
                            dir, strstr(dir, ".pth") ? " (a .pth is converted by tools/convert.py)" : "");
+    char snapshot[1024];
+    if (find_snapshot(snapshot, sizeof snapshot, dir))
+        return limber_fail(err, LIMBER_E_IO, "%s: a folder of Hugging Face's cache; the model in it is %s", dir, snapshot);
     return limber_fail(err, LIMBER_E_IO, "%s: no config.json in it: not a model directory?", dir);
 }
 

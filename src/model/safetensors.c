@@ -272,6 +272,13 @@ static limber_status parse_file(struct tensors *out, struct mapping *map, const 
 {
     if (size < 8)
         return limber_fail(err, LIMBER_E_FORMAT, "%zu bytes are too few for a safetensors file", size);
+    static const char pointer[] = "version https://git-lfs";
+    if (size >= sizeof pointer && !memcmp(bytes, pointer, sizeof pointer - 1))
+        return limber_fail(
+            err, LIMBER_E_FORMAT,
+            "a Git LFS pointer of %zu bytes, not the weights: `git lfs install && git lfs pull` in its directory fetches "
+            "them",
+            size);
     uint64_t length = le64(bytes);
     if (length > json_limits_header.bytes)
         return limber_fail(err, LIMBER_E_FORMAT, "the header claims %llu bytes, the limit is %zu: not a safetensors file?",
@@ -469,6 +476,17 @@ static limber_status open_index(struct tensors *out, const char *dir, bool *miss
     return st;
 }
 
+/* What may lie there instead. A pickle is never read in C: it is a program. */
+static const char *other_weights(const char *dir)
+{
+    static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+    char path[4096];
+    for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, pickles[i]) < sizeof path && access(path, F_OK) == 0)
+            return "; pytorch_model.bin is, which tools/convert.py makes model.safetensors of";
+    return "";
+}
+
 limber_status tensors_open(struct tensors *out, const char *dir, limber_error *err)
 {
     bool missing;
@@ -477,7 +495,8 @@ limber_status tensors_open(struct tensors *out, const char *dir, limber_error *e
         tensors_free(out);
         st = open_index(out, dir, &missing, err);
         if (missing)
-            st = limber_fail(err, LIMBER_E_IO, "%s: neither %s nor %s is there", dir, SINGLE_FILE, INDEX_FILE);
+            st = limber_fail(err, LIMBER_E_IO, "%s: neither %s nor %s is there%s", dir, SINGLE_FILE, INDEX_FILE,
+                             other_weights(dir));
     }
     if (st != LIMBER_OK)
         tensors_free(out);

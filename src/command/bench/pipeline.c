@@ -71,7 +71,7 @@ static limber_status alone(const struct bench *b, const struct input *input, dou
     const limber_box *boxes;
     int count;
     const double begin = bench_now(), crop_before = s->seconds_crop, network_before = s->seconds_forward;
-    limber_status st = image_open(&image, input->path, err);
+    limber_status st = input_image(input, &image, err);
     const double decoded = bench_now();
     if (!st)
         st = boxes_of_input(b, input, &boxes, &count, err);
@@ -171,7 +171,7 @@ static int first_pass(struct bench *b)
     size_t kept = 0;
     for (size_t i = 0; !status && i < b->inputs.count; i++) {
         if (failed[i])
-            free(b->inputs.v[i].path);
+            input_free(&b->inputs.v[i]);
         else
             b->inputs.v[kept++] = b->inputs.v[i];
     }
@@ -256,8 +256,6 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
 {
     limber_error err = {0};
     int status = inputs_list(&b->inputs, paths, count, NULL);
-    if (!status && b->inputs.count == 0)
-        status = cli_fail("no pictures in %s%s", paths[0], count > 1 ? ", ..." : "");
     if (!status && boxes_file) {
         b->has_boxes = true;
         const char **names = malloc(b->inputs.count * sizeof *names);

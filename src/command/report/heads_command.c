@@ -126,11 +126,7 @@ static limber_status subjects_open(struct subject_list *s, const struct run *r, 
     const char *path = r->inputs.v[input].path;
     static const limber_box nobody = {0};
     *s = (struct subject_list){0};
-    limber_status st = LIMBER_OK;
-    if (r->inputs.v[input].failure)
-        st = limber_fail(err, LIMBER_E_IO, "%s", strerror(r->inputs.v[input].failure));
-    if (!st)
-        st = image_open(&s->image, path, err);
+    limber_status st = input_image(&r->inputs.v[input], &s->image, err);
     if (!st && (r->boxes_file || r->annotations)) {
         const struct boxes_list *list = NULL;
         st = boxes_of(&r->boxes, input, &list, err);
@@ -432,8 +428,6 @@ int cli_heads(int argc, char **argv)
         return cli_usage(&command, "--label-names needs --labels DIR");
     cli_catch_signals();
     status = inputs_list(&r.inputs, argv + 1, count, NULL);
-    if (!status && r.inputs.count == 0)
-        status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
     if (!status && (r.annotations || r.boxes_file))
         status = load_boxes(&r);
     if (!status)

@@ -80,13 +80,9 @@ static limber_status scene_open(struct scene *s, const struct run *r, size_t inp
 {
     const struct boxes_list *list = NULL;
     *s = (struct scene){0};
-    limber_status st = LIMBER_OK;
-    if (r->inputs.v[input].failure)
-        st = limber_fail(err, LIMBER_E_IO, "%s", strerror(r->inputs.v[input].failure));
+    limber_status st = boxes_of(&r->boxes, input, &list, err);
     if (!st)
-        st = boxes_of(&r->boxes, input, &list, err);
-    if (!st)
-        st = image_open(&s->image, r->inputs.v[input].path, err);
+        st = input_image(&r->inputs.v[input], &s->image, err);
     if (!st && list)
         st = read_people(s, list, err);
     if (st)
@@ -466,8 +462,6 @@ int cli_patch(int argc, char **argv)
         return status;
     cli_catch_signals();
     status = inputs_list(&r.inputs, argv + 1, count, NULL);
-    if (!status && r.inputs.count == 0)
-        status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
     if (!status)
         status = load_boxes(&r);
     if (!status)

@@ -33,7 +33,7 @@ static int hex(char c)
     return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* What json_string wrote: \" \\ \n \t, \u00XX of a control character, \udcXX of a byte that was no UTF-8. */
+/* What json_string wrote: \" \\ \n \t, \u00XX of a control character (of two bytes from \u0080 on), \udcXX of a byte that was no UTF-8. */
 char *line_path(const struct line *l)
 {
     char *path = malloc(l->name_length);
@@ -45,7 +45,10 @@ char *line_path(const struct line *l)
         if (*p != '\\' || p + 1 >= end) {
             *to++ = *p;
         } else if (*++p == 'u' && end - p > 4) {
-            *to++ = (char)(hex(p[3]) * 16 + hex(p[4]));
+            const int byte = hex(p[3]) * 16 + hex(p[4]);
+            if (p[1] == '0' && byte >= 0x80) /* U+0080 to U+009F, else what is behind \udc */
+                *to++ = (char)0xc2;
+            *to++ = (char)byte;
             p += 4;
         } else {
             *to++ = *p == 'n' ? '\n' : *p == 't' ? '\t' : *p;

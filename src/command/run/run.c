@@ -277,7 +277,7 @@ static int skip_seen(struct run *r, const struct lines_seen *seen)
         if (r->text.failed)
             return cli_fail("no memory");
         if (lines_seen_has(seen, r->text.text))
-            free(r->inputs.v[i].path);
+            input_free(&r->inputs.v[i]);
         else
             r->inputs.v[kept++] = r->inputs.v[i];
     }
@@ -386,8 +386,10 @@ static void say_summary(const struct run *r, bool interrupted)
     else if (total > 0)
         fprintf(stderr, ", %.1f images/s, %.1f people/s", (double)done / total, (double)r->people / total);
     fputc('\n', stderr);
-    if (r->inputs.left_out)
-        fprintf(stderr, "limber: left out %zu names in folders that are no picture's, or begin with a dot\n", r->inputs.left_out);
+    char *left_out = inputs_left_out_text(&r->inputs);
+    if (left_out && *left_out)
+        fprintf(stderr, "limber: left out in folders: %s\n", left_out);
+    free(left_out);
 }
 
 static int finish_outputs(struct run *r, int status, bool interrupted)
@@ -466,7 +468,8 @@ int cli_run(int argc, char **argv)
     };
     const struct cli_command command = {
         "run", "INPUT... [options]",
-        "Joints and limbs of the people in photographs. INPUT is a file, or a folder and all below it;\n"
+        "Joints and limbs of the people in photographs. INPUT is a file, or a folder and all below it, or - (one picture\n"
+        "from standard input), or @FILE (a list of inputs, one a line);\n"
         "one line of JSON an image, in order of the inputs. Without --boxes the whole image is one person's box.\n"
         "Exit status: 0 done, 1 some images failed, 2 nothing could start or be written, 130 stopped by a signal.",
         options};
@@ -483,6 +486,9 @@ int cli_run(int argc, char **argv)
     if (r.want_heads && (r.flip || r.resume))
         return cli_usage(&command, "--heads looks at every image of a run, in one pass: leave out %s",
                          r.flip ? "--flip" : "--resume");
+    for (int i = 1; r.resume && i <= count; i++)
+        if (!strcmp(argv[i], "-"))
+            return cli_usage(&command, "--resume knows a picture by its name, and standard input has none");
     r.common.options.flip = r.flip;
     long part = 0, parts = 0;
     if (r.shard && (status = read_shard(&command, r.shard, &part, &parts)))
@@ -491,8 +497,6 @@ int cli_run(int argc, char **argv)
     char *drawn = r.out ? output_path(r.out, "overlay") : NULL;
     status = inputs_list(&r.inputs, argv + 1, count, drawn);
     free(drawn);
-    if (!status && r.inputs.count == 0)
-        status = cli_fail("no pictures in %s%s", argv[1], count > 1 ? ", ..." : "");
     if (!status && r.boxes_file)
         status = load_boxes(&r);
     if (!status && parts)

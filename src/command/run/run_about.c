@@ -87,6 +87,13 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
         put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
     put_decoders(t, r);
     put_key(t, "full_resolution"), put_bool(t, !run_reduces(r));
+    put_key(t, "left_out"), put_open(t, '{'); /* of folders among the inputs */
+    put_key(t, "videos"), put_integer(t, (long long)r->inputs.left_out.videos);
+    put_key(t, "raw"), put_integer(t, (long long)r->inputs.left_out.raw);
+    put_key(t, "others"), put_integer(t, (long long)r->inputs.left_out.others);
+    put_key(t, "hidden"), put_integer(t, (long long)r->inputs.left_out.hidden);
+    put_key(t, "folders"), put_integer(t, (long long)r->inputs.left_out.litter);
+    put_close(t, '}');
     put_key(t, "shard"), put_string(t, r->shard);
     put_key(t, "threads"), put_integer(t, r->session->threads);
     put_key(t, "workers"), put_integer(t, r->workers);

@@ -1,12 +1,12 @@
-/* See base/nfd.h. Hangul is arithmetic (The Unicode Standard, chapter 3.12); the rest is a table of pairs, applied until nothing
+/* See base/unicode.h. NFD: Hangul is arithmetic (The Unicode Standard, chapter 3.12); the rest is a table of pairs, applied until nothing
  * comes apart any more; then marks of unlike class that follow one another are put in order. */
-#include "base/nfd.h"
+#include "base/unicode.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nfd_table.h"
+#include "base/unicode_table.h"
 
 #define HANGUL 0xac00u
 #define HANGUL_COUNT 11172u
@@ -14,30 +14,51 @@
 #define NO_UTF8 0x80000000u /* beside a byte that stays what it is */
 #define MOST 4              /* characters that one becomes */
 
+size_t utf8_length(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    unsigned char low = 0x80, high = 0xbf;
+    size_t n;
+    if (p[0] < 0x80)
+        return 1;
+    if (p[0] >= 0xc2 && p[0] <= 0xdf)
+        n = 2;
+    else if (p[0] >= 0xe0 && p[0] <= 0xef)
+        n = 3;
+    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
+        n = 4;
+    else
+        return 0;
+    if (p[0] == 0xe0)
+        low = 0xa0;
+    else if (p[0] == 0xed)
+        high = 0x9f;
+    else if (p[0] == 0xf0)
+        low = 0x90;
+    else if (p[0] == 0xf4)
+        high = 0x8f;
+    if (p[1] < low || p[1] > high)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return n;
+}
+
 struct mark {
     uint32_t code;
     uint8_t kind;
 };
 
 /* One character of UTF-8, or one byte that is none. */
-static uint32_t read_code(const unsigned char **p)
+static uint32_t read_code(const char **p)
 {
-    const unsigned char *s = *p;
-    int more = *s < 0x80 ? 0 : *s >= 0xc2 && *s < 0xe0 ? 1 : *s >= 0xe0 && *s < 0xf0 ? 2 : *s >= 0xf0 && *s < 0xf5 ? 3 : -1;
-    uint32_t code = more < 0 ? 0 : more == 0 ? *s : *s & (0x3fu >> more);
-    for (int i = 1; i <= more; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
-            more = -1;
-            break;
-        }
+    const unsigned char *s = (const unsigned char *)*p;
+    const size_t n = utf8_length(*p);
+    uint32_t code = n == 0 ? NO_UTF8 | *s : n == 1 ? *s : *s & (0xffu >> (n + 1));
+    for (size_t i = 1; i < n; i++)
         code = code << 6 | (s[i] & 0x3fu);
-    }
-    static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-    if (more < 0 || code < least[more] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) {
-        *p = s + 1;
-        return NO_UTF8 | *s;
-    }
-    *p = s + more + 1;
+    *p += n ? n : 1;
     return code;
 }
 
@@ -113,7 +134,7 @@ char *nfd(const char *text)
     size_t length = strlen(text), count = 0;
     struct mark *all = malloc((length * MOST + 1) * sizeof *all);
     char *out = malloc(length * MOST * 4 + 1), *to = out;
-    for (const unsigned char *p = (const unsigned char *)text; all && out && *p;) {
+    for (const char *p = text; all && out && *p;) {
         uint32_t parts[MOST + 1];
         int n = take_apart(parts, read_code(&p));
         for (int i = 0; i < n; i++) {

@@ -1,4 +1,4 @@
-/* Unicode 14.0.0; made by tools/make_nfd_table.py. */
+/* Unicode 14.0.0; made by tools/make_unicode_table.py. */
 #define NFD_CHECKSUM 0xe079fbabd0389139u /* of all it says, by unicodedata: see there */
 /* clang-format off */
 static const struct nfd_pair {

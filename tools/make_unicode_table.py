@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes src/base/nfd_table.h: what base/nfd.c needs to know of Unicode, from Python's unicodedata.
+"""Writes src/base/unicode_table.h: what base/unicode.c needs to know of Unicode, from Python's unicodedata.
 
-    python3 tools/make_nfd_table.py > src/base/nfd_table.h
+    python3 tools/make_unicode_table.py > src/base/unicode_table.h
 
 Left out: Hangul, which is arithmetic, and compatibility ideographs, which no file system writes apart.
 """
@@ -40,7 +40,7 @@ def main():
         to = unicodedata.decomposition(chr(c)).split()
         if to and to[0][0] != "<" and not taken_for_itself(c):
             pairs.append((c, *(int(t, 16) for t in to), 0)[:3])
-    print("/* Unicode %s; made by tools/make_nfd_table.py. */" % unicodedata.unidata_version)
+    print("/* Unicode %s; made by tools/make_unicode_table.py. */" % unicodedata.unidata_version)
     print("#define NFD_CHECKSUM 0x%xu /* of all it says, by unicodedata: see there */" % checksum())
     print("/* clang-format off */")
     print("static const struct nfd_pair {\n    uint32_t from, first, second; /* second 0: there is none */\n} nfd_pairs[] = {")
