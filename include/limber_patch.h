@@ -27,7 +27,7 @@ extern "C" {
 typedef struct limber_patch limber_patch;
 
 typedef struct {
-    int slots;       /* runs that can be kept side by side, 1..64 [4] */
+    int slots;       /* runs that can be kept side by side, 1..65536 [4] */
     int reserved[7]; /* zero */
 } limber_patch_options;
 LIMBER_API limber_patch_options limber_patch_options_default(void);

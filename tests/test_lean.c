@@ -9,7 +9,9 @@
 #include "compute/open.h"
 #include "model/labels.h"
 #include "heads/chance.h"
+#include "heads/patch.h"
 #include "limber_heads.h"
+#include "model/rewrite.h"
 #include "pose/pipeline.h"
 #include "tensor_file.h"
 
@@ -231,4 +233,137 @@ Test(lean, statistics_see_every_head)
                       r[0].heads[i].entropy.mean == r[1].heads[i].entropy.mean);
     limber_heads_result_free(&r[0]);
     limber_heads_result_free(&r[1]);
+}
+
+/* ---- a checkpoint written again ---- */
+
+struct growing {
+    uint8_t *bytes;
+    size_t size, fail_after;
+};
+
+static bool grow(void *context, const void *bytes, size_t size)
+{
+    struct growing *g = context;
+    if (g->fail_after && g->size + size > g->fail_after)
+        return false;
+    g->bytes = realloc(g->bytes, g->size + size + 1);
+    memcpy(g->bytes + g->size, bytes, size);
+    g->size += size;
+    return true;
+}
+
+/* The golden checkpoint without the heads of `dropped`, in `dir`; `constant` [layers][hidden] or NULL. */
+static void rewrite_to(const char *dir, const char *from, const bool *dropped, const float *constant)
+{
+    struct checkpoint c;
+    struct growing g = {0};
+    limber_error err = {0};
+    cr_assert(!checkpoint_open(&c, from, &err), "%s", err.text);
+    const struct rewrite r = {.dropped = dropped, .constant = constant};
+    cr_assert(!rewrite_tensors(&c, &r, grow, &g, &err), "%s", err.text);
+    file_write(dir, "model.safetensors", g.bytes, g.size);
+    static const char *const json[] = {"config.json", "preprocessor_config.json"};
+    for (int i = 0; i < 2; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", from, json[i]);
+        struct blob b = blob_read(path);
+        file_write(dir, json[i], b.bytes, b.size);
+        free(b.bytes);
+    }
+    /* nothing else has changed: tensor by tensor, but for zeros */
+    struct checkpoint again;
+    cr_assert(!checkpoint_open(&again, dir, &err), "%s", err.text);
+    cr_assert_eq(again.tensors.count, c.tensors.count);
+    for (int i = 0; i < c.tensors.count; i++) {
+        const struct tensor *a = &c.tensors.v[i], *b = &again.tensors.v[i];
+        const bool attention = strstr(a->name, "attention.attention") || strstr(a->name, "attention.output");
+        cr_assert_str_eq(a->name, b->name);
+        cr_expect(attention || (a->bytes == b->bytes && !memcmp(a->data, b->data, a->bytes)), "%s has changed", a->name);
+    }
+    checkpoint_close(&again);
+    /* a disk that is full is said */
+    struct growing full = {.fail_after = g.size - 100};
+    cr_expect(rewrite_tensors(&c, &r, grow, &full, &err) == LIMBER_E_IO, "%s", err.text);
+    free(full.bytes);
+    free(g.bytes);
+    checkpoint_close(&c);
+}
+
+Test(lean, a_file_with_zeros_is_the_model_pruned)
+{
+    static const char *const from[] = {GOLDEN "simple-hd32", GOLDEN "plus-hd64-f16", GOLDEN "nobias-eps"};
+    static const char *const text[] = {"0.1,1.0", "0.0", "1.0"};
+    for (int i = 0; i < 3; i++) {
+        char dir[256];
+        limber_error err = {0};
+        limber_model *pruned = open_model(from[i], "cpu", "fp32", text[i]);
+        bool *dropped = NULL;
+        cr_assert(!prune_parse(text[i], &pruned->config, &dropped, &err));
+        directory_make(dir);
+        rewrite_to(dir, from[i], dropped, NULL);
+        limber_model *file = open_model(dir, "cpu", "fp32", NULL);
+        size_t n;
+        float *a = heat_of(pruned, false, &n), *b = heat_of(file, false, &n);
+        cr_expect(!memcmp(a, b, n * sizeof *a), "%s without %s differs from the file by %.2g", from[i], text[i],
+                  largest(a, b, n));
+        for (int l = 0; l < file->config.layers; l++)
+            cr_expect_eq(file->blocks[l].heads, pruned->blocks[l].heads);
+        const struct config_costs before = config_costs(&file->config), after = rewrite_costs(&file->config, dropped);
+        const uint64_t head = (uint64_t)file->config.hidden * (uint64_t)file->config.head_dim, gone = i ? 1 : 2;
+        cr_expect_eq(before.parameters - after.parameters,
+                     gone * (4 * head + (i == 2 ? 0 : 3 * (uint64_t)file->config.head_dim)));
+        cr_expect(after.total < before.total && after.mlp == before.mlp);
+        free(a);
+        free(b);
+        free(dropped);
+        limber_model_close(&pruned);
+        limber_model_close(&file);
+        directory_remove(dir);
+    }
+}
+
+/* The mean in the bias is the mean instead of the head. */
+Test(lean, a_constant_is_folded_into_the_bias)
+{
+    char dir[256];
+    limber_error err = {0};
+    limber_model *m = open_model(GOLDEN "simple-hd32", "cpu", "fp32", NULL);
+    limber_session *s = NULL;
+    limber_patch *p = NULL;
+    const struct config *c = &m->config;
+    const bool dropped[4] = {false, true, true, false};
+    const uint8_t set[4] = {0, 1, 1, 0};
+    const size_t n = (size_t)c->keypoints * (size_t)c->map_h * (size_t)c->map_w;
+    float *constant = malloc((size_t)c->layers * (size_t)c->hidden * sizeof *constant), *want = malloc(n * sizeof *want);
+    float *zero = malloc(n * sizeof *zero), *got = malloc(n * sizeof *got);
+    uint8_t *crop = malloc((size_t)W * H * 3);
+    cr_assert(!limber_session_open(&s, m, NULL, &err) && !limber_patch_open(&p, s, NULL, &err), "%s", err.text);
+    for (uint64_t person = 0; person < 2; person++) {
+        for (uint64_t i = 0; i < (uint64_t)W * H * 3; i++)
+            crop[i] = (uint8_t)heads_hash(person, i, 1, 1);
+        cr_assert(!limber_patch_capture_crop(p, (int)person, crop, &err) && !limber_patch_mean(p, (int)person, &err));
+    }
+    patch_constant(p, constant);
+    cr_assert(!limber_patch_run(p, 1, LIMBER_PATCH_CONST, set, 0, NULL, want, &err), "%s", err.text);
+    cr_assert(!limber_patch_run(p, 1, LIMBER_PATCH_ZERO, set, 0, NULL, zero, &err), "%s", err.text);
+    limber_patch_close(&p);
+    limber_session_close(&s);
+    directory_make(dir);
+    rewrite_to(dir, GOLDEN "simple-hd32", dropped, constant);
+    limber_model *file = open_model(dir, "cpu", "fp32", NULL);
+    cr_assert(!limber_session_open(&s, file, NULL, &err) && !limber_patch_open(&p, s, NULL, &err), "%s", err.text);
+    cr_assert(!limber_patch_capture_crop(p, 0, crop, &err) && !limber_patch_run(p, 0, 0, NULL, 0, NULL, got, &err));
+    cr_expect(largest(got, want, n) < 1e-5, "the file differs from the mean by %.2g", largest(got, want, n));
+    cr_expect(largest(zero, want, n) > 1e-3);
+    limber_patch_close(&p);
+    limber_session_close(&s);
+    limber_model_close(&file);
+    limber_model_close(&m);
+    free(constant);
+    free(want);
+    free(zero);
+    free(got);
+    free(crop);
+    directory_remove(dir);
 }

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-#define MAX_SLOTS 64
+#define MAX_SLOTS 65536
 
 struct kept {                /* one run */
     float *x;                /* [layers + 1][tokens][hidden]: x[l] enters block l, the last one leaves the network */
@@ -273,6 +273,14 @@ static void refresh_means(limber_patch *p)
                 p->constant[l * p->layer + t * hidden + d] = (float)(all / (double)tokens);
         }
     p->mean_fresh = true;
+}
+
+void patch_constant(limber_patch *p, float *out)
+{
+    const size_t hidden = (size_t)p->config->hidden;
+    refresh_means(p);
+    for (size_t l = 0; l < (size_t)p->config->layers; l++)
+        memcpy(out + l * hidden, p->constant + l * p->layer, hidden * sizeof *out);
 }
 
 /* ---- patched runs ---- */

@@ -104,14 +104,20 @@ static void verdict(const struct page *p)
         fputs("<p class=lead>Nothing can be said: no image showed a person with a labelled limb.</p>", f);
     else if (!tested)
         fputs("<p class=lead>Averages only: whether any of it is more than chance takes at least two images.</p>", f);
+    else if (!help && !hinder)
+        fprintf(f,
+                "<p class=lead><b>No single head stands out.</b> Of %d pairs of head and limb, none has an effect on the %s that "
+                "could not "
+                "be chance (q above %g).</p>",
+                tested, metric_says[p->metric], MAX_Q);
     else
         fprintf(f,
-                "<p class=lead><b>Of %d pairs of head and limb, %d %s%s, and %d %s the other way.</b> Measured by %s; at most "
-                "%.0f&nbsp;%% "
-                "of these pairs are expected to be luck.</p>",
+                "<p class=lead><b>Of %d pairs of head and limb, %d %s%s, and %d %s the other way.</b> Measured by %s; of these "
+                "%d, at most "
+                "%.0f&nbsp;%% are expected to be luck.</p>",
                 tested, help, p->lead == BY_DENOISE ? "bring the limb back" : "are needed",
                 p->lead == BY_NOISE && (p->r->by >> BY_MOVED & 1) ? " more than a blur elsewhere explains" : "", hinder,
-                hinder == 1 ? "works" : "work", metric_says[p->metric], 100 * MAX_Q);
+                hinder == 1 ? "works" : "work", metric_says[p->metric], help + hinder, 100 * MAX_Q);
     fputs("<p class=dim>These are effects in this network on these photographs. A head named here because its number is the "
           "largest "
           "was picked "
@@ -196,7 +202,7 @@ static void map_open(FILE *f, const struct page *p, double width, double *cell_w
 
 static void cell(FILE *f, const struct page *p, int head, double cell_w, double cell_h, const char *attributes)
 {
-    fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f %s/>", 38 + head % p->r->heads * cell_w + 1,
+    fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f %s />", 38 + head % p->r->heads * cell_w + 1,
             20 + head / p->r->heads * cell_h + 1, cell_w - 2, cell_h - 2, attributes);
 }
 
