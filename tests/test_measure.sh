@@ -109,6 +109,58 @@ test_eval_usage() {
     status 2 eval_tiny --json nowhere/at/all/figures.json
 }
 
+# ---- patch, prune ----
+
+test_patch_is_the_same_for_threads_and_batches() {
+    album 0
+    patch_tiny() { "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --bootstrap 50 "$@"; }
+    status 0 patch_tiny --corrupt blur,swap --by denoise,noise,zero,mean,const --out one --threads 1 --batch 1
+    status 0 patch_tiny --corrupt blur,swap --by denoise,noise,zero,mean,const --out two --threads 3 --batch 5
+    same one/patch.json two/patch.json
+    same one/patch.csv two/patch.csv
+    same one/patch.html two/patch.html
+    lines $((1 + 7 * 4 * 6 * 4)) one/patch.csv # changes, heads, limbs, measures; and their names
+    ! grep -qiE '(^|[^a-z])(nan|inf)([^a-z]|$)' one/patch.csv one/patch.json || fail "a number that is none"
+    has one/patch.html "What does each attention head cause?"
+    status 0 "$LIMBER" heads --model "$tiny" --quiet photos --annotations truth.json --out heads --bootstrap 10
+    status 0 patch_tiny --corrupt none --by zero --layers 1 --heads heads/heads.json --permutations 20 --out three
+    has three/patch.json '"spearman"'
+    lines $((1 + 2 * 6 * 4)) three/patch.csv
+    status 2 patch_tiny --corrupt none --by zero --heads truth.json --out four
+    says "not a heads.json"
+}
+test_patch_usage() {
+    album 0
+    status 2 "$LIMBER" patch photos --out out
+    says "no --annotations"
+    status 2 "$LIMBER" patch photos --annotations truth.json
+    says "no --out"
+    status 2 "$LIMBER" patch photos --annotations truth.json --out o --by noise,nought
+    says "nought"
+    status 2 "$LIMBER" patch photos --annotations truth.json --out o --corrupt none
+    says "nothing to do"
+    status 2 "$LIMBER" patch photos --model "$tiny" --annotations truth.json --out o --layers 2
+    says "layer 2"
+}
+test_prune_writes_a_model() {
+    album 0
+    prune_tiny() { "$LIMBER" prune --model "$tiny" --quiet --annotations truth.json --images photos "$@"; }
+    status 0 prune_tiny --drop 0.1 --fill zero --seed 1 --out small
+    has small/prune.json '"dropped": ["0.1"]'
+    has small/README.md "1 of 4 heads left out"
+    status 0 "$LIMBER" run --model small --precision fp32 --quiet photos --boxes boxes.json
+    mv out small.jsonl
+    status 0 "$LIMBER" run --model "$tiny" --prune 0.1 --precision fp32 --quiet photos --boxes boxes.json
+    same out small.jsonl
+    status 0 prune_tiny --keep 2 --seed 1 --out smaller
+    grep -qE '"dropped": \["[01].[01]","[01].[01]"\]' smaller/prune.json || fail "two heads were to go"
+    status 2 prune_tiny --keep 4 --out none
+    says "nothing would go"
+    status 2 prune_tiny --out none
+    says "expected one of"
+    [ ! -e none ] || fail "a folder for nothing"
+}
+
 # ---- bench ----
 
 bench_tiny() { "$LIMBER" bench attention --quick --quiet --dim 64 --heads 2 --tokens 12,48,108 "$@"; }

@@ -46,6 +46,7 @@ struct run {
     int keep, people, remeasure, seed;
 
     struct eval_set set;
+    bool *choosing; /* [images] */
     limber_model *model;
     limber_session *session;
     limber_patch *patch;
@@ -72,7 +73,24 @@ struct run {
 
 static bool chooses(const struct run *r, int image)
 {
-    return heads_hash((uint64_t)r->seed, 0x9a1f, (uint64_t)image, 0) & 1;
+    return r->choosing[image];
+}
+
+/* Photographs with people, in an order drawn by lot: the first, third, ... choose, the others report. */
+static int draw_halves(struct run *r)
+{
+    const size_t n = r->set.boxes.count;
+    if (!(r->choosing = calloc(n + 1, sizeof *r->choosing)))
+        return cli_fail("no memory");
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t lot = heads_hash((uint64_t)r->seed, 0x9a1f, i, 0);
+        bool first = r->set.inputs.v[i].path && r->set.box_count[i];
+        for (size_t k = 0; k < n; k++)
+            if (k != i && r->set.inputs.v[k].path && r->set.box_count[k])
+                first ^= heads_hash((uint64_t)r->seed, 0x9a1f, k, 0) < lot;
+        r->choosing[i] = first;
+    }
+    return CLI_DONE;
 }
 
 typedef limber_status (*person_fn)(struct run *r, const limber_image *image, int where, int truth, limber_box box,
@@ -676,6 +694,8 @@ static int open_all(struct run *r)
     limber_error err;
     limber_patch_options o = limber_patch_options_default();
     int status = eval_set_open(&r->set, r->annotations, r->images);
+    if (!status)
+        status = draw_halves(r);
     if (!status && checkpoint_open(&r->checkpoint, cli_model_dir(&r->common), &err))
         status = cli_fail("%s", err.text);
     if (!status)
@@ -792,6 +812,7 @@ int cli_prune(int argc, char **argv)
     free(r.order);
     free(r.heat);
     free(r.truth_of_pose);
+    free(r.choosing);
     limber_patch_close(&r.patch);
     limber_session_close(&r.session);
     limber_model_close(&r.model);

@@ -77,7 +77,12 @@ static void verdict(FILE *f, const limber_heads_result *r)
             fputs(sided ? " (told from the other side)" : " (not told from the other side)", f);
         first = false;
     }
-    fputs(".</p>", f);
+    fputs(
+        ".</p><p class=dim>A specialist reads; whether the network makes anything of it is another question, which <code>limber "
+        "patch</code> asks. The thresholds below were settled on one set of photographs: on others expect the order to hold "
+        "better "
+        "than the count.</p>",
+        f);
 }
 
 static void opening(FILE *f, const limber_heads_result *r, const struct heads_about *about)
@@ -148,6 +153,45 @@ static void cell_rect(FILE *f, const struct map *m, int at, const limber_heads_r
             m->top + at / r->heads_per_layer * m->cell_h + 1, m->cell_w - 2, m->cell_h - 2, attributes);
 }
 
+/* Mean distance against layer, a dot a head: the picture of Raghu et al. (NeurIPS 2021, figure 3). */
+static void reach_figure(FILE *f, const limber_heads_result *r)
+{
+    const double width = 420, left = 46, top = 12, w = width - left - 10, h = 210;
+    double most = 1.05;
+    for (int i = 0; i < r->head_count; i++)
+        most = r->heads[i].reach.mean > most ? r->heads[i].reach.mean : most;
+    fprintf(f, "<figure><svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"mean attention distance by layer\">", width,
+            top + h + 40);
+    for (double v = 0; v <= most; v += 0.25)
+        fprintf(f,
+                "<path d=\"M%.1f %.1fh%.1f\" style=\"stroke:var(--line);stroke-width:%s\"/><text x=%.1f y=%.1f "
+                "text-anchor=end>%.2f</text>",
+                left, top + h - h * v / most, w, v == 1 ? "1.6" : ".7", left - 5, top + h - h * v / most + 4, v);
+    for (int l = 0; l < r->layer_count; l++)
+        if (l % (r->layer_count > 16 ? 4 : 1) == 0)
+            fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle>%d</text>", left + w * (l + 0.5) / r->layer_count, top + h + 16,
+                    r->heads[l * r->heads_per_layer].layer);
+    for (int i = 0; i < r->head_count; i++) {
+        const limber_heads_head *k = &r->heads[i];
+        int class = -1;
+        for (int c = 0; c < r->class_count; c++)
+            class = k->classes[c].specialist && class < 0 ? c : class;
+        const double x =
+            left + w * (i / r->heads_per_layer + (i % r->heads_per_layer + 1.0) / (r->heads_per_layer + 1)) / r->layer_count;
+        fprintf(f, "<circle cx=%.1f cy=%.1f r=3.6 ", x, top + h - h * k->reach.mean / most);
+        if (class >= 0)
+            fprintf(f, "class=f%d", class);
+        else
+            fprintf(f, "style=\"fill:var(--%s)\"", limber_heads_kind_name(k->kind));
+        fprintf(f, "><title>layer %d, head %d: %.2f</title></circle>", k->layer, k->head, k->reach.mean);
+    }
+    fprintf(f,
+            "<text x=%.1f y=%.1f text-anchor=end class=strong>layer &#8594;</text></svg><figcaption>How far each head looks: the "
+            "mean "
+            "distance of what it reads, 1 = as far as flat attention. Colours as in the map.</figcaption></figure>",
+            left + w, top + h + 34);
+}
+
 static void kinds_map(FILE *f, const limber_heads_result *r)
 {
     struct map m = map_of(r, 420);
@@ -166,7 +210,7 @@ static void kinds_map(FILE *f, const limber_heads_result *r)
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         fprintf(f, "<span><i style=\"background:var(--%s)\"></i>%s: %s (%d)</span>", limber_heads_kind_name(rest[i].kind),
                 limber_heads_kind_name(rest[i].kind), rest[i].what, count_kind(r, rest[i].kind));
-    fputs("</div><figure style=\"max-width:560px\">", f);
+    fputs("</div><div class=pairs style=\"align-items:start\"><figure style=\"max-width:560px\">", f);
     map_open(f, r, &m, "kind of every head, by layer and head");
     for (int i = 0; i < r->head_count; i++) {
         const limber_heads_head *h = &r->heads[i];
@@ -190,6 +234,8 @@ static void kinds_map(FILE *f, const limber_heads_result *r)
           "specialist, in the colour of its limb; several colours: of several limbs. Grey: what the others "
           "are.</figcaption></figure>",
           f);
+    reach_figure(f, r);
+    fputs("</div>", f);
 }
 
 /* Above which value a map is at full strength: the largest there is, but never so small that noise is blown up. */
@@ -246,73 +292,126 @@ static double percent(double r)
     return at < 0 ? 0 : at > 100 ? 100 : at;
 }
 
-static void ranked_row(FILE *f, const limber_heads_result *r, const struct heads_rank *it)
+/* One limb's line: the dot, its interval, and the two marks of chance. */
+static void ranked_line(FILE *f, const limber_heads_class *k, int class)
 {
-    const limber_heads_head *h = &r->heads[it->head];
-    const limber_heads_class *k = &h->classes[it->class];
-    fprintf(f, "<div class=row><div class=who><i class=b%d></i>layer %d, head %d<span>", it->class, h->layer, h->head);
-    class_text(f, r, it->class);
-    if (k->specialist && r->mirror[it->class] >= 0)
-        fputs(k->sided ? ", told from the other side" : ", or the other side", f);
-    fputs("</span></div><div><div class=track>", f);
-    fprintf(f, "<span class=zero style=\"left:%.1f%%\"></span>", percent(0));
+    fprintf(f, "<div class=track><span class=zero style=\"left:%.1f%%\"></span>", percent(0));
     if (k->r_moved.images)
         fprintf(f, "<span class=n1 style=\"left:%.1f%%\"></span>", percent(k->r_moved.mean));
     if (k->r_swapped.images)
         fprintf(f, "<span class=n2 style=\"left:%.1f%%\"></span>", percent(k->r_swapped.mean));
     if (k->r_limb.interval)
-        fprintf(f, "<span class=\"iv b%d\" style=\"left:%.1f%%;width:%.1f%%\"></span>", it->class, percent(k->r_limb.low),
+        fprintf(f, "<span class=\"iv b%d\" style=\"left:%.1f%%;width:%.1f%%\"></span>", class, percent(k->r_limb.low),
                 percent(k->r_limb.high) - percent(k->r_limb.low));
-    fprintf(f, "<span class=\"pt b%d\" style=\"left:%.1f%%\"></span></div><div class=said><b>r<sub>limb</sub> ", it->class,
-            percent(k->r_limb.mean));
-    page_estimate(f, &k->r_limb);
-    fputs("</b> &middot; <span>by chance: moved ", f);
-    page_estimate(f, &k->r_moved);
-    fputs("</span>, <span>swapped ", f);
-    page_estimate(f, &k->r_swapped);
-    fputs("</span> &middot; <span>r<sub>near</sub> ", f);
-    page_estimate(f, &k->r_near);
-    fputs("</span> &middot; <span>partial ", f);
-    page_estimate(f, &k->partial);
-    fprintf(f, "</span> &middot; <span>%.1f&times; its area share</span>", k->lift);
-    if (k->lift_from_others > 0)
-        fprintf(f, " (from the other limbs: %.1f&times;)", k->lift_from_others);
-    if (k->tested) {
-        fputs(" &middot; <span>q ", f);
-        page_probability(f, k->q);
+    fprintf(f, "<span class=\"pt b%d\" style=\"left:%.1f%%\"></span></div>", class, percent(k->r_limb.mean));
+}
+
+/* A head and the pairs of it that are shown. */
+struct ranked_head {
+    int head, count, class[LIMBER_HEADS_MAX_CLASSES];
+    double most; /* r_limb of those */
+};
+
+/* The pairs, gathered by head; heads by what is drawn of them. Returns how many. */
+static int gather_heads(struct ranked_head *out, const struct heads_rank *rank, int n, const limber_heads_result *r)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        int at = 0;
+        while (at < count && out[at].head != rank[i].head)
+            at++;
+        if (at == count)
+            out[count++] = (struct ranked_head){.head = rank[i].head, .most = -2};
+        const double value = r->heads[rank[i].head].classes[rank[i].class].r_limb.mean;
+        out[at].class[out[at].count++] = rank[i].class;
+        out[at].most = value > out[at].most ? value : out[at].most;
+    }
+    for (int i = 1; i < count; i++)
+        for (int k = i; k > 0 && out[k - 1].most < out[k].most; k--) {
+            const struct ranked_head was = out[k];
+            out[k] = out[k - 1];
+            out[k - 1] = was;
+        }
+    return count;
+}
+
+static void ranked_row(FILE *f, const limber_heads_result *r, const struct ranked_head *it)
+{
+    const limber_heads_head *h = &r->heads[it->head];
+    fprintf(f, "<div class=row><div class=who>layer %d, head %d", h->layer, h->head);
+    for (int i = 0; i < it->count; i++) {
+        const limber_heads_class *k = &h->classes[it->class[i]];
+        fprintf(f, "<span><i class=b%d></i>", it->class[i]);
+        class_text(f, r, it->class[i]);
+        if (k->specialist && r->mirror[it->class[i]] >= 0)
+            fputs(k->sided ? ", told from the other side" : ", or the other side", f);
         fputs("</span>", f);
     }
-    char text[160];
-    const char *misses = heads_report_misses(text, r, h, it->class);
-    if (misses && k->tested) {
-        fputs("<br>Not a specialist: ", f);
-        page_text(f, misses);
-        fputs(".", f);
+    fputs("</div><div>", f);
+    for (int i = 0; i < it->count; i++) {
+        char text[160];
+        const limber_heads_class *k = &h->classes[it->class[i]];
+        ranked_line(f, k, it->class[i]);
+        const char *misses = heads_report_misses(text, r, h, it->class[i]);
+        if (misses && k->tested) {
+            fputs("<div class=said>Not a specialist: ", f);
+            page_text(f, misses);
+            fputs(".</div>", f);
+        }
     }
-    fputs("</div></div></div>", f);
+    fputs("</div></div>", f);
+}
+
+/* Every number of the pairs above. */
+static void ranked_table(FILE *f, const limber_heads_result *r, const struct ranked_head *heads, int count)
+{
+    fputs("<details><summary>Their numbers</summary><div class=wide><table><tr><th>layer<th>head<th "
+          "class=l>limb<th>r<sub>limb</sub>"
+          "<th>moved<th>swapped<th>r<sub>near</sub><th>partial<th>times its area<th>from other limbs<th>q</tr>",
+          f);
+    for (int i = 0; i < count; i++)
+        for (int n = 0; n < heads[i].count; n++) {
+            const limber_heads_head *h = &r->heads[heads[i].head];
+            const limber_heads_class *k = &h->classes[heads[i].class[n]];
+            const limber_heads_estimate *const all[] = {&k->r_limb, &k->r_moved, &k->r_swapped, &k->r_near, &k->partial};
+            fprintf(f, "<tr><td>%d<td>%d<td class=l>", h->layer, h->head);
+            class_text(f, r, heads[i].class[n]);
+            for (size_t e = 0; e < sizeof all / sizeof *all; e++) {
+                fputs("<td>", f);
+                page_estimate(f, all[e]);
+            }
+            fprintf(f, "<td>%.1f<td>", k->lift);
+            if (k->lift_from_others > 0)
+                fprintf(f, "%.1f", k->lift_from_others);
+            fputs("<td>", f);
+            if (k->tested)
+                page_probability(f, k->q);
+            fputs("</tr>", f);
+        }
+    fputs("</table></div></details>", f);
 }
 
 static void ranking(FILE *f, const limber_heads_result *r)
 {
-    struct heads_rank rank[RANKED];
-    int n = heads_report_rank(rank, RANKED, r, true), specialists = 0, all = 0;
+    struct heads_rank rank[RANKED * LIMBER_HEADS_MAX_CLASSES];
+    struct ranked_head heads[RANKED * LIMBER_HEADS_MAX_CLASSES];
+    int n = heads_report_rank(rank, RANKED * LIMBER_HEADS_MAX_CLASSES, r, true), specialists = 0;
     for (int i = 0; i < n; i++)
         specialists += r->heads[rank[i].head].classes[rank[i].class].specialist;
-    for (int h = 0; h < r->head_count; h++)
-        for (int c = 0; c < r->class_count; c++)
-            all += r->heads[h].classes[c].specialist;
     if (!n)
         return;
     if (specialists)
         n = specialists; /* the runners-up are for pages without a winner */
     else
         n = n < 6 ? n : 6;
-    fputs(specialists ? "<h2>The specialists, strongest first</h2>"
+    int count = gather_heads(heads, rank, n, r), rows = count < RANKED ? count : RANKED;
+    fputs(specialists ? "<h2>The specialists, by r<sub>limb</sub></h2>"
           : r->tests  ? "<h2>The nearest to a specialist</h2>"
                       : "<h2>The strongest, untested</h2>",
           f);
-    fputs("<p>The dot is r<sub>limb</sub>, the correlation between a patch&rsquo;s attention and the limb&rsquo;s shape, "
-          "averaged over patches, people and "
+    fputs("<p>One row a head, one line a limb. The dot is r<sub>limb</sub>, the correlation between a patch&rsquo;s attention "
+          "and the "
+          "limb&rsquo;s shape, averaged over patches, people and "
           "images; the bar through it its 95&nbsp;% interval over images. The solid mark is the same number when the "
           "limb&rsquo;s shape is moved "
           "elsewhere in the picture, the dotted mark when it is swapped for the same limb of somebody else. A dot to the right "
@@ -324,11 +423,12 @@ static void ranking(FILE *f, const limber_heads_result *r)
     for (size_t i = 0; i < sizeof ticks / sizeof *ticks; i++)
         fprintf(f, "<span style=\"left:%.1f%%\">%s%.1f</span>", percent(ticks[i]), ticks[i] < 0 ? "&minus;" : "", fabs(ticks[i]));
     fputs("</div></div>", f);
-    for (int i = 0; i < n; i++)
-        ranked_row(f, r, &rank[i]);
-    if (all > specialists)
-        fprintf(f, "<p class=dim>%d more head and limb pair%s: in the table at the end, and in heads.csv.</p>", all - specialists,
-                page_plural(all - specialists));
+    for (int i = 0; i < rows; i++)
+        ranked_row(f, r, &heads[i]);
+    if (count > rows)
+        fprintf(f, "<p class=dim>%d more head%s: in the numbers below, and in heads.csv.</p>", count - rows,
+                page_plural(count - rows));
+    ranked_table(f, r, heads, count);
 }
 
 /* ---- scatter ---- */
@@ -427,8 +527,9 @@ static void matrices(FILE *f, const limber_heads_result *r)
     fputs("<h2>Which limbs are read together?</h2><p>Rows: the limb that asks. Columns: the limb it reads. The number says how "
           "many times its fair "
           "share of attention that limb gets: 1 is what its area alone would earn, <span style=\"color:var(--more)\">more</span> "
-          "is interest, "
-          "<span style=\"color:var(--less)\">less</span> is avoidance. A strong diagonal reads its own limb; two strong squares "
+          "and "
+          "<span style=\"color:var(--less)\">less</span>. These are means without a test against chance. A strong diagonal reads "
+          "its own limb; two strong squares "
           "across it mix left and right; "
           "a strong column reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share "
           "a little.</p><div class=maps>",
