@@ -161,6 +161,20 @@ test_prune_writes_a_model() {
     [ ! -e none ] || fail "a folder for nothing"
 }
 
+test_drift() {
+    album 0
+    status 0 "$LIMBER" drift "$tiny" "$tiny" photos --quiet --annotations truth.json --out none --bootstrap 20
+    lines 5 none/drift.csv
+    awk -F, 'NR > 1 { exit !($4 == 0 && $7 == 0 && $16 == 0) }' none/drift.csv || fail "a model has moved from itself"
+    has out "2 people on 2 images"
+    status 2 "$LIMBER" drift "$tiny" built-in photos --out none
+    says "heads have no counterpart"
+    status 2 "$LIMBER" drift "$tiny" photos --out none
+    says "expected two models"
+    status 2 "$LIMBER" drift "$tiny" "$tiny" photos --model "$tiny" --out none
+    says "--model"
+}
+
 # ---- bench ----
 
 bench_tiny() { "$LIMBER" bench attention --quick --quiet --dim 64 --heads 2 --tokens 12,48,108 "$@"; }

@@ -23,6 +23,7 @@ static const struct entry commands[] = {
     {"run", cli_run, "joints and limbs of the people in photographs"},
     {"heads", cli_heads, "which attention heads are limb specialists"},
     {"patch", cli_patch, "which attention heads cause what is found of a limb"},
+    {"drift", cli_drift, "how far a model's attention has moved from another's"},
     {"prune", cli_prune, "a model without the attention heads that matter least"},
     {"eval", cli_eval, "OKS average precision and PCK against annotations"},
     {"bench", cli_bench, "what attention, the model and the whole way cost"},

@@ -41,7 +41,7 @@ struct learner { /* a person of the choosing half, kept in slot `slot` */
 
 struct run {
     struct cli_common common;
-    const char *out, *annotations, *images, *drop, *by, *fill;
+    const char *out, *annotations, *category, *images, *drop, *by, *fill;
     double max_loss;
     int keep, people, remeasure, seed;
 
@@ -693,7 +693,7 @@ static int open_all(struct run *r)
 {
     limber_error err;
     limber_patch_options o = limber_patch_options_default();
-    int status = eval_set_open(&r->set, r->annotations, r->images);
+    int status = eval_set_open(&r->set, r->annotations, r->category, r->images);
     if (!status)
         status = draw_halves(r);
     if (!status && checkpoint_open(&r->checkpoint, cli_model_dir(&r->common), &err))
@@ -767,6 +767,7 @@ int cli_prune(int argc, char **argv)
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "the smaller model, with README.md and prune.json (required)"),
         CLI_OPTION("--annotations", "FILE", &r.annotations, "COCO keypoints, to choose and to report by (required)"),
+        CLI_OPTION("--category", "NAME|ID", &r.category, "who is a person [person]"),
         CLI_OPTION("--images", "DIR", &r.images, "the photographs (required)"),
         CLI_INT("--keep", "N", &r.keep, 1, INT_MAX, "leave out all heads but N of all layers together"),
         CLI_NUMBER("--max-loss", "AP", &r.max_loss, 0, 1, "leave heads out until AP falls by more, on the half that chooses"),
