@@ -482,7 +482,7 @@ static int copy_configs(const struct run *r)
 {
     static const char *const names[] = {"config.json", "preprocessor_config.json"};
     const char *dir = cli_model_dir(&r->common);
-    const struct default_model d = default_model();
+    const struct default_model d = limber_built_in_model();
     const struct default_file own[] = {d.config, d.preprocessor};
     int status = CLI_DONE;
     for (int i = 0; !status && i < 2; i++) {
