@@ -80,7 +80,7 @@ static limber_status random_layernorm(struct limber_model *m, struct source *s, 
 static limber_status random_embed(struct limber_model *m, struct source *s, limber_error *err)
 {
     const struct config *c = &m->config;
-    const size_t in = (size_t)(3 * c->patch_h * c->patch_w), dim = (size_t)c->hidden;
+    const size_t in = (size_t)3 * (size_t)c->patch_h * (size_t)c->patch_w, dim = (size_t)c->hidden;
     float(*lut)[256] = (float(*)[256])deviates(s, 3 * 256, 1);
     const struct embed_desc d = {.image_h = c->image_h,
                                  .image_w = c->image_w,
