@@ -1,6 +1,7 @@
 #!/bin/sh
-# test.sh [--quick] - installs what is missing (Debian, Ubuntu), then: the layout of the code; gcc, warnings as errors, all tests; clang, warnings as errors; address
-# and undefined-behaviour sanitizers, all tests. Ends with one line, "N passed, N failed, N skipped", that counts every test of
+# test.sh [--quick] - installs what is missing (Debian, Ubuntu), then: the layout of the code; gcc, warnings as errors, all tests;
+# clang, warnings as errors; address and undefined-behaviour sanitizers, all tests; the memory sanitizer, which sees what nobody
+# wrote, over the readers of files. Ends with one line, "N passed, N failed, N skipped", that counts every test of
 # every program; its exit status is 0 when nothing failed. --quick leaves out the CUDA kernels over their emulator (cuda.*), whose
 # building alone takes minutes of two cores.
 set -eu
@@ -83,9 +84,17 @@ if build ci -DCMAKE_CUDA_ARCHITECTURES=90-real; then
 fi
 build ci-clang || true
 # Allocations that the sanitizer cannot serve are to fail, not to abort. The CUDA kernels had their sanitizers above.
-export ASAN_OPTIONS="allocator_may_return_null=1:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+# Fresh memory is filled, lest it be taken for zeros.
+export ASAN_OPTIONS="allocator_may_return_null=1:max_malloc_fill_size=1000000000:malloc_fill_byte=255:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
 if build sanitize; then tests sanitize -E '^cuda\.'; fi
+# Debian has clang's runtime in a package of its own, other systems have it in clang's.
+has_msan() { mkdir -p build && echo 'int main(void) { return 0; }' | clang -fsanitize=memory -x c - -o build/has_msan 2>/dev/null; }
+has_msan || need libclang-rt-dev
+if ! has_msan; then
+    echo "== memory: skipped, clang has no memory sanitizer here"
+    skipped=$((skipped + 1))
+elif build memory; then tests memory -R '^(test_image|test_picture_table|fuzz_.*)$'; fi
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

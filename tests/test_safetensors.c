@@ -1,6 +1,7 @@
 /* The safetensors reader against files that lie: every check of the format's own reader, cuts at every byte, flips of every bit,
  * headers built to exhaust memory, shards that contradict their index. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <sys/mman.h>
@@ -17,7 +18,7 @@ static limber_status parse(struct blob b, limber_error *err)
     struct tensors t;
     limber_status st = tensors_parse(&t, b.bytes, b.size, err);
     if (st != LIMBER_OK) {
-        cr_expect(t.v == NULL && t.count == 0 && t.maps == NULL, "after a failure there is something left");
+        cr_expect(t.v == NULL && t.count == 0 && t.sources == NULL, "after a failure there is something left");
         cr_expect(err->status == st && err->text[0], "a failure without a sentence");
         return st;
     }
@@ -411,6 +412,38 @@ static void write_shard(const char *dir, const char *file, const char *tensor, f
     tensor_file_add(&f, tensor, shape, 1, &value);
     struct blob b = tensor_file_end(&f);
     file_write(dir, file, b.bytes, b.size);
+    free(b.bytes);
+}
+
+/* Somebody cuts or rewrites the file after it was opened: an error, where a mapping would end the process. */
+Test(safetensors_files, what_changes_under_us_is_an_error)
+{
+    char dir[256], path[300];
+    directory_make(dir);
+    enum { N = 100000 };
+    static float values[N], got[N];
+    struct tensor_file f = {0};
+    tensor_file_add(&f, "a", (const int64_t[]){N}, 1, values);
+    struct blob b = tensor_file_end(&f);
+    file_write(dir, "model.safetensors", b.bytes, b.size);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    struct tensors t;
+    limber_error err = {0};
+    cr_assert(tensors_open(&t, dir, &err) == LIMBER_OK, "%s", err.text);
+    cr_expect(tensor_read(&t.v[0], 0, N, got) && tensors_unchanged(&t, &err) == LIMBER_OK);
+    cr_assert(truncate(path, 4096) == 0);
+    cr_expect(tensor_read(&t.v[0], 0, 100, got), "what is there is read");
+    cr_expect(!tensor_read(&t.v[0], 0, N, got) && errno == 0, "the rest is gone");
+    cr_expect(!tensor_read(&t.v[0], N - 1, 1, got));
+    cr_expect(tensors_unchanged(&t, &err) == LIMBER_E_IO && strstr(err.text, "changed while"), "%s", err.text);
+    tensors_free(&t);
+
+    file_write(dir, "model.safetensors", b.bytes, b.size);
+    cr_assert(tensors_open(&t, dir, &err) == LIMBER_OK, "%s", err.text);
+    const struct timespec later[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1}};
+    cr_assert(utimensat(AT_FDCWD, path, later, 0) == 0); /* as a writer in place leaves it: the same size, another time */
+    cr_expect(tensors_unchanged(&t, &err) == LIMBER_E_IO);
+    tensors_free(&t);
     free(b.bytes);
 }
 

@@ -80,7 +80,7 @@ limber_status json_parse(json_t **out, const char *text, size_t size, const stru
     limber_status st = check_limits(text, size, limits, err);
     if (st != LIMBER_OK)
         return st;
-    json_error_t at;
+    json_error_t at = {0}; /* a parser of another build fills it: known to be written, to the memory sanitizer too */
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &at);
     if (*out)
         return LIMBER_OK;

@@ -41,7 +41,9 @@ static const struct image_format formats[] = {
 #ifdef LIMBER_TIFF
     {"TIFF", "libtiff " LIMBER_TIFF, false, NULL, tiff_magic, tiff_size, tiff_decode},
 #endif
+#ifdef LIMBER_HEIF
     {"HEIF", "libheif", false, heif_decoder, heif_magic, heif_size, heif_decode},
+#endif
     {"TGA", "built in", true, NULL, tga_magic, tga_size, tga_decode},
 };
 #define FORMATS (sizeof formats / sizeof *formats)

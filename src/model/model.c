@@ -278,6 +278,8 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
             st = model_backend_open(m, o.backend, o.precision, err);
         if (st == LIMBER_OK) {
             st = weights_pack(m, &c, o.expert, err);
+            if (st == LIMBER_OK)
+                st = tensors_unchanged(&c.tensors, err);
             if (st != LIMBER_OK)
                 limber_error_prefix(err, "%s", m->source);
         }

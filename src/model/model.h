@@ -2,7 +2,7 @@
  *
  *   model/config.c       config.json and preprocessor_config.json -> struct config, with transformers' defaults
  *   model/labels.c       what its joints are called, which is whose mirror
- *   model/safetensors.c  model.safetensors -> named, typed, bounds-checked views of the mapped file
+ *   model/safetensors.c  model.safetensors -> named, typed, bounds-checked places in the file
  *   model/weights.c      one table of (name, shape, where it goes), walked once -> packed weights of a backend
  *   model/built_in.c     the files of the model that is part of the library
  *   model/model.c        limber_model_open: all of these, and the questions a caller may ask */

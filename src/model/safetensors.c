@@ -7,15 +7,15 @@
  * bytes, and the last one ends where the file ends. The JSON is parsed within json_limits_header. Zero-size and rank-0 tensors
  * are fine. Tensor data may lie at any alignment: reads go through memcpy.
  *
- * Files are mapped read-only, so opening costs the header, whatever the size. A file that somebody rewrites or cuts short while
- * it is mapped changes under us, and reading a page that is gone raises SIGBUS: replace models by renaming, not in place. */
+ * Of a file only the header is read when it is opened, so opening costs the same whatever its size; tensor_read reads the rest by
+ * pread, straight to where it is wanted. A mapping would save the copy, but a file that somebody cuts short would then end the
+ * process by SIGBUS: this way it is an error, and so is one that is rewritten in place (tensors_unchanged). */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,14 +28,15 @@
 #define SINGLE_FILE "model.safetensors"
 #define INDEX_FILE "model.safetensors.index.json"
 
-struct mapping {
-    void *address; /* NULL: the bytes are the caller's */
-    size_t size;
-    char *names; /* NUL-terminated, one after the other: what tensor.name points into */
+struct source {
+    bool file;         /* else the bytes are the caller's */
+    int fd;            /* of a file */
+    struct stat about; /* when it was opened */
+    char *names;       /* NUL-terminated, one after the other: what tensor.name points into */
 };
-struct maps {
+struct sources {
     int count;
-    struct mapping v[];
+    struct source v[];
 };
 
 static uint64_t le64(const uint8_t *p)
@@ -186,9 +187,17 @@ static limber_status parse_entries(struct entry *v, int *count, char *names, con
     return LIMBER_OK;
 }
 
-/* Entries sorted by offset must fill data[size] without hole or overlap, each exactly as long as its shape says. */
-static limber_status place_entries(struct entry *v, int count, const uint8_t *data, size_t size, limber_error *err)
+/* Where the tensors' bytes are: in memory, or in a file from `begin` on. */
+struct body {
+    const uint8_t *data; /* NULL: in the file */
+    int fd;
+    size_t begin, size;
+};
+
+/* Entries sorted by offset must fill the body without hole or overlap, each exactly as long as its shape says. */
+static limber_status place_entries(struct entry *v, int count, const struct body *body, limber_error *err)
 {
+    const size_t size = body->size;
     uint64_t at = 0;
     for (int i = 0; i < count; i++) {
         struct entry *e = &v[i];
@@ -215,7 +224,9 @@ static limber_status place_entries(struct entry *v, int count, const uint8_t *da
         if (e->end > size)
             return limber_fail(err, LIMBER_E_FORMAT, "%s ends at byte %llu, but the file has only %zu bytes of data: cut short?",
                                t->name, (unsigned long long)e->end, size);
-        t->data = data + e->begin;
+        t->data = body->data ? body->data + e->begin : NULL;
+        t->fd = body->fd;
+        t->at = body->begin + e->begin;
         t->bytes = (size_t)(e->end - e->begin);
         at = e->end;
     }
@@ -225,8 +236,8 @@ static limber_status place_entries(struct entry *v, int count, const uint8_t *da
     return LIMBER_OK;
 }
 
-static limber_status parse_header(struct tensors *out, struct mapping *map, const json_t *header, const uint8_t *data,
-                                  size_t size, limber_error *err)
+static limber_status parse_header(struct tensors *out, struct source *source, const json_t *header, const struct body *body,
+                                  limber_error *err)
 {
     char text[JSON_SHOW];
     if (!json_is_object(header))
@@ -237,17 +248,17 @@ static limber_status parse_header(struct tensors *out, struct mapping *map, cons
     json_object_foreach((json_t *)(uintptr_t)header, key, value) name_bytes += strlen(key) + 1;
 
     struct entry *v = calloc(n + 1, sizeof *v); /* json_limits_header keeps n below a million: int is wide enough */
-    map->names = malloc(name_bytes);
+    source->names = malloc(name_bytes);
     out->v = calloc(n + 1, sizeof *out->v);
     limber_status st = LIMBER_OK;
-    if (!v || !map->names || !out->v)
+    if (!v || !source->names || !out->v)
         st = limber_fail(err, LIMBER_E_MEMORY, "out of memory for %zu tensors", n);
     int count = 0;
     if (st == LIMBER_OK)
-        st = parse_entries(v, &count, map->names, header, err);
+        st = parse_entries(v, &count, source->names, header, err);
     if (st == LIMBER_OK) {
         qsort(v, (size_t)count, sizeof *v, entry_by_offset);
-        st = place_entries(v, count, data, size, err);
+        st = place_entries(v, count, body, err);
     }
     if (st == LIMBER_OK) {
         for (int i = 0; i < count; i++)
@@ -259,46 +270,111 @@ static limber_status parse_header(struct tensors *out, struct mapping *map, cons
     return st;
 }
 
-static struct maps *maps_new(int count)
+static struct sources *sources_new(int count)
 {
-    struct maps *maps = calloc(1, sizeof *maps + (size_t)count * sizeof maps->v[0]);
-    if (maps)
-        maps->count = count;
-    return maps;
+    struct sources *sources = calloc(1, sizeof *sources + (size_t)count * sizeof sources->v[0]);
+    if (sources)
+        sources->count = count;
+    return sources;
 }
 
-/* `out` owns `map` already: whatever happens, tensors_free(out) cleans up. */
-static limber_status parse_file(struct tensors *out, struct mapping *map, const uint8_t *bytes, size_t size, limber_error *err)
+static const char lfs_pointer[] = "version https://git-lfs";
+
+/* The length of the header, by a file's size and its first bytes: 8, or as many as lfs_pointer has where there are more. */
+static limber_status header_length(size_t *length, const uint8_t *bytes, size_t size, limber_error *err)
 {
     if (size < 8)
         return limber_fail(err, LIMBER_E_FORMAT, "%zu bytes are too few for a safetensors file", size);
-    static const char pointer[] = "version https://git-lfs";
-    if (size >= sizeof pointer && !memcmp(bytes, pointer, sizeof pointer - 1))
+    if (size >= sizeof lfs_pointer && !memcmp(bytes, lfs_pointer, sizeof lfs_pointer - 1))
         return limber_fail(
             err, LIMBER_E_FORMAT,
             "a Git LFS pointer of %zu bytes, not the weights: `git lfs install && git lfs pull` in its directory fetches "
             "them",
             size);
-    uint64_t length = le64(bytes);
-    if (length > json_limits_header.bytes)
+    uint64_t n = le64(bytes);
+    if (n > json_limits_header.bytes)
         return limber_fail(err, LIMBER_E_FORMAT, "the header claims %llu bytes, the limit is %zu: not a safetensors file?",
-                           (unsigned long long)length, json_limits_header.bytes);
-    if (length > size - 8) /* not `8 + length > size`: that sum can wrap */
+                           (unsigned long long)n, json_limits_header.bytes);
+    if (n > size - 8) /* not `8 + n > size`: that sum can wrap */
         return limber_fail(err, LIMBER_E_FORMAT, "the header claims %llu bytes, but only %zu follow: cut short?",
-                           (unsigned long long)length, size - 8);
+                           (unsigned long long)n, size - 8);
+    *length = (size_t)n;
+    return LIMBER_OK;
+}
+
+/* `out` owns `source` already: whatever happens, tensors_free(out) cleans up. */
+static limber_status parse_text(struct tensors *out, struct source *source, const uint8_t *text, size_t length,
+                                const struct body *body, limber_error *err)
+{
     json_t *header;
-    limber_status st = json_parse(&header, (const char *)bytes + 8, (size_t)length, &json_limits_header, err);
+    limber_status st = json_parse(&header, (const char *)text, length, &json_limits_header, err);
     if (st == LIMBER_OK)
-        st = parse_header(out, map, header, bytes + 8 + length, size - 8 - (size_t)length, err);
+        st = parse_header(out, source, header, body, err);
     json_decref(header);
+    return st;
+}
+
+static limber_status parse_bytes(struct tensors *out, struct source *source, const uint8_t *bytes, size_t size, limber_error *err)
+{
+    size_t length;
+    limber_status st = header_length(&length, bytes, size, err);
+    if (st != LIMBER_OK)
+        return st;
+    const struct body body = {.data = bytes + 8 + length, .fd = -1, .size = size - 8 - length};
+    return parse_text(out, source, bytes + 8, length, &body, err);
+}
+
+/* Bytes [at, at + n) of a file; false where they are gone or cannot be read, with errno 0 or the reason. */
+static bool read_at(int fd, uint64_t at, void *to, size_t n)
+{
+    for (uint8_t *p = to; n > 0;) {
+        ssize_t got = pread(fd, p, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            errno = got ? errno : 0;
+            return false;
+        }
+        p += got;
+        at += (size_t)got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+static limber_status gone(limber_error *err)
+{
+    return errno ? limber_fail(err, LIMBER_E_IO, "cannot read: %s", strerror(errno))
+                 : limber_fail(err, LIMBER_E_IO, "changed while it was read: it has become shorter");
+}
+
+static limber_status parse_file(struct tensors *out, struct source *source, limber_error *err)
+{
+    const size_t size = (size_t)source->about.st_size;
+    uint8_t first[sizeof lfs_pointer] = {0}, *text = NULL;
+    size_t length = 0;
+    limber_status st = LIMBER_OK;
+    if (!read_at(source->fd, 0, first, size < sizeof first ? size : sizeof first))
+        st = gone(err);
+    if (st == LIMBER_OK)
+        st = header_length(&length, first, size, err);
+    if (st == LIMBER_OK && !(text = malloc(length + 1)))
+        st = limber_fail(err, LIMBER_E_MEMORY, "out of memory for a header of %zu bytes", length);
+    if (st == LIMBER_OK && !read_at(source->fd, 8, text, length))
+        st = gone(err);
+    const struct body body = {.fd = source->fd, .begin = 8 + length, .size = size - 8 - length};
+    if (st == LIMBER_OK)
+        st = parse_text(out, source, text, length, &body, err);
+    free(text);
     return st;
 }
 
 limber_status tensors_parse(struct tensors *out, const uint8_t *bytes, size_t size, limber_error *err)
 {
-    struct maps *maps = maps_new(1);
-    *out = (struct tensors){.maps = maps};
-    limber_status st = maps ? parse_file(out, &maps->v[0], bytes, size, err) : limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    struct sources *sources = sources_new(1);
+    *out = (struct tensors){.sources = sources};
+    limber_status st =
+        sources ? parse_bytes(out, &sources->v[0], bytes, size, err) : limber_fail(err, LIMBER_E_MEMORY, "out of memory");
     if (st != LIMBER_OK)
         tensors_free(out);
     return st;
@@ -306,21 +382,39 @@ limber_status tensors_parse(struct tensors *out, const uint8_t *bytes, size_t si
 
 void tensors_free(struct tensors *t)
 {
-    struct maps *maps = t->maps;
-    for (int i = 0; maps && i < maps->count; i++) {
-        if (maps->v[i].address)
-            munmap(maps->v[i].address, maps->v[i].size);
-        free(maps->v[i].names);
+    struct sources *sources = t->sources;
+    for (int i = 0; sources && i < sources->count; i++) {
+        if (sources->v[i].file)
+            close(sources->v[i].fd);
+        free(sources->v[i].names);
     }
-    free(maps);
+    free(sources);
     free(t->v);
     *t = (struct tensors){0};
 }
 
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+limber_status tensors_unchanged(const struct tensors *t, limber_error *err)
+{
+    const struct sources *sources = t->sources;
+    for (int i = 0; sources && i < sources->count; i++) {
+        const struct source *s = &sources->v[i];
+        struct stat now;
+        if (s->file && (fstat(s->fd, &now) || now.st_size != s->about.st_size || !same_time(now.st_mtim, s->about.st_mtim)))
+            return limber_fail(err, LIMBER_E_IO,
+                               "the weights changed while they were read: replace models by renaming, not in place");
+    }
+    return LIMBER_OK;
+}
+
 /* ---- files ---- */
 
-/* Maps dir/file. *missing tells "there is none" from other failures. An empty file is a mapping of no bytes at no address. */
-static limber_status map_file(struct mapping *map, const char *dir, const char *file, bool *missing, limber_error *err)
+/* Opens dir/file. *missing tells "there is none" from other failures. */
+static limber_status open_file(struct source *source, const char *dir, const char *file, bool *missing, limber_error *err)
 {
     char path[4096];
     *missing = false;
@@ -331,34 +425,30 @@ static limber_status map_file(struct mapping *map, const char *dir, const char *
         *missing = errno == ENOENT;
         return limber_fail(err, LIMBER_E_IO, "cannot open: %s", strerror(errno));
     }
-    struct stat s;
     limber_status st = LIMBER_OK;
-    if (fstat(fd, &s) != 0)
+    if (fstat(fd, &source->about) != 0)
         st = limber_fail(err, LIMBER_E_IO, "cannot stat: %s", strerror(errno));
-    else if (!S_ISREG(s.st_mode))
+    else if (!S_ISREG(source->about.st_mode))
         st = limber_fail(err, LIMBER_E_IO, "not a regular file");
-    else if (s.st_size > 0) {
-        void *address = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (address == MAP_FAILED)
-            st = limber_fail(err, LIMBER_E_IO, "cannot map %lld bytes: %s", (long long)s.st_size, strerror(errno));
-        else
-            *map = (struct mapping){.address = address, .size = (size_t)s.st_size};
+    if (st != LIMBER_OK) {
+        close(fd);
+        return st;
     }
-    close(fd);
-    return st;
+    source->file = true;
+    source->fd = fd;
+    return LIMBER_OK;
 }
 
 static limber_status open_single(struct tensors *out, const char *dir, bool *missing, limber_error *err)
 {
-    struct maps *maps = maps_new(1);
+    struct sources *sources = sources_new(1);
     *missing = false;
-    *out = (struct tensors){.maps = maps};
-    if (!maps)
+    *out = (struct tensors){.sources = sources};
+    if (!sources)
         return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
-    struct mapping *map = &maps->v[0];
-    limber_status st = map_file(map, dir, SINGLE_FILE, missing, err);
+    limber_status st = open_file(&sources->v[0], dir, SINGLE_FILE, missing, err);
     if (st == LIMBER_OK)
-        st = parse_file(out, map, map->address, map->size, err);
+        st = parse_file(out, &sources->v[0], err);
     if (st != LIMBER_OK)
         limber_error_prefix(err, "%s/%s", dir, SINGLE_FILE);
     return st;
@@ -425,17 +515,16 @@ static limber_status add_shard(struct tensors *out, const struct tensors *shard,
 static limber_status open_shards(struct tensors *out, const char *dir, const json_t *weight_map, const char **shards, int count,
                                  limber_error *err)
 {
-    struct maps *maps = maps_new(count);
-    out->maps = maps;
-    if (!maps)
+    struct sources *sources = sources_new(count);
+    out->sources = sources;
+    if (!sources)
         return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
     for (int i = 0; i < count; i++) {
-        struct tensors shard = {0}; /* only its array: map and names belong to `out` */
-        struct mapping *map = &maps->v[i];
+        struct tensors shard = {0}; /* only its array: file and names belong to `out` */
         bool missing;
-        limber_status st = map_file(map, dir, shards[i], &missing, err);
+        limber_status st = open_file(&sources->v[i], dir, shards[i], &missing, err);
         if (st == LIMBER_OK)
-            st = parse_file(&shard, map, map->address, map->size, err);
+            st = parse_file(&shard, &sources->v[i], err);
         if (st != LIMBER_OK)
             limber_error_prefix(err, "%s/%s", dir, shards[i]);
         else
@@ -454,14 +543,22 @@ static limber_status open_shards(struct tensors *out, const char *dir, const jso
 
 static limber_status open_index(struct tensors *out, const char *dir, bool *missing, limber_error *err)
 {
-    struct mapping map = {0};
+    struct source source = {0};
+    uint8_t *text = NULL;
     json_t *index = NULL;
     const char **shards = NULL;
     int count = 0;
     *out = (struct tensors){0};
-    limber_status st = map_file(&map, dir, INDEX_FILE, missing, err);
+    limber_status st = open_file(&source, dir, INDEX_FILE, missing, err);
+    const size_t size = source.file ? (size_t)source.about.st_size : 0;
+    if (st == LIMBER_OK && size > json_limits_config.bytes)
+        st = limber_fail(err, LIMBER_E_FORMAT, "JSON: %zu bytes, the limit is %zu", size, json_limits_config.bytes);
+    if (st == LIMBER_OK && !(text = malloc(size + 1)))
+        st = limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    if (st == LIMBER_OK && !read_at(source.fd, 0, text, size))
+        st = gone(err);
     if (st == LIMBER_OK)
-        st = json_parse(&index, map.address, map.size, &json_limits_config, err);
+        st = json_parse(&index, (const char *)text, size, &json_limits_config, err);
     const json_t *weight_map = json_object_get(index, "weight_map");
     if (st == LIMBER_OK)
         st = list_shards(&shards, &count, weight_map, err);
@@ -471,8 +568,9 @@ static limber_status open_index(struct tensors *out, const char *dir, bool *miss
         st = open_shards(out, dir, weight_map, shards, count, err);
     free(shards);
     json_decref(index);
-    if (map.address)
-        munmap(map.address, map.size);
+    if (source.file)
+        close(source.fd);
+    free(text);
     return st;
 }
 
@@ -529,16 +627,28 @@ static float float_of_half(uint16_t h)
     return float_of_bits(sign | (exponent == 31 ? 255u : exponent + 112u) << 23 | mantissa << 13);
 }
 
-void tensor_read(const struct tensor *t, size_t from, size_t n, float *dst)
+bool tensor_read(const struct tensor *t, size_t from, size_t n, float *dst)
 {
+    enum { PIECE = 8192 };
+    const size_t each = t->dtype == DTYPE_F32 ? 4 : 2;
     if (t->dtype == DTYPE_F32) {
-        memcpy(dst, t->data + from * sizeof *dst, n * sizeof *dst);
-        return;
+        if (!t->data)
+            return read_at(t->fd, t->at + from * each, dst, n * each);
+        memcpy(dst, t->data + from * each, n * each);
+        return true;
     }
-    const uint8_t *src = t->data + from * 2;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t v;
-        memcpy(&v, src + 2 * i, sizeof v);
-        dst[i] = t->dtype == DTYPE_F16 ? float_of_half(v) : float_of_bits((uint32_t)v << 16);
+    while (n > 0) {
+        uint16_t piece[PIECE];
+        const size_t count = n < PIECE ? n : PIECE;
+        if (t->data)
+            memcpy(piece, t->data + from * each, count * each);
+        else if (!read_at(t->fd, t->at + from * each, piece, count * each))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            dst[i] = t->dtype == DTYPE_F16 ? float_of_half(piece[i]) : float_of_bits((uint32_t)piece[i] << 16);
+        from += count;
+        dst += count;
+        n -= count;
     }
+    return true;
 }

@@ -9,6 +9,7 @@
  *   position    pos[1 + t] + pos[0]: the former class token's embedding is added to every patch
  *   deconv1, 2  batch norm folded in, in double: w' = w * gain / sqrt(var + 1e-5), b' = bias - mean * gain / sqrt(var + 1e-5)
  * and refuses NaN and infinity by name and place: one of them would make every joint NaN, long after anyone could tell why. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -337,11 +338,13 @@ static const struct tensor *tensor_at(const struct packer *p, enum slot slot, in
 /* All of a tensor as fp32, checked to be finite. */
 static limber_status read_all(struct packer *p, const struct tensor *t, float *dst)
 {
-    enum { CHUNK = 4096 }; /* converted, then checked while still in the cache */
+    enum { CHUNK = 16384 }; /* read, converted, then checked while still in the cache */
     size_t n = count_of(t);
     for (size_t from = 0; from < n; from += CHUNK) {
         size_t count = n - from < CHUNK ? n - from : CHUNK;
-        tensor_read(t, from, count, dst + from);
+        if (!tensor_read(t, from, count, dst + from))
+            return limber_fail(p->err, LIMBER_E_IO, "%s: cannot be read (%s)", t->name,
+                               errno ? strerror(errno) : "the file changed while it was read: it has become shorter");
         int bad = 0;
         for (size_t i = from; i < from + count; i++) {
             uint32_t bits;

@@ -5,21 +5,35 @@
 /* A decoder may honestly need seconds for a picture of many pixels: leave those to the tests. */
 #define PIXELS_WORTH_DECODING (1 << 22)
 
+FUZZ_MUTATE_BY(mutate_image)
+
+static void decode(const struct image_options *options, const uint8_t *bytes, size_t size)
+{
+    struct image_about about;
+    const limber_status examined = image_examine(&about, options, bytes, size, NULL);
+    if (examined == LIMBER_OK && (int64_t)about.width * about.height > PIXELS_WORTH_DECODING)
+        return;
+    struct image im;
+    if (image_decode_with(&im, options, bytes, size, NULL) != LIMBER_OK)
+        return;
+    fuzz_check(examined == LIMBER_OK && im.width == about.width && im.height == about.height);
+    fuzz_check(im.view.width == (im.width + im.reduce - 1) / im.reduce);
+    fuzz_check(im.view.height == (im.height + im.reduce - 1) / im.reduce);
+    unsigned sum = 0, odd = 0;
+    for (int y = 0; y < im.view.height; y++)
+        for (int x = 0; x < 3 * im.view.width; x++) {
+            sum += im.view.rgb[(size_t)y * im.view.stride + (size_t)x];
+            odd += im.view.rgb[(size_t)y * im.view.stride + (size_t)x] & 1; /* a branch, for the memory sanitizer to see */
+        }
+    fuzz_check(sum <= 255u * 3 * PIXELS_WORTH_DECODING && odd <= 3 * PIXELS_WORTH_DECODING);
+    image_close(&im);
+}
+
+/* By the preferred decoders, whole and smaller, and by the built-in ones. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    int width = 0, height = 0;
-    const limber_status sized = image_size(&width, &height, bytes, size, NULL);
-    if (sized == LIMBER_OK && (int64_t)width * height > PIXELS_WORTH_DECODING)
-        return 0;
-    struct image im;
-    if (image_decode(&im, bytes, size, NULL) != LIMBER_OK)
-        return 0;
-    fuzz_check(sized == LIMBER_OK && im.view.width == width && im.view.height == height);
-    unsigned sum = 0;
-    for (int y = 0; y < im.view.height; y++)
-        for (int x = 0; x < 3 * im.view.width; x++)
-            sum += im.view.rgb[(size_t)y * im.view.stride + (size_t)x];
-    fuzz_check(sum <= 255u * 3 * PIXELS_WORTH_DECODING);
-    image_close(&im);
+    decode(&(struct image_options){0}, bytes, size);
+    decode(&(struct image_options){.reduce = 4}, bytes, size);
+    decode(&(struct image_options){.built_in = true}, bytes, size);
     return 0;
 }

@@ -53,6 +53,8 @@ static void check_boxes(const char *text, size_t size)
     boxes_close(&b);
 }
 
+FUZZ_MUTATE_BY(mutate_json)
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     check_config((const char *)bytes, size);
