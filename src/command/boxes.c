@@ -773,3 +773,33 @@ void boxes_put_counts(struct json_text *t, const struct boxes *b)
     put_close(t, '}');
     put_close(t, '}');
 }
+
+limber_status boxes_open_for(struct boxes *out, const char *path, const char *category, const struct inputs *inputs,
+                             limber_error *err)
+{
+    limber_status st = boxes_open(out, path, category, err);
+    if (st)
+        return st;
+    const char **paths = malloc((inputs->count ? inputs->count : 1) * sizeof *paths);
+    for (size_t i = 0; paths && i < inputs->count; i++)
+        paths[i] = inputs->v[i].path;
+    st = paths ? boxes_join(out, paths, inputs->count, err) : limber_fail(err, LIMBER_E_MEMORY, "no memory");
+    free(paths);
+    if (st)
+        boxes_close(out);
+    return st;
+}
+
+limber_status boxes_to_run(const struct boxes *b, size_t i, const limber_box **boxes, int *count, limber_error *err)
+{
+    static const limber_box nobody = {0};
+    const struct boxes_list *list = NULL;
+    *boxes = NULL;
+    *count = 0;
+    limber_status st = b ? boxes_of(b, i, &list, err) : LIMBER_OK;
+    if (st || !b)
+        return st;
+    *boxes = list && list->box ? list->box : &nobody; /* not NULL: that would be the whole image */
+    *count = list ? list->count : 0;
+    return LIMBER_OK;
+}

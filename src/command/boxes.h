@@ -22,6 +22,7 @@
 #include <stdbool.h>
 
 #include "base/json_write.h"
+#include "command/inputs.h"
 #include "limber.h"
 
 /* A person as the file has it. Fields a form lacks: id -1, area -1, num_keypoints 0, score 1, keypoints NULL. */
@@ -99,6 +100,12 @@ void boxes_forget_join(struct boxes *b); /* boxes_close does it too */
 /* LIMBER_OK and the people of input i (`count` may be 0), or LIMBER_E_ARGUMENT and why: not in the file, ambiguous, or a box
  * that is none, with annotation id and values. */
 limber_status boxes_of(const struct boxes *b, size_t i, const struct boxes_list **list, limber_error *err);
+
+/* boxes_open, and boxes_join with the paths of these inputs. After an error `out` is closed. */
+limber_status boxes_open_for(struct boxes *out, const char *path, const char *category, const struct inputs *inputs,
+                             limber_error *err);
+/* What `limber run` takes of input i: nobody where its image has none; *boxes NULL, the whole image, where `b` is NULL. */
+limber_status boxes_to_run(const struct boxes *b, size_t i, const limber_box **boxes, int *count, limber_error *err);
 
 /* The last run of digits in the file name without its extension: 139 of "a/coco_val2017_000000000139.jpg". */
 bool boxes_number_in_name(const char *path, long long *number);

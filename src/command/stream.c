@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "command/options.h"
 #include "command/progress.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -49,7 +48,7 @@ static void run_finish(struct stream *s)
     struct stream_item *item = at(s, s->to_finish[s->finish_head++ % s->window]);
     pthread_mutex_unlock(&s->lock);
     double begin = progress_now();
-    item->finish_status = s->calls.finish(s->calls.context, item, &item->error);
+    item->finish_status = s->calls.finish(s->calls.context, item, &item->parcel.error);
     item->seconds_finish = progress_now() - begin;
     pthread_mutex_lock(&s->lock);
     item->state = FINISHED;
@@ -93,7 +92,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     struct image_options options = {.built_in = s->calls.built_in};
     pthread_mutex_unlock(&s->lock);
     double begin = progress_now();
-    limber_error *err = &item->error;
+    limber_error *err = &item->parcel.error;
     limber_status st = LIMBER_OK;
     st = input_read(item->input, &bytes, &size, err);
     if (!st)
@@ -117,10 +116,10 @@ static void prepare(struct stream *s, struct stream_item *item)
     if (go && !st) {
         const struct image *im = &item->image;
         const struct reduced_image reduced = {im->view, im->width, im->height, im->reduce};
-        st = job_prepare_reduced(&item->job, s->model, &reduced, boxes, count, err);
+        st = job_prepare_reduced(&item->parcel.job, s->model, &reduced, boxes, count, err);
     }
     item->seconds_crop = progress_now() - decoded;
-    item->status = st;
+    item->parcel.status = st;
     pthread_mutex_lock(&s->lock);
     const size_t kept = item->image.view.stride * (size_t)item->image.view.height;
     if (go && kept < item->reserved) { /* the decoder's own memory is free again: the next one may begin */
@@ -153,6 +152,17 @@ static void *worker(void *argument)
 }
 
 /* ---- the caller's side ---- */
+
+int stream_workers(const limber_session *session, bool drawing)
+{
+    bool busy = drawing || !strcmp(limber_model_backend(session->model), "cuda");
+    return busy ? session->threads : (session->threads + 1) / 2;
+}
+
+size_t stream_window(const limber_session *session, int workers)
+{
+    return 2 * (size_t)session->batch + 4 * (size_t)workers + 8;
+}
 
 limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,
                           size_t window, const struct stream_calls *calls, limber_error *err)
@@ -197,7 +207,7 @@ struct stream_item *stream_next(struct stream *s, bool holding)
 {
     struct stream_item *item = NULL;
     pthread_mutex_lock(&s->lock);
-    while (s->taken < s->inputs->count && !cli_stopped) {
+    while (s->taken < s->inputs->count && !(s->calls.stop && *s->calls.stop)) {
         bool claimed = s->taken < s->claimed;
         if (claimed && at(s, s->taken)->state == READY) {
             item = at(s, s->taken++);
@@ -244,9 +254,9 @@ void stream_wait(struct stream *s, const struct stream_item *item)
 
 static void item_free(struct stream_item *item)
 {
-    job_free(&item->job);
+    job_free(&item->parcel.job);
     image_close(&item->image);
-    limber_people_free(&item->people);
+    limber_people_free(&item->parcel.people);
 }
 
 void stream_release(struct stream *s, struct stream_item *item)

@@ -1,7 +1,7 @@
 /* command/stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these.
  *
  *     stream_open(&s, ...);
- *     while ((item = stream_next(s, holding))) ...      in input order; item->status says whether it can be used
+ *     while ((item = stream_next(s, holding))) ...      in input order; item->parcel.status says whether it can be used
  *         stream_finish(s, item)                        optional: a worker runs `finish` on it (overlays)
  *         stream_wait(s, item); stream_release(s, item) in input order too
  *     stream_close(&s);
@@ -17,19 +17,16 @@
 
 #include "command/inputs.h"
 #include "image/image.h"
-#include "pose/pipeline.h"
+#include "pose/conveyor.h"
 
 #define STREAM_PIXEL_BYTES ((size_t)512 << 20)
 
 struct stream_item {
-    size_t index; /* of the input */
+    struct parcel parcel; /* first: the conveyor's, whose `next` is stream_parcel. LIMBER_OK: image and job are good */
+    size_t index;         /* of the input */
     const struct input *input;
-    limber_status status; /* LIMBER_OK: image and job are good */
-    limber_error error;
     struct image image;
-    struct job job;
-    limber_people people;        /* the caller's; freed with the item */
-    limber_status finish_status; /* what `finish` returned, and its sentence in `error` */
+    limber_status finish_status; /* what `finish` returned, and its sentence in parcel.error */
     double seconds_decode, seconds_crop, seconds_finish;
     size_t reserved; /* bytes accounted for: a decoder's peak, then the pixels */
     int state;
@@ -42,15 +39,21 @@ struct stream_calls {
     limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                            limber_error *err);
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
-    bool built_in; /* --decoder stb */
-    bool reduce;   /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) */
+    const volatile sig_atomic_t *stop; /* NULL, or set when no more is wanted: stream_next waits no longer */
+    bool built_in;                     /* --decoder stb */
+    bool reduce;                       /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) */
 };
 
 struct stream;
 
+/* As `limber run` has them. Where the forward pass leaves the CPU alone, or pictures are to be drawn, the workers are the work (as
+ * many as the session has threads); else a few keep up. The window holds the batch that is computed and the next one. */
+int stream_workers(const limber_session *session, bool drawing);
+size_t stream_window(const limber_session *session, int workers);
+
 limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,
                           size_t window, const struct stream_calls *calls, limber_error *err);
-/* The next item; waits for it. NULL: after the last one; when cli_stopped is set; or, if the caller is `holding` items it has
+/* The next item; waits for it. NULL: after the last one; when calls.stop is set; or, if the caller is `holding` items it has
  * not released, when the next one needs their room first. */
 struct stream_item *stream_next(struct stream *s, bool holding);
 void stream_finish(struct stream *s, struct stream_item *item);

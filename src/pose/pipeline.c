@@ -13,8 +13,8 @@
  *
  * and before the first pixel, checkpoint directory -> packed weights: model/model.c.
  *
- * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row; command/run/run.c
- * calls the three itself, so that decoding and cropping of the next images run beside the forward pass of these.
+ * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row. For pictures that come one
+ * after another pose/conveyor.c calls the last two, and the sender the first, beside the forward pass of the pictures before.
  * A person's result depends on its own crop only: neither the batch it shares nor the number of threads changes a bit. */
 #define _GNU_SOURCE
 #include "pose/pipeline.h"

@@ -1,5 +1,5 @@
 /* pose/pipeline.h - the steps between an image and its people, for callers inside the library that schedule them themselves
- * (the command's `run` overlaps decoding and cropping with the forward pass; `heads` and `eval` reuse single steps).
+ * (pose/conveyor.h; `heads` reuses single steps).
  * limber_run and limber_run_images are job_prepare, jobs_forward and job_finish in a row. */
 #ifndef LIMBER_PIPELINE_H
 #define LIMBER_PIPELINE_H

@@ -16,7 +16,6 @@
 #include "command/bench/util.h"
 #include "command/inputs.h"
 #include "command/stream.h"
-#include "pose/pipeline.h"
 
 enum stage { STAGE_DECODE, STAGE_CROP, STAGE_NETWORK, STAGE_PEOPLE, STAGES };
 static const char *const stage_names[STAGES] = {"decode", "crop", "network", "people"};
@@ -38,25 +37,11 @@ struct bench {
     double busy;           /* seconds the network ran in the overlapped rounds */
 };
 
-static limber_status boxes_of_input(const struct bench *b, const struct input *input, const limber_box **boxes, int *count,
-                                    limber_error *err)
-{
-    static const limber_box nobody = {0};
-    const struct boxes_list *list = NULL;
-    *boxes = NULL; /* the whole image */
-    *count = 0;
-    if (!b->has_boxes)
-        return LIMBER_OK;
-    limber_status st = boxes_of(&b->boxes, input->number, &list, err);
-    *boxes = !st && list && list->box ? list->box : &nobody;
-    *count = !st && list ? list->count : 0;
-    return st;
-}
-
 static limber_status boxes_of_item(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                                    limber_error *err)
 {
-    return boxes_of_input(context, item->input, boxes, count, err);
+    const struct bench *b = context;
+    return boxes_to_run(b->has_boxes ? &b->boxes : NULL, item->input->number, boxes, count, err);
 }
 
 /* ---- the two ways ---- */
@@ -68,15 +53,27 @@ static limber_status alone(const struct bench *b, const struct input *input, dou
     struct image image = {0};
     struct job job = {0}, *jobs[] = {&job};
     limber_people people = {0};
+    struct image_about about;
+    struct image_options options = {0};
     const limber_box *boxes;
     int count;
+    uint8_t *bytes = NULL;
+    size_t size;
     const double begin = bench_now(), crop_before = s->seconds_crop, network_before = s->seconds_forward;
-    limber_status st = input_image(input, &image, err);
+    limber_status st = boxes_to_run(b->has_boxes ? &b->boxes : NULL, input->number, &boxes, &count, err);
+    if (!st)
+        st = input_read(input, &bytes, &size, err);
+    if (!st)
+        st = image_examine(&about, &options, bytes, size, err);
+    if (!st && about.reducible) /* as the workers do */
+        options.reduce = job_reduction(b->model, about.width, about.height, boxes, count);
+    if (!st)
+        st = image_decode_with(&image, &options, bytes, size, err);
+    free(bytes);
     const double decoded = bench_now();
+    const struct reduced_image reduced = {image.view, image.width, image.height, image.reduce};
     if (!st)
-        st = boxes_of_input(b, input, &boxes, &count, err);
-    if (!st)
-        st = job_prepare(&job, b->model, &image.view, boxes, count, err);
+        st = job_prepare_reduced(&job, b->model, &reduced, boxes, count, err);
     const double prepared = bench_now();
     if (!st)
         st = jobs_forward(s, jobs, 1, err);
@@ -106,59 +103,50 @@ static int pass_alone(struct bench *b, int round)
     return CLI_DONE;
 }
 
-/* The network over a group of images, which then go back to the stream. `failed` (may be NULL): [inputs], set for those that
- * cannot be used; without it such an input is the end. */
-static int finish_group(struct bench *b, struct stream *stream, struct stream_item *group[], int count, bool *failed)
+/* A pass of the conveyor. */
+struct pass {
+    struct bench *b;
+    struct stream *stream;
+    bool *failed; /* [inputs], set for those that cannot be used; NULL: such an input is the end */
+    int status;
+};
+
+static struct parcel *next(void *context, bool holding)
 {
-    struct job *jobs[count];
-    limber_error err = {0};
-    int n = 0;
-    for (int i = 0; i < count; i++) {
-        if (!group[i]->status)
-            jobs[n++] = &group[i]->job;
-        else if (!failed)
-            return cli_fail("%s: %s", group[i]->input->path, group[i]->error.text);
-    }
-    limber_status st = jobs_forward(b->session, jobs, n, &err);
-    for (int i = 0; !st && i < count; i++) {
-        if (group[i]->status) {
-            cli_warn("%s: %s", group[i]->input->path, group[i]->error.text);
-            failed[group[i]->index] = true;
-        } else if (!(st = job_finish(&group[i]->job, b->model, &group[i]->people, &err))) {
-            b->people += failed ? (size_t)group[i]->people.count : 0;
-        }
-        stream_release(stream, group[i]);
-    }
-    return st ? cli_fail("%s", err.text) : CLI_DONE;
+    const struct pass *p = context;
+    struct stream_item *item = stream_next(p->stream, holding);
+    return item ? &item->parcel : NULL;
 }
 
-/* All inputs as command/run/run.c takes them: groups that fill the batch and do not exceed it. */
+static bool done(void *context, struct parcel *parcel)
+{
+    struct pass *p = context;
+    struct stream_item *item = (struct stream_item *)parcel;
+    if (parcel->status && !p->failed)
+        p->status = cli_fail("%s: %s", item->input->path, parcel->error.text);
+    else if (parcel->status)
+        cli_warn("%s: %s", item->input->path, parcel->error.text);
+    if (p->failed) {
+        p->failed[item->index] = parcel->status != LIMBER_OK;
+        p->b->people += (size_t)parcel->people.count;
+    }
+    stream_release(p->stream, item);
+    return !p->status;
+}
+
+/* All inputs as command/run/run.c takes them: the same workers, the same conveyor. */
 static int pass_overlapped(struct bench *b, bool *failed)
 {
-    const int window = 2 * b->session->batch + 4 * b->workers + 8, batch = b->session->batch;
-    const struct stream_calls calls = {.context = b, .boxes = boxes_of_item};
-    struct stream *stream = NULL;
-    struct stream_item *group[window];
+    const size_t window = stream_window(b->session, b->workers);
+    struct pass p = {.b = b, .failed = failed};
+    const struct stream_calls calls = {.context = b, .boxes = boxes_of_item, .reduce = true};
+    const struct conveyor conveyor = {.context = &p, .next = next, .done = done, .window = window};
     limber_error err = {0};
-    int count = 0, people = 0;
-    int status = stream_open(&stream, b->model, &b->inputs, b->workers, (size_t)window, &calls, &err) ? cli_fail("%s", err.text)
-                                                                                                      : CLI_DONE;
-    while (!status) {
-        struct stream_item *item = stream_next(stream, count > 0);
-        const int more = item && !item->status ? item->job.count : 0;
-        if (!item && !count)
-            break;
-        if (count && (!item || people + more > batch)) {
-            status = finish_group(b, stream, group, count, failed);
-            count = people = 0;
-        }
-        if (item && !status) {
-            group[count++] = item;
-            people += more;
-        }
-    }
-    stream_close(&stream);
-    return status;
+    limber_status st = stream_open(&p.stream, b->model, &b->inputs, b->workers, window, &calls, &err);
+    if (!st)
+        st = conveyor_run(b->session, &conveyor, &err);
+    stream_close(&p.stream);
+    return st ? cli_fail("%s", err.text) : p.status;
 }
 
 /* ---- before, in turns, after ---- */
@@ -258,14 +246,8 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
     int status = inputs_list(&b->inputs, paths, count, NULL);
     if (!status && boxes_file) {
         b->has_boxes = true;
-        const char **names = malloc(b->inputs.count * sizeof *names);
-        for (size_t i = 0; names && i < b->inputs.count; i++)
-            names[i] = b->inputs.v[i].path;
-        if (!names)
-            status = cli_fail("no memory");
-        else if (boxes_open(&b->boxes, boxes_file, category, &err) || boxes_join(&b->boxes, names, b->inputs.count, &err))
+        if (boxes_open_for(&b->boxes, boxes_file, category, &b->inputs, &err))
             status = cli_fail("%s", err.text);
-        free(names);
     }
     const double begin = bench_now();
     if (!status)
@@ -273,8 +255,8 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
     if (!status)
         status = cli_session_open(&b->common, b->model, &b->session);
     const double opened = bench_now() - begin;
-    if (!status && !b->workers) /* as command/run/run.c has it: where the device computes, all CPUs decode; else a few keep up */
-        b->workers = strcmp(limber_model_backend(b->model), "cuda") ? (b->session->threads + 1) / 2 : b->session->threads;
+    if (!status && !b->workers)
+        b->workers = stream_workers(b->session, false);
     if (status || (status = first_pass(b)))
         return status;
     char machine[512];

@@ -242,8 +242,8 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
 
 static void record(struct eval_result *r, const struct eval_set *s, const struct stream_item *item)
 {
-    for (int p = 0; p < item->people.count; p++) {
-        const limber_person *person = &item->people.person[p];
+    for (int p = 0; p < item->parcel.people.count; p++) {
+        const limber_person *person = &item->parcel.people.person[p];
         struct coco_pose *pose = &r->poses[r->pose_count];
         pose->image = (int)item->index;
         pose->score = person->score;
@@ -255,71 +255,57 @@ static void record(struct eval_result *r, const struct eval_set *s, const struct
     }
 }
 
-/* Forward pass over what is held, then its people are recorded in order. */
-static int flush(struct eval_result *r, const struct eval_set *s, const limber_model *model, limber_session *session,
-                 struct stream *stream, struct stream_item **held, int count)
+struct measuring {
+    struct eval_result *r;
+    const struct eval_set *set;
+    struct stream *stream;
+    struct progress progress;
+    size_t images;
+};
+
+static struct parcel *next(void *context, bool holding)
 {
-    struct job *jobs[HOLD];
-    limber_error err;
-    int n = 0;
-    for (int i = 0; i < count; i++)
-        if (held[i]->status == LIMBER_OK)
-            jobs[n++] = &held[i]->job;
-    if (n && jobs_forward(session, jobs, n, &err) != LIMBER_OK)
-        return cli_fail("%s", err.text);
-    for (int i = 0; i < count; i++) {
-        struct stream_item *item = held[i];
-        if (item->status == LIMBER_OK) {
-            if (job_finish(&item->job, model, &item->people, &err) != LIMBER_OK)
-                return cli_fail("%s: %s", item->input->path, err.text);
-            record(r, s, item);
-        } else {
-            cli_warn("%s: %s", item->input->path, item->error.text);
-            r->failed++;
-        }
-        stream_release(stream, item);
+    const struct measuring *m = context;
+    struct stream_item *item = stream_next(m->stream, holding);
+    return item ? &item->parcel : NULL;
+}
+
+static bool done(void *context, struct parcel *parcel)
+{
+    struct measuring *m = context;
+    struct stream_item *item = (struct stream_item *)parcel;
+    if (parcel->status) {
+        cli_warn("%s: %s", item->input->path, parcel->error.text);
+        m->r->failed++;
+    } else {
+        record(m->r, m->set, item);
     }
-    return CLI_DONE;
+    stream_release(m->stream, item);
+    progress_step(&m->progress, ++m->images, (size_t)m->r->pose_count);
+    return true;
 }
 
 int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_model *model, limber_session *session, bool quiet)
 {
-    const struct stream_calls calls = {.context = (void *)s, .boxes = boxes_of_item};
-    struct stream *stream = NULL;
-    struct stream_item *held[HOLD];
-    struct progress progress;
+    struct measuring m = {.r = r, .set = s};
+    const struct stream_calls calls = {.context = (void *)s, .boxes = boxes_of_item, .stop = &cli_stopped};
+    const struct conveyor conveyor = {.context = &m, .next = next, .done = done, .stop = &cli_stopped, .window = HOLD};
     limber_error err;
-    int holding = 0, people = 0, status = CLI_DONE;
-    size_t done = 0;
     double begin = progress_now(), forward_before = session->seconds_forward;
     *r = (struct eval_result){0};
     r->poses = calloc((size_t)s->box_total, sizeof *r->poses);
     r->truth = calloc((size_t)s->box_total, sizeof *r->truth);
     if (!r->poses || !r->truth)
         return cli_fail("no memory for %d poses", s->box_total);
-    if (stream_open(&stream, model, &s->inputs, 1, HOLD, &calls, &err) != LIMBER_OK)
-        return cli_fail("%s", err.text);
-    progress_start(&progress, s->inputs.count, !quiet);
-    for (;;) {
-        struct stream_item *item = stream_next(stream, holding > 0);
-        if (item) {
-            held[holding++] = item;
-            people += item->status == LIMBER_OK ? item->job.count : 0;
-        } else if (!holding)
-            break;
-        if (!item || people >= session->batch || holding == HOLD) {
-            if ((status = flush(r, s, model, session, stream, held, holding)) != CLI_DONE)
-                break;
-            done += (size_t)holding;
-            progress_step(&progress, done, (size_t)r->pose_count);
-            holding = people = 0;
-        }
-    }
-    progress_clear(&progress);
-    stream_close(&stream);
+    limber_status st = stream_open(&m.stream, model, &s->inputs, 1, HOLD, &calls, &err);
+    progress_start(&m.progress, s->inputs.count, !quiet);
+    if (!st)
+        st = conveyor_run(session, &conveyor, &err);
+    progress_clear(&m.progress);
+    stream_close(&m.stream);
     r->seconds = progress_now() - begin;
     r->seconds_forward = session->seconds_forward - forward_before;
-    return status != CLI_DONE ? status : cli_stopped ? CLI_INTERRUPTED : CLI_DONE;
+    return st ? cli_fail("%s", err.text) : cli_stopped ? CLI_INTERRUPTED : CLI_DONE;
 }
 
 void eval_result_free(struct eval_result *r)

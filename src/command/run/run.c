@@ -1,14 +1,15 @@
 /* command/run/run.c - `limber run`: images in, one JSON line each out, in input order.
  *
  *     command/inputs.c      which images                    command/stream.c            read, decode, crop: worker threads
- *     command/boxes.c       who is where                    pose/pipeline.c             the network, people side by side
+ *     command/boxes.c       who is where                    pose/conveyor.c             the network, people side by side
  *     command/run/lines.c   what an earlier run finished    command/output.c            whole lines, files renamed when complete
  *     image/overlay.c       skeletons                       command/run/coco_results.c  poses.jsonl -> coco_results.json
  *     command/run/run_line.c  one line                      command/run/run_about.c     run.json
  *
- * One thread, this one, takes images from the stream in order, runs the network when a batch of people is together, and writes a
- * line when everything about its image is done - its overlay, too, so that a line on disk means an overlay on disk. Lines are
- * rounded to fixed decimals and hold nothing of this machine or this moment: the same images give the same bytes. */
+ * Workers read, decode and crop. One thread, this one, stands at the conveyor (pose/conveyor.h): it takes images in order, runs the
+ * network when a batch of people is together, and writes a line when everything about its image is done - its overlay, too, so that
+ * a line on disk means an overlay on disk. Lines are rounded to fixed decimals and hold nothing of this machine or this moment: the
+ * same images give the same bytes. */
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdint.h>
@@ -39,17 +40,8 @@ bool run_only_built_in(const struct run *r)
 static limber_status boxes_of_item(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                                    limber_error *err)
 {
-    static const limber_box nobody = {0};
     const struct run *r = context;
-    const struct boxes_list *list = NULL;
-    if (!r->boxes_file)
-        return LIMBER_OK; /* the whole image */
-    limber_status st = boxes_of(&r->boxes, item->input->number, &list, err);
-    if (st)
-        return st;
-    *boxes = list && list->box ? list->box : &nobody; /* not NULL: that would be the whole image */
-    *count = list ? list->count : 0;
-    return LIMBER_OK;
+    return boxes_to_run(r->boxes_file ? &r->boxes : NULL, item->input->number, boxes, count, err);
 }
 
 /* Where below the overlay folder a picture goes: the path as given, without what leads out of the folder. A component longer
@@ -105,7 +97,7 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
         *slash = '/';
     }
     if (!st) {
-        overlay_draw(&item->image, item->people.person, item->people.count, &style);
+        overlay_draw(&item->image, item->parcel.people.person, item->parcel.people.count, &style);
         st = image_write_png(path, &item->image.view, err);
     }
     free(name);
@@ -141,116 +133,65 @@ static int write_item(struct run *r, struct stream_item *item)
     r->seconds_decode += item->seconds_decode;
     r->seconds_crop += item->seconds_crop;
     r->seconds_overlay += item->seconds_finish;
-    if (item->finish_status) {
-        return cli_fail("%s", item->error.text);
-    }
-    if (item->status) {
-        cli_warn("%s: %s", item->input->path, item->error.text);
-    }
+    if (item->finish_status)
+        return cli_fail("%s", item->parcel.error.text);
+    if (item->parcel.status)
+        cli_warn("%s: %s", item->input->path, item->parcel.error.text);
     run_put_line(&r->text, r->model, item);
-    if (r->text.failed) {
+    if (r->text.failed)
         return cli_fail("%s: no memory for its line", item->input->path);
-    }
     if (output_write(&r->lines, r->text.text, r->text.length))
         return CLI_NOTHING;
     if (item->image.decoder)
         count_decoder(r, item->image.decoder);
     r->images++;
-    r->failed += item->status != LIMBER_OK;
-    r->people += (size_t)item->people.count;
+    r->failed += item->parcel.status != LIMBER_OK;
+    r->people += (size_t)item->parcel.people.count;
     r->seconds_write += progress_now() - begin;
     progress_step(&r->progress, r->images - r->resumed, r->people);
     return CLI_DONE;
 }
 
-/* The network over a group of images; then each is on its way to its line. */
-static int forward(struct run *r, struct stream_item *group[], size_t count)
+/* ---- on the conveyor (pose/conveyor.h) ---- */
+
+static struct parcel *next(void *context, bool holding)
 {
-    struct job *jobs[count ? count : 1];
-    int n = 0;
-    limber_error err;
-    for (size_t i = 0; i < count; i++)
-        if (!group[i]->status)
-            jobs[n++] = &group[i]->job;
-    limber_status st = jobs_forward(r->session, jobs, n, &err);
-    for (size_t i = 0; !st && i < count; i++) {
-        if (group[i]->status)
-            continue;
-        st = job_finish(&group[i]->job, r->model, &group[i]->people, &err);
-        keep_confident(&group[i]->people, r->min_score);
-        double begin = progress_now();
-        if (!st && r->heads) /* before the overlay is drawn into the picture */
-            st = heads_add_people(r->heads, &group[i]->image.view, &group[i]->people, &err);
-        r->seconds_heads += progress_now() - begin;
-        if (!st && r->overlay)
-            stream_finish(r->stream, group[i]);
-    }
-    if (!st)
-        return CLI_DONE;
-    return cli_fail("%s", err.text);
+    const struct run *r = context;
+    struct stream_item *item = stream_next(r->stream, holding);
+    return item ? &item->parcel : NULL;
 }
 
-/* Items between stream_next and stream_release, in input order: first those past the network, then the group it sees next. */
-struct held {
-    struct stream_item **v; /* ring */
-    size_t room, released, forwarded, taken;
-    int people; /* of the group */
-};
-
-static int forward_group(struct run *r, struct held *h)
+static bool seen(void *context, struct parcel *parcel, limber_error *err)
 {
-    struct stream_item *group[h->taken - h->forwarded + 1];
-    size_t n = 0;
-    for (size_t i = h->forwarded; i < h->taken; i++)
-        group[n++] = h->v[i % h->room];
-    h->forwarded = h->taken;
-    h->people = 0;
-    return forward(r, group, n);
+    struct run *r = context;
+    struct stream_item *item = (struct stream_item *)parcel;
+    keep_confident(&parcel->people, r->min_score);
+    double begin = progress_now();
+    limber_status st = LIMBER_OK;
+    if (r->heads) /* before the overlay is drawn into the picture */
+        st = heads_add_people(r->heads, &item->image.view, &parcel->people, err);
+    r->seconds_heads += progress_now() - begin;
+    if (st)
+        r->status = cli_fail("%s", err->text);
+    else if (r->overlay)
+        stream_finish(r->stream, item);
+    return !st;
 }
 
-static int write_finished(struct run *r, struct held *h, bool wait_for_one)
+static bool is_ready(void *context, const struct parcel *parcel)
 {
-    int status = CLI_DONE;
-    while (!status && h->released < h->forwarded) {
-        struct stream_item *item = h->v[h->released % h->room];
-        if (!wait_for_one && !stream_is_finished(r->stream, item))
-            break;
-        stream_wait(r->stream, item);
-        wait_for_one = false;
-        status = write_item(r, item);
-        stream_release(r->stream, item);
-        h->released++;
-    }
-    return status;
+    const struct run *r = context;
+    return stream_is_finished(r->stream, (const struct stream_item *)parcel);
 }
 
-static int run_images(struct run *r, size_t window)
+static bool done(void *context, struct parcel *parcel)
 {
-    struct held h = {.v = calloc(window, sizeof *h.v), .room = window};
-    int status = h.v ? CLI_DONE : cli_fail("no memory");
-    while (!status) {
-        struct stream_item *item = stream_next(r->stream, h.taken > h.released);
-        if (item) {
-            int people = item->status ? 0 : item->job.count;
-            /* Another image would not fit into the batch: run what is there rather than a full pass and a tiny one. */
-            if (h.people && h.people + people > r->session->batch)
-                status = forward_group(r, &h);
-            h.v[h.taken++ % h.room] = item;
-            h.people += people;
-            if (!status && h.people >= r->session->batch)
-                status = forward_group(r, &h);
-            if (!status)
-                status = write_finished(r, &h, false);
-        } else if (h.taken > h.forwarded && !cli_stopped) {
-            status = forward_group(r, &h);
-        } else if (h.forwarded > h.released) {
-            status = write_finished(r, &h, true); /* also after a signal: what went through the network gets its line */
-        } else {
-            break;
-        }
-    }
-    free(h.v);
-    return status;
+    struct run *r = context;
+    struct stream_item *item = (struct stream_item *)parcel;
+    stream_wait(r->stream, item);
+    r->status = write_item(r, item);
+    stream_release(r->stream, item);
+    return !r->status;
 }
 
 /* ---- before and after ---- */
@@ -304,29 +245,23 @@ static void say_boxes(const struct run *r)
 static int load_boxes(struct run *r)
 {
     limber_error err;
-    if (boxes_open(&r->boxes, r->boxes_file, r->category, &err))
+    limber_status st = boxes_open_for(&r->boxes, r->boxes_file, r->category, &r->inputs, &err);
+    if (st)
         return cli_fail("%s", err.text);
     size_t n = r->inputs.count;
-    const char **paths = malloc(n * sizeof *paths);
     r->ids = malloc(n * sizeof *r->ids);
-    if (!paths || !r->ids) {
-        free(paths);
+    if (!r->ids)
         return cli_fail("no memory");
-    }
-    for (size_t i = 0; i < n; i++)
-        paths[i] = r->inputs.v[i].path;
-    limber_status st = boxes_join(&r->boxes, paths, n, &err);
     for (size_t i = 0; !st && i < n; i++) {
         const struct boxes_list *list = NULL;
         if (boxes_of(&r->boxes, i, &list, NULL) || !list || (list->image_id < 0 && !list->text_id))
             continue;
-        r->ids[r->id_count] = (struct coco_id){strdup(paths[i]), list->image_id, list->text_id};
+        r->ids[r->id_count] = (struct coco_id){strdup(r->inputs.v[i].path), list->image_id, list->text_id};
         if (!r->ids[r->id_count].path)
             st = limber_fail(&err, LIMBER_E_MEMORY, "no memory");
         else
             r->id_count++;
     }
-    free(paths);
     if (st)
         return cli_fail("%s", err.text);
     if (r->id_count)
@@ -415,22 +350,27 @@ static int run(struct run *r)
 {
     limber_error err;
     r->begin = progress_now();
-    /* Where the forward pass leaves the CPU alone, or pictures are to be drawn, the workers are the work. Else a few keep up. */
-    bool busy = r->overlay || !strcmp(limber_model_backend(r->model), "cuda");
-    r->workers = busy ? r->session->threads : (r->session->threads + 1) / 2;
-    size_t window = 2 * (size_t)r->session->batch + 4 * (size_t)r->workers + 8;
+    r->workers = stream_workers(r->session, r->overlay);
+    const size_t window = stream_window(r->session, r->workers);
     int status = open_output(r);
     if (!status && r->out)
         status = run_write_about(r, false);
     if (status)
         return status;
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
-    struct stream_calls calls = {
-        .context = r, .boxes = boxes_of_item, .finish = draw_overlay, .built_in = run_only_built_in(r), .reduce = run_reduces(r)};
-    if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err))
+    const struct stream_calls calls = {.context = r,
+                                       .boxes = boxes_of_item,
+                                       .finish = draw_overlay,
+                                       .stop = &cli_stopped,
+                                       .built_in = run_only_built_in(r),
+                                       .reduce = run_reduces(r)};
+    const struct conveyor conveyor = {
+        .context = r, .next = next, .seen = seen, .is_ready = is_ready, .done = done, .stop = &cli_stopped, .window = window};
+    if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err) ||
+        conveyor_run(r->session, &conveyor, &err))
         status = cli_fail("%s", err.text);
     else
-        status = run_images(r, window);
+        status = r->status;
     stream_close(&r->stream);
     progress_clear(&r->progress);
     bool interrupted = !status && cli_stopped && r->images < r->inputs.count + r->resumed;

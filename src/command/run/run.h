@@ -38,6 +38,7 @@ struct run {
     limber_heads *heads; /* --heads */
     int workers;
     struct stream *stream;
+    int status; /* of what the conveyor calls: CLI_DONE, or CLI_NOTHING with the reason said */
     struct output lines;
     struct progress progress;
     struct json_text text; /* of the line being written */

@@ -47,14 +47,14 @@ void run_put_line(struct json_text *t, const limber_model *model, const struct s
     put_clear(t);
     put_open(t, '{');
     put_key(t, "image"), put_string(t, item->input->path);
-    if (item->status) {
-        put_key(t, "error"), put_string(t, item->error.text);
+    if (item->parcel.status) {
+        put_key(t, "error"), put_string(t, item->parcel.error.text);
     } else {
         put_key(t, "width"), put_integer(t, item->image.width);
         put_key(t, "height"), put_integer(t, item->image.height);
         put_key(t, "people"), put_open(t, '[');
-        for (int i = 0; i < item->people.count; i++)
-            put_person(t, model, &item->people.person[i]);
+        for (int i = 0; i < item->parcel.people.count; i++)
+            put_person(t, model, &item->parcel.people.person[i]);
         put_close(t, ']');
     }
     put_close(t, '}');
