@@ -48,13 +48,15 @@ cudaError_t convert_launch(void *y, enum element y_type, int ld_y, const void *x
 /* ---- embed.cu ---- */
 
 struct embed_params {
-    const uint8_t *crops; /* [people][crop_bytes], each [image_h][image_w][3] */
-    const float *lut;     /* [3][256] */
-    const float *start;   /* [tokens][dim]: bias + position */
-    void *patches;        /* [people][tokens][ld_patches], column = (channel * patch_h + y) * patch_w + x */
-    float *x;             /* [people][tokens][ld_x]: receives `start`, to which the linear layer then adds */
+    const uint8_t *crops;   /* [people][crop_bytes], each [image_h][image_w][3] */
+    const float *lut;       /* [3][256] */
+    const float *bias;      /* [dim] */
+    const float *positions; /* [before + grid_h * grid_w + after][ld_positions] */
+    void *patches;          /* [people][grid_h * grid_w][ld_patches], column = (channel * patch_h + y) * patch_w + x */
+    float *x; /* [people][tokens][ld_x]: receives position (+ bias for a patch), to which the linear layer then adds */
     size_t crop_bytes;
-    int people, image_h, image_w, patch_h, patch_w, pad, grid_h, grid_w, dim, ld_patches, ld_x, mirrored;
+    int people, image_h, image_w, patch_h, patch_w, pad, before, grid_h, grid_w, after, dim, ld_positions, ld_patches, ld_x,
+        mirrored;
 };
 cudaError_t embed_launch(const embed_params &p, enum element type, cudaStream_t stream);
 

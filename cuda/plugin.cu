@@ -6,8 +6,9 @@
  *   one stream      a session has one; nothing waits but finish, buf_read and buf_write
  *   graphs          the first pass of a (people, variant) runs as it comes: that loads kernels, chooses algorithms, sizes scratch.
  *                   The second is recorded, from the third on it is played. Addresses inside a graph are the session's own
- *   no allocation   in a pass that has been seen: everything is sized at exec_open from what was packed; what a pass finds too small
- *                   nevertheless (a test's own shapes) grows, and recorded graphs are dropped with the old address
+ *   no allocation   in a pass that has been seen: everything is sized at exec_open from what was packed and the largest pass; what a
+ *                   pass finds too small nevertheless (a test's own shapes) grows, and recorded graphs are dropped with the old
+ *                   address, as they are when a buffer is closed that they may read
  *   errors          the first since upload is kept, with the call's own text, operations after it do nothing, finish returns it
  *
  * Weights are uploaded as fp32 and rounded on the device. Of the results only joints come back, through pinned memory, and what
@@ -39,9 +40,9 @@ struct cuda_backend {
     struct lt *lt;
     enum element type;
     cudaStream_t stream; /* packing */
-    /* of the packed model, a person: what exec_open and preferred_batch size by */
-    size_t crop_bytes, scratch_bytes, row_bytes, heat_bytes;
-    int tokens, dim, widest, keypoints;
+    /* of the packed model, a patch of a person: what exec_open and preferred_batch size by */
+    size_t scratch_bytes, heat_bytes;
+    int dim, widest, keypoints;
 };
 
 struct weight {
@@ -50,10 +51,9 @@ struct weight {
     int count;
     int in, out, ld;           /* linear: w [out][ld] */
     void *w, *w2, *bias_typed; /* of the backend's type */
-    float *bias, *bias2, *gain, *lut, *start, *conv, *conv_bias;
+    float *bias, *bias2, *gain, *lut, *conv, *conv_bias;
     float eps;
-    int grid_h, grid_w, dim, mid, keypoints, scale, ld_mid;
-    struct embed_desc embed;
+    int dim, mid, keypoints, scale, ld_mid, patch_h, patch_w;
 };
 
 struct memory {
@@ -74,7 +74,7 @@ struct download { /* joints on their way to the caller's memory */
 
 struct graph {
     int people;
-    unsigned variant;
+    uint64_t variant;
     enum { SEEN, READY, REFUSED } state;
     cudaGraphExec_t exec;
     struct download joints;
@@ -244,30 +244,25 @@ static limber_status cuda_embed_pack(struct backend *base, struct weight **out, 
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct weight *w = weight_new(weight::EMBED);
-    const int tokens = d->grid_h * d->grid_w, in = 3 * d->patch_h * d->patch_w, ld = padded(in);
-    const size_t start_count = (size_t)tokens * (size_t)d->dim;
-    float *start = (float *)malloc(at_least_one(start_count * sizeof *start));
-    cudaError_t e = cudaErrorMemoryAllocation;
-    if (w && start) {
-        for (size_t i = 0; i < start_count; i++)
-            start[i] = d->bias[i % (size_t)d->dim] + d->pos[i];
-        w->embed = *d;
+    const int in = 3 * d->patch_h * d->patch_w, ld = padded(in);
+    cudaError_t e = cudaSuccess;
+    if (w) {
+        w->patch_h = d->patch_h;
+        w->patch_w = d->patch_w;
         w->in = in;
         w->out = w->dim = d->dim;
         w->ld = ld;
         e = keep_typed(be, w, &w->w, d->weight, d->dim, in, ld);
         if (e == cudaSuccess)
-            e = keep(be, w, &w->start, start, start_count);
+            e = keep(be, w, &w->bias, d->bias, (size_t)d->dim);
         if (e == cudaSuccess)
             e = keep(be, w, &w->lut, d->lut[0], 3 * 256);
     }
-    limber_status st = weight_out(be, out, w, e, "the patch embedding's weights", start_count * 4, err);
-    free(start);
+    limber_status st =
+        weight_out(be, out, w, e, "the patch embedding's weights", (size_t)d->dim * (size_t)ld * element_bytes(be->type), err);
     if (st == LIMBER_OK) {
-        be->tokens = tokens;
         be->dim = d->dim;
-        be->crop_bytes = (size_t)d->image_h * (size_t)d->image_w * 3;
-        be->scratch_bytes = larger(be->scratch_bytes, (size_t)tokens * (size_t)ld * element_bytes(be->type));
+        be->scratch_bytes = larger(be->scratch_bytes, (size_t)ld * element_bytes(be->type));
     }
     return st;
 }
@@ -316,7 +311,7 @@ static limber_status cuda_simple_head_pack(struct backend *base, struct weight *
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct weight *w = weight_new(weight::SIMPLE);
-    const size_t n = 9 * (size_t)d->keypoints * (size_t)d->dim, tokens = (size_t)d->grid_h * (size_t)d->grid_w;
+    const size_t n = 9 * (size_t)d->keypoints * (size_t)d->dim;
     float *rows = (float *)malloc(at_least_one(n * sizeof *rows));
     cudaError_t e = cudaErrorMemoryAllocation;
     if (w && rows) {
@@ -324,8 +319,6 @@ static limber_status cuda_simple_head_pack(struct backend *base, struct weight *
             for (size_t c = 0; c < (size_t)d->dim; c++)
                 for (size_t tap = 0; tap < 9; tap++)
                     rows[(tap * (size_t)d->keypoints + k) * (size_t)d->dim + c] = d->weight[(k * (size_t)d->dim + c) * 9 + tap];
-        w->grid_h = d->grid_h;
-        w->grid_w = d->grid_w;
         w->in = w->dim = d->dim;
         w->keypoints = d->keypoints;
         w->out = 9 * d->keypoints;
@@ -339,9 +332,9 @@ static limber_status cuda_simple_head_pack(struct backend *base, struct weight *
     free(rows);
     if (st == LIMBER_OK) {
         be->keypoints = d->keypoints;
-        be->heat_bytes = tokens * (size_t)d->scale * (size_t)d->scale * (size_t)d->keypoints * sizeof(float);
-        be->scratch_bytes = larger(be->scratch_bytes, tokens * ((size_t)padded(d->dim) * element_bytes(be->type) +
-                                                                (size_t)padded(w->out) * sizeof(float)));
+        be->heat_bytes = (size_t)d->scale * (size_t)d->scale * (size_t)d->keypoints * sizeof(float);
+        be->scratch_bytes = larger(be->scratch_bytes, (size_t)padded(d->dim) * element_bytes(be->type) +
+                                                          (size_t)padded((*out)->out) * sizeof(float));
     }
     return st;
 }
@@ -381,11 +374,9 @@ static limber_status cuda_classic_head_pack(struct backend *base, struct weight 
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct weight *w = weight_new(weight::CLASSIC);
-    const size_t tokens = (size_t)d->grid_h * (size_t)d->grid_w, mid = (size_t)d->mid;
+    const size_t mid = (size_t)d->mid;
     cudaError_t e = cudaSuccess;
     if (w) {
-        w->grid_h = d->grid_h;
-        w->grid_w = d->grid_w;
         w->in = w->dim = d->dim;
         w->mid = d->mid;
         w->ld_mid = padded(d->mid);
@@ -406,9 +397,8 @@ static limber_status cuda_classic_head_pack(struct backend *base, struct weight 
         weight_out(be, out, w, e, "the head's weights", 16 * mid * ((size_t)d->dim + mid) * element_bytes(be->type), err);
     if (st == LIMBER_OK) {
         be->keypoints = d->keypoints;
-        be->heat_bytes = 16 * tokens * (size_t)d->keypoints * sizeof(float);
-        be->scratch_bytes =
-            larger(be->scratch_bytes, gathered_bytes(be, tokens, d->dim, d->mid) + maps_bytes(be, tokens, d->mid));
+        be->heat_bytes = 16 * (size_t)d->keypoints * sizeof(float);
+        be->scratch_bytes = larger(be->scratch_bytes, gathered_bytes(be, 1, d->dim, d->mid) + maps_bytes(be, 1, d->mid));
     }
     return st;
 }
@@ -425,11 +415,12 @@ static limber_status cuda_attention_check(struct backend *, const struct attenti
 }
 
 /* As many people as half of the free memory holds, and no more than fill the device. */
-static int cuda_preferred_batch(struct backend *base, int)
+static int cuda_preferred_batch(struct backend *base, int, const struct pass_shape *shape)
 {
     const struct cuda_backend *be = (const struct cuda_backend *)base;
     const size_t typed = element_bytes(be->type), row = (size_t)be->dim * (4 + typed) + 2 * (size_t)be->widest * typed;
-    const size_t person = (size_t)be->tokens * row + 2 * be->heat_bytes + be->scratch_bytes + be->crop_bytes;
+    const size_t person = (size_t)shape_tokens(shape) * row +
+                          (size_t)shape_patches(shape) * (2 * be->heat_bytes + be->scratch_bytes) + shape_image_bytes(shape);
     size_t free_bytes = 0, total = 0;
     if (cudaMemGetInfo(&free_bytes, &total) != cudaSuccess || person == 0)
         return 1;
@@ -511,7 +502,8 @@ static void cuda_exec_close(struct exec *base)
     free(ex);
 }
 
-static limber_status cuda_exec_open(struct backend *base, struct exec **out, int, int max_people, limber_error *err)
+static limber_status cuda_exec_open(struct backend *base, struct exec **out, int, int max_people,
+                                    const struct pass_shape *largest, limber_error *err)
 {
     struct cuda_backend *be = (struct cuda_backend *)base;
     struct cuda_exec *ex = (struct cuda_exec *)calloc(1, sizeof *ex);
@@ -522,6 +514,8 @@ static limber_status cuda_exec_open(struct backend *base, struct exec **out, int
     ex->be = be;
     ex->max_people = max_people;
     ex->crops_pinned.pinned = ex->joints_pinned.pinned = true;
+    const size_t crop_bytes = largest ? shape_image_bytes(largest) : 0,
+                 scratch_bytes = largest ? (size_t)shape_patches(largest) * be->scratch_bytes : 0;
     const size_t people = (size_t)max_people, joints = people * (size_t)be->keypoints * 3 * sizeof(float);
     const struct {
         struct memory *m;
@@ -530,11 +524,11 @@ static limber_status cuda_exec_open(struct backend *base, struct exec **out, int
         int people;
     } needs[] = {
         {&ex->workspace, WORKSPACE_BYTES, "cuBLASLt's workspace", 1},
-        {&ex->crops, people * be->crop_bytes, "the crops", max_people},
-        {&ex->crops_pinned, people * be->crop_bytes, "the crops in pinned memory", max_people},
+        {&ex->crops, people * crop_bytes, "the crops", max_people},
+        {&ex->crops_pinned, people * crop_bytes, "the crops in pinned memory", max_people},
         {&ex->joints, joints, "the joints", max_people},
         {&ex->joints_pinned, joints, "the joints in pinned memory", max_people},
-        {&ex->scratch, people * be->scratch_bytes, "the intermediate results", max_people},
+        {&ex->scratch, people * scratch_bytes, "the intermediate results", max_people},
         {&ex->flip_pairs, (size_t)be->keypoints * sizeof(int), "the joints' mirror images", 1},
     };
     cudaError_t e = cudaStreamCreateWithFlags(&ex->stream, cudaStreamNonBlocking);
@@ -549,11 +543,12 @@ static limber_status cuda_exec_open(struct backend *base, struct exec **out, int
     return st;
 }
 
-static void cuda_buf_close(struct exec *, struct buf *base)
+static void cuda_buf_close(struct exec *base, struct buf *buf)
 {
-    struct cuda_buf *b = (struct cuda_buf *)base;
+    struct cuda_buf *b = (struct cuda_buf *)buf;
     if (!b)
         return;
+    drop_graphs((struct cuda_exec *)base);
     cudaFree(b->p);
     free(b);
 }
@@ -583,6 +578,14 @@ static limber_status cuda_buf_open(struct exec *base, struct buf **out, enum buf
     }
     *out = &b->base;
     return LIMBER_OK;
+}
+
+static void cuda_buf_resize(struct exec *, struct buf *base, int tokens)
+{
+    struct cuda_buf *b = (struct cuda_buf *)base;
+    base->tokens = tokens;
+    if (base->kind == BUF_HEATMAP)
+        b->ld = tokens;
 }
 
 static const struct cuda_buf *of(const struct buf *b)
@@ -652,7 +655,7 @@ static void cuda_upload(struct exec *base, const uint8_t *crops, int people, siz
               "uploading the crops");
 }
 
-static bool cuda_replay(struct exec *base, int people, unsigned variant)
+static bool cuda_replay(struct exec *base, int people, uint64_t variant)
 {
     struct cuda_exec *ex = (struct cuda_exec *)base;
     struct graph *g = nullptr;
@@ -758,38 +761,44 @@ static void product(struct cuda_exec *ex, const struct lt_problem &problem, void
         wrong(ex, "a matrix product", why);
 }
 
-static void cuda_embed(struct exec *base, struct span span, struct buf *x, const struct weight *w, bool mirrored)
+static void cuda_embed(struct exec *base, struct span span, struct buf *x, const struct weight *w, const struct buf *positions,
+                       const struct pass_shape *s, bool mirrored)
 {
     struct cuda_exec *ex = (struct cuda_exec *)base;
-    const struct embed_desc *d = &w->embed;
-    const int tokens = d->grid_h * d->grid_w;
-    if (failed(ex) ||
-        !have(ex, &ex->scratch, (size_t)span.count * (size_t)tokens * (size_t)w->ld * element_bytes(ex->be->type), "the patches"))
+    const int patches = shape_patches(s), others = s->before + s->after;
+    if (failed(ex) || !have(ex, &ex->scratch, (size_t)span.count * (size_t)patches * (size_t)w->ld * element_bytes(ex->be->type),
+                            "the patches"))
         return;
-    if (x->kind != BUF_STREAM || x->tokens != tokens || x->cols != w->dim || !ex->crops.p)
-        return wrong(ex, "embed", "the stream's shape is not the embedding's, or nothing was uploaded");
+    if (x->kind != BUF_STREAM || x->tokens != shape_tokens(s) || x->cols != w->dim || positions->kind != BUF_STREAM ||
+        positions->tokens != x->tokens || positions->cols != x->cols || !ex->crops.p)
+        return wrong(ex, "embed", "the stream's or the positions' shape is not the pass's, or nothing was uploaded");
     struct embed_params p = {};
     p.crops = (const uint8_t *)ex->crops.p + (size_t)span.first * ex->crop_bytes;
     p.crop_bytes = ex->crop_bytes;
     p.lut = w->lut;
-    p.start = w->start;
+    p.bias = w->bias;
+    p.positions = (const float *)of(positions)->p;
+    p.ld_positions = of(positions)->ld;
     p.patches = ex->scratch.p;
     p.x = (float *)rows_at(x, span);
     p.people = span.count;
-    p.image_h = d->image_h;
-    p.image_w = d->image_w;
-    p.patch_h = d->patch_h;
-    p.patch_w = d->patch_w;
-    p.pad = d->pad;
-    p.grid_h = d->grid_h;
-    p.grid_w = d->grid_w;
-    p.dim = d->dim;
+    p.image_h = s->image_h;
+    p.image_w = s->image_w;
+    p.patch_h = w->patch_h;
+    p.patch_w = w->patch_w;
+    p.pad = s->pad;
+    p.before = s->before;
+    p.grid_h = s->grid_h;
+    p.grid_w = s->grid_w;
+    p.after = s->after;
+    p.dim = w->dim;
     p.ld_patches = w->ld;
     p.ld_x = of(x)->ld;
     p.mirrored = mirrored;
     if (!went_well(ex, embed_launch(p, ex->be->type, ex->stream), "embed"))
         return;
-    const struct lt_problem problem = {.rows = span.count * tokens,
+    /* with other tokens between the patches of two people: one person after the other */
+    const struct lt_problem problem = {.rows = others ? patches : span.count * patches,
                                        .out = w->out,
                                        .in = w->in,
                                        .ld_x = w->ld,
@@ -798,7 +807,12 @@ static void cuda_embed(struct exec *base, struct span span, struct buf *x, const
                                        .type = ex->be->type,
                                        .y_type = ELEMENT_F32,
                                        .accumulate = true};
-    product(ex, problem, p.x, p.patches, w->w, nullptr, p.x);
+    for (int person = 0; person < (others ? span.count : 1); person++) {
+        float *const to = p.x + ((size_t)person * (size_t)x->tokens + (size_t)s->before) * (size_t)of(x)->ld;
+        const char *const from =
+            (const char *)p.patches + (size_t)person * (size_t)patches * (size_t)w->ld * element_bytes(ex->be->type);
+        product(ex, problem, to, from, w->w, nullptr, to);
+    }
 }
 
 static void cuda_layernorm(struct exec *base, struct span span, struct buf *y, const struct buf *x, const struct weight *w)
@@ -896,7 +910,8 @@ static void cuda_attention(struct exec *base, struct span span, struct buf *y, c
                   "downloading the attention statistics");
 }
 
-static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
+static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+                           const struct pass_shape *s)
 {
     const int rows = row_count(x, span), ld_products = padded(w->out);
     const size_t typed = (size_t)rows * (size_t)of(x)->ld * element_bytes(of(x)->type); /* a multiple of 16 */
@@ -917,7 +932,7 @@ static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *h
                                        .y_type = ELEMENT_F32};
     product(ex, problem, products, features, w->w, nullptr, nullptr);
     went_well(ex,
-              simple_head_launch((float *)rows_at(heat, span), products, ld_products, w->bias, span.count, w->grid_h, w->grid_w,
+              simple_head_launch((float *)rows_at(heat, span), products, ld_products, w->bias, span.count, s->grid_h, s->grid_w,
                                  w->scale, w->keypoints, ex->stream),
               "the simple head");
 }
@@ -942,7 +957,8 @@ static void deconvolve(struct cuda_exec *ex, void *maps, const void *gathered, c
     product(ex, problem, maps, gathered, w, nullptr, nullptr);
 }
 
-static void classic_forward(struct cuda_exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
+static void classic_forward(struct cuda_exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+                            const struct pass_shape *s)
 {
     const size_t tokens = (size_t)x->tokens, people = (size_t)span.count;
     const size_t gathered_size = people * gathered_bytes(ex->be, tokens, w->dim, w->mid);
@@ -950,11 +966,11 @@ static void classic_forward(struct cuda_exec *ex, struct span span, struct buf *
         return;
     void *const gathered = ex->scratch.p, *const maps = (char *)ex->scratch.p + gathered_size;
     const enum element type = ex->be->type;
-    const parity_maps first = {maps, w->bias, w->grid_h, w->grid_w, w->mid, w->ld_mid};
-    const parity_maps second = {maps, w->bias2, 2 * w->grid_h, 2 * w->grid_w, w->mid, w->ld_mid};
+    const parity_maps first = {maps, w->bias, s->grid_h, s->grid_w, w->mid, w->ld_mid};
+    const parity_maps second = {maps, w->bias2, 2 * s->grid_h, 2 * s->grid_w, w->mid, w->ld_mid};
     if (!went_well(
             ex,
-            gather_rows_launch(gathered, rows_at(x, span), of(x)->ld, type, span.count, w->grid_h, w->grid_w, w->dim, ex->stream),
+            gather_rows_launch(gathered, rows_at(x, span), of(x)->ld, type, span.count, s->grid_h, s->grid_w, w->dim, ex->stream),
             "the classic head"))
         return;
     deconvolve(ex, maps, gathered, w->w, span.count * x->tokens, w->dim, w->mid, w->ld_mid);
@@ -967,19 +983,20 @@ static void classic_forward(struct cuda_exec *ex, struct span span, struct buf *
               "the classic head's last layer");
 }
 
-static void cuda_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
+static void cuda_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+                      const struct pass_shape *s)
 {
     struct cuda_exec *ex = (struct cuda_exec *)base;
     const int enlarged = w->kind == weight::SIMPLE ? w->scale * w->scale : 16;
     if (failed(ex))
         return;
-    if (of(x)->type != ex->be->type || x->cols != w->dim || x->tokens != w->grid_h * w->grid_w || heat->cols != w->keypoints ||
-        heat->tokens != enlarged * x->tokens)
+    if (of(x)->type != ex->be->type || x->cols != w->dim || x->tokens != shape_patches(s) || s->before || s->after ||
+        heat->cols != w->keypoints || heat->tokens != enlarged * x->tokens)
         return wrong(ex, "head", "a buffer's shape is not the head's");
     if (w->kind == weight::SIMPLE)
-        simple_forward(ex, span, heat, x, w);
+        simple_forward(ex, span, heat, x, w, s);
     else
-        classic_forward(ex, span, heat, x, w);
+        classic_forward(ex, span, heat, x, w, s);
 }
 
 static void cuda_decode(struct exec *base, struct span span, const struct buf *heat, const struct buf *mirrored,
@@ -1042,6 +1059,7 @@ static const struct backend_ops *table()
         .exec_close = cuda_exec_close,
         .buf_open = cuda_buf_open,
         .buf_close = cuda_buf_close,
+        .buf_resize = cuda_buf_resize,
         .buf_read = cuda_buf_read,
         .buf_write = cuda_buf_write,
         .upload = cuda_upload,

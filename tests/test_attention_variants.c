@@ -18,7 +18,7 @@ static bool asked_open(struct asked *a, const char *backend, const char *precisi
     *a = (struct asked){0};
     if (backend_open(&a->be, backend, precision, NULL) != LIMBER_OK)
         return false;
-    cr_assert_eq(a->be->ops->exec_open(a->be, &a->ex, 2, 3, NULL), LIMBER_OK);
+    cr_assert_eq(a->be->ops->exec_open(a->be, &a->ex, 2, 3, NULL, NULL), LIMBER_OK);
     cr_assert_eq(a->be->ops->buf_open(a->ex, &a->qkv, BUF_QKV, 3, tokens, 3 * dim, NULL), LIMBER_OK);
     cr_assert_eq(a->be->ops->buf_open(a->ex, &a->y, BUF_OPERAND, 3, tokens, dim, NULL), LIMBER_OK);
     return true;

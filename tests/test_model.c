@@ -366,10 +366,10 @@ static limber_status keep(struct backend *be, struct weight **out, struct weight
 static limber_status keep_embed(struct backend *be, struct weight **out, const struct embed_desc *d, limber_error *err)
 {
     struct weight like = {.kind = EMBED, .embed = *d};
-    const size_t dim = (size_t)d->dim, tokens = (size_t)(d->grid_h * d->grid_w);
+    const size_t dim = (size_t)d->dim;
     const float *lut = &d->lut[0][0];
-    const float **const fields[6] = {&lut, (const float **)&d->weight, (const float **)&d->bias, (const float **)&d->pos};
-    return keep(be, out, like, fields, (const size_t[6]){768, dim * 768, dim, dim * tokens}, err);
+    const float **const fields[6] = {&lut, (const float **)&d->weight, (const float **)&d->bias};
+    return keep(be, out, like, fields, (const size_t[6]){768, dim * 768, dim}, err);
 }
 
 static limber_status keep_layernorm(struct backend *be, struct weight **out, const struct layernorm_desc *d, limber_error *err)
@@ -565,14 +565,18 @@ Test(pack, embedding)
     const struct weight *w = p.m.embed;
     const size_t d = (size_t)plan.hidden;
     const char *const name = "backbone.embeddings.position_embeddings";
-    cr_expect(w->embed.image_h == 48 && w->embed.image_w == 32 && w->embed.patch_h == 16 && w->embed.pad == 2);
-    cr_expect(w->embed.grid_h == 3 && w->embed.grid_w == 2 && w->embed.dim == (int)d);
+    cr_expect(w->embed.patch_h == 16 && w->embed.dim == (int)d);
+    const struct pass_shape shape = model_pass_shape(&p.m, 48, 32);
+    cr_expect(shape.image_h == 48 && shape.image_w == 32 && shape.pad == 2);
+    cr_expect(shape.grid_h == 3 && shape.grid_w == 2 && shape_tokens(&shape) == 6);
+    float *positions = malloc(6 * d * sizeof *positions);
+    model_positions(&p.m, &shape, positions);
     expect_values(w->copy[1], "backbone.embeddings.patch_embeddings.projection.weight", 0, d * 768);
     expect_values(w->copy[2], "backbone.embeddings.patch_embeddings.projection.bias", 0, d);
     for (size_t t = 0; t < 6; t++)
         for (size_t i = 0; i < d; i++)
-            cr_assert(w->copy[3][t * d + i] == value_of(name, (t + 1) * d + i) + value_of(name, i), "position %zu, channel %zu",
-                      t, i);
+            cr_assert(positions[t * d + i] == value_of(name, (t + 1) * d + i) + value_of(name, i), "position %zu, channel %zu", t,
+                      i);
     /* numpy: ((np.arange(256) * (1 / 255)).astype(np.float32) - np.float32(mean)) / np.float32(std) */
     static const struct {
         int channel, value;
@@ -582,6 +586,7 @@ Test(pack, embedding)
     for (size_t i = 0; i < sizeof lut / sizeof *lut; i++)
         cr_expect(w->copy[0][lut[i].channel * 256 + lut[i].value] == lut[i].want, "channel %d of %d is %.9g, expected %.9g",
                   lut[i].channel, lut[i].value, (double)w->copy[0][lut[i].channel * 256 + lut[i].value], (double)lut[i].want);
+    free(positions);
     unpack(&p);
 }
 

@@ -55,7 +55,7 @@ static bool open_variant(struct under_test *t, const struct variant *v, int thre
              (t->quantised && !strstr(v->level, "vnni") && strcmp(v->level, "neondot")); /* bf16 where the level has it */
     if (strcmp(v->backend, "ref"))
         TEST_OPS_PREPARE(t);
-    cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, NULL, &err), LIMBER_OK, "%s", err.text);
     return true;
 }
 
@@ -657,9 +657,11 @@ Test(ops, attention_stats)
 
 struct embed_case {
     struct embed_desc d;
+    struct pass_shape shape;
     int people;
     bool mirrored;
     const uint8_t *crops;
+    const float *positions; /* [tokens][dim] */
 };
 
 static void run_embed(struct under_test *t, struct buf *out, const void *context)
@@ -669,9 +671,12 @@ static void run_embed(struct under_test *t, struct buf *out, const void *context
     limber_error err;
     cr_assert_eq(t->be->ops->embed_pack(t->be, &w, &c->d, &err), LIMBER_OK, "%s", err.text);
     t->ex->ops->exec_close(t->ex); /* a session is opened after its weights */
-    cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, 2, c->people, &err), LIMBER_OK);
-    t->ex->ops->upload(t->ex, c->crops, c->people, (size_t)c->d.image_h * (size_t)c->d.image_w * 3);
-    t->ex->ops->embed(t->ex, (struct span){0, c->people, NULL}, out, w, c->mirrored);
+    cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, 2, c->people, &c->shape, &err), LIMBER_OK);
+    struct buf *positions = buf_of(t, BUF_STREAM, 1, shape_tokens(&c->shape), c->d.dim, c->positions);
+    t->ex->ops->upload(t->ex, c->crops, c->people, shape_image_bytes(&c->shape));
+    t->ex->ops->embed(t->ex, (struct span){0, c->people, NULL}, out, w, positions, &c->shape, c->mirrored);
+    cr_assert_eq(t->ex->ops->finish(t->ex, &err), LIMBER_OK, "%s", err.text);
+    t->ex->ops->buf_close(t->ex, positions);
     t->be->ops->weight_free(t->be, w);
 }
 
@@ -679,46 +684,55 @@ static void embed_plain(float *out, bool low, const void *context)
 {
     const struct embed_case *c = context;
     const struct embed_desc *d = &c->d;
+    const struct pass_shape *s = &c->shape;
     for (int p = 0; p < c->people; p++)
-        for (int t = 0; t < d->grid_h * d->grid_w; t++)
+        for (int token = 0; token < shape_tokens(s); token++)
             for (int o = 0; o < d->dim; o++) {
+                const float position = c->positions[(size_t)token * (size_t)d->dim + (size_t)o];
+                const int t = token - s->before;
+                if (t < 0 || t >= shape_patches(s)) {
+                    *out++ = position;
+                    continue;
+                }
                 const float *k = d->weight + (size_t)o * 3 * (size_t)(d->patch_h * d->patch_w);
                 float sum = 0;
                 for (int ch = 0; ch < 3; ch++)
                     for (int ky = 0; ky < d->patch_h; ky++)
                         for (int kx = 0; kx < d->patch_w; kx++, k++) {
-                            int y = t / d->grid_w * d->patch_h - d->pad + ky, x = t % d->grid_w * d->patch_w - d->pad + kx;
-                            if (y < 0 || y >= d->image_h || x < 0 || x >= d->image_w)
+                            int y = t / s->grid_w * d->patch_h - s->pad + ky, x = t % s->grid_w * d->patch_w - s->pad + kx;
+                            if (y < 0 || y >= s->image_h || x < 0 || x >= s->image_w)
                                 continue;
-                            x = c->mirrored ? d->image_w - 1 - x : x;
+                            x = c->mirrored ? s->image_w - 1 - x : x;
                             sum +=
                                 rounded(*k, low) *
-                                rounded(d->lut[ch][c->crops[((size_t)(p * d->image_h + y) * (size_t)d->image_w + (size_t)x) * 3 +
+                                rounded(d->lut[ch][c->crops[((size_t)(p * s->image_h + y) * (size_t)s->image_w + (size_t)x) * 3 +
                                                             (size_t)ch]],
                                         low);
                         }
-                *out++ = sum + d->bias[o] + d->pos[(size_t)t * (size_t)d->dim + (size_t)o];
+                *out++ = sum + d->bias[o] + position;
             }
 }
 
 Test(ops, embed)
 {
-    static const int shapes[][7] = {/* image h, w, patch h, w, pad, dim, people */
-                                    {64, 48, 16, 16, 2, 40, 1},
-                                    {33, 44, 8, 11, 0, 25, 2},
-                                    {256, 192, 16, 16, 2, 24, 1}};
+    static const int shapes[][9] = {/* image h, w, patch h, w, pad, dim, people, tokens before and behind the patches */
+                                    {64, 48, 16, 16, 2, 40, 1, 0, 0},
+                                    {33, 44, 8, 11, 0, 25, 2, 0, 0},
+                                    {256, 192, 16, 16, 2, 24, 1, 0, 0},
+                                    {48, 96, 16, 16, 0, 24, 2, 1, 5},
+                                    {32, 64, 8, 8, 0, 20, 1, 17, 19}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int mirrored = 0; mirrored < 2; mirrored++) {
             const int *q = shapes[s];
-            struct embed_case c = {
-                .d = {.image_h = q[0], .image_w = q[1], .patch_h = q[2], .patch_w = q[3], .pad = q[4], .dim = q[5]},
-                .people = q[6],
-                .mirrored = mirrored};
+            struct embed_case c = {.d = {.patch_h = q[2], .patch_w = q[3], .dim = q[5]},
+                                   .shape = {.image_h = q[0], .image_w = q[1], .pad = q[4], .before = q[7], .after = q[8]},
+                                   .people = q[6],
+                                   .mirrored = mirrored};
             struct embed_desc *d = &c.d;
-            d->grid_h = (d->image_h + 2 * d->pad - d->patch_h) / d->patch_h + 1;
-            d->grid_w = (d->image_w + 2 * d->pad - d->patch_w) / d->patch_w + 1;
-            const int tokens = d->grid_h * d->grid_w;
-            const size_t pixels = (size_t)c.people * (size_t)d->image_h * (size_t)d->image_w * 3;
+            c.shape.grid_h = (q[0] + 2 * q[4] - q[2]) / q[2] + 1;
+            c.shape.grid_w = (q[1] + 2 * q[4] - q[3]) / q[3] + 1;
+            const int tokens = shape_tokens(&c.shape);
+            const size_t pixels = (size_t)c.people * shape_image_bytes(&c.shape);
             seed(30 + s);
             uint8_t *crops = malloc(pixels);
             for (size_t i = 0; i < pixels; i++)
@@ -726,7 +740,7 @@ Test(ops, embed)
             float *lut = random_floats(3 * 256, 2),
                   *w = random_floats((size_t)d->dim * 3 * (size_t)(d->patch_h * d->patch_w), 0.1f);
             float *b = random_floats((size_t)d->dim, 1), *pos = random_floats((size_t)tokens * (size_t)d->dim, 1);
-            d->lut = (const float(*)[256])lut, d->weight = w, d->bias = b, d->pos = pos;
+            d->lut = (const float(*)[256])lut, d->weight = w, d->bias = b, c.positions = pos;
             c.crops = crops;
             op_agrees(&(struct op){mirrored ? "embed mirrored" : "embed", c.people, tokens, d->dim, BUF_STREAM, run_embed,
                                    embed_plain, NULL, &c});
@@ -740,6 +754,7 @@ struct head_case {
     bool simple;
     struct simple_head_desc s;
     struct classic_head_desc c;
+    struct pass_shape shape;
     int people;
     const float *x;
 };
@@ -748,17 +763,17 @@ struct head_case {
 static void run_head(struct under_test *t, struct buf *out, const void *context)
 {
     const struct head_case *c = context;
-    const int tokens = c->simple ? c->s.grid_h * c->s.grid_w : c->c.grid_h * c->c.grid_w, dim = c->simple ? c->s.dim : c->c.dim;
+    const int tokens = shape_patches(&c->shape), dim = c->simple ? c->s.dim : c->c.dim;
     struct under_test own = {.be = t->be};
     struct weight *w;
     limber_error err;
     limber_status st =
         c->simple ? t->be->ops->simple_head_pack(t->be, &w, &c->s, &err) : t->be->ops->classic_head_pack(t->be, &w, &c->c, &err);
     cr_assert_eq(st, LIMBER_OK, "%s", err.text);
-    cr_assert_eq(t->be->ops->exec_open(t->be, &own.ex, 2, c->people, &err), LIMBER_OK);
+    cr_assert_eq(t->be->ops->exec_open(t->be, &own.ex, 2, c->people, &c->shape, &err), LIMBER_OK);
     struct buf *x = buf_of(&own, BUF_OPERAND, c->people, tokens, dim, c->x),
                *heat = buf_of(&own, BUF_HEATMAP, c->people, out->tokens, out->cols, NULL);
-    own.ex->ops->head(own.ex, (struct span){0, c->people, NULL}, heat, x, w);
+    own.ex->ops->head(own.ex, (struct span){0, c->people, NULL}, heat, x, w, &c->shape);
     cr_assert_eq(own.ex->ops->finish(own.ex, &err), LIMBER_OK, "%s", err.text);
     float *v = zeros((size_t)c->people * (size_t)out->tokens * (size_t)out->cols);
     own.ex->ops->buf_read(own.ex, heat, (struct span){0, c->people, NULL}, v);
@@ -779,21 +794,21 @@ static void axis(int o, int n, int scale, int *i0, int *i1, float *f)
     *f = s - (float)*i0;
 }
 
-static void simple_plain(float *out, const float *x, const struct simple_head_desc *d, bool low)
+static void simple_plain(float *out, const float *x, const struct simple_head_desc *d, const struct pass_shape *s, bool low)
 {
-    const int h = d->grid_h * d->scale, w = d->grid_w * d->scale;
+    const int h = s->grid_h * d->scale, w = s->grid_w * d->scale;
     float *up = zeros((size_t)(h * w) * (size_t)d->dim);
     for (int y = 0; y < h; y++)
         for (int xx = 0; xx < w; xx++) {
             int y0, y1, x0, x1;
             float fy, fx;
-            axis(y, d->grid_h, d->scale, &y0, &y1, &fy);
-            axis(xx, d->grid_w, d->scale, &x0, &x1, &fx);
+            axis(y, s->grid_h, d->scale, &y0, &y1, &fy);
+            axis(xx, s->grid_w, d->scale, &x0, &x1, &fx);
             for (int c = 0; c < d->dim; c++) {
-                const float a = fmaxf(x[(y0 * d->grid_w + x0) * d->dim + c], 0),
-                            b = fmaxf(x[(y0 * d->grid_w + x1) * d->dim + c], 0);
-                const float e = fmaxf(x[(y1 * d->grid_w + x0) * d->dim + c], 0),
-                            g = fmaxf(x[(y1 * d->grid_w + x1) * d->dim + c], 0);
+                const float a = fmaxf(x[(y0 * s->grid_w + x0) * d->dim + c], 0),
+                            b = fmaxf(x[(y0 * s->grid_w + x1) * d->dim + c], 0);
+                const float e = fmaxf(x[(y1 * s->grid_w + x0) * d->dim + c], 0),
+                            g = fmaxf(x[(y1 * s->grid_w + x1) * d->dim + c], 0);
                 up[(y * w + xx) * d->dim + c] = rounded((a * (1 - fx) + b * fx) * (1 - fy) + (e * (1 - fx) + g * fx) * fy, low);
             }
         }
@@ -835,19 +850,19 @@ static void deconv_plain(float *out, const float *in, int h, int w, int cin, int
 static void head_plain(float *out, bool low, const void *context)
 {
     const struct head_case *h = context;
-    const int tokens = h->simple ? h->s.grid_h * h->s.grid_w : h->c.grid_h * h->c.grid_w, dim = h->simple ? h->s.dim : h->c.dim;
+    const int tokens = shape_patches(&h->shape), dim = h->simple ? h->s.dim : h->c.dim;
     float *x = rounded_copy(h->x, (size_t)h->people * (size_t)tokens * (size_t)dim, low);
     for (int p = 0; p < h->people; p++) {
         if (h->simple) {
             simple_plain(out + (size_t)p * (size_t)h->s.keypoints * (size_t)(tokens * h->s.scale * h->s.scale),
-                         x + (size_t)p * (size_t)tokens * (size_t)dim, &h->s, low);
+                         x + (size_t)p * (size_t)tokens * (size_t)dim, &h->s, &h->shape, low);
             continue;
         }
         const struct classic_head_desc *d = &h->c;
         float *mid1 = zeros((size_t)(4 * tokens) * (size_t)d->mid), *mid2 = zeros((size_t)(16 * tokens) * (size_t)d->mid);
-        deconv_plain(mid1, x + (size_t)p * (size_t)tokens * (size_t)dim, d->grid_h, d->grid_w, dim, d->mid, d->deconv1, d->bias1,
-                     low);
-        deconv_plain(mid2, mid1, 2 * d->grid_h, 2 * d->grid_w, d->mid, d->mid, d->deconv2, d->bias2, low);
+        deconv_plain(mid1, x + (size_t)p * (size_t)tokens * (size_t)dim, h->shape.grid_h, h->shape.grid_w, dim, d->mid,
+                     d->deconv1, d->bias1, low);
+        deconv_plain(mid2, mid1, 2 * h->shape.grid_h, 2 * h->shape.grid_w, d->mid, d->mid, d->deconv2, d->bias2, low);
         for (int k = 0; k < d->keypoints; k++)
             for (int i = 0; i < 16 * tokens; i++) {
                 float sum = d->bias[k];
@@ -877,9 +892,9 @@ Test(ops, heads)
         float *d2 = random_floats((size_t)mid * (size_t)mid * 16, 0.2f), *b1 = random_floats((size_t)mid, 0.3f),
               *b2 = random_floats((size_t)mid, 0.3f);
         float *conv = random_floats((size_t)q[3] * (size_t)mid, 0.3f);
-        c.s = (struct simple_head_desc){
-            .grid_h = q[0], .grid_w = q[1], .dim = q[2], .keypoints = q[3], .scale = q[4], .weight = w, .bias = bias};
-        c.c = (struct classic_head_desc){q[0], q[1], q[2], mid, q[3], d1, b1, d2, b2, conv, bias};
+        c.s = (struct simple_head_desc){.dim = q[2], .keypoints = q[3], .scale = q[4], .weight = w, .bias = bias};
+        c.shape = (struct pass_shape){.grid_h = q[0], .grid_w = q[1]};
+        c.c = (struct classic_head_desc){q[2], mid, q[3], d1, b1, d2, b2, conv, bias};
         c.x = x;
         snprintf(name, sizeof name, "%s head, %d x %d patches of %d", c.simple ? "simple" : "classic", q[0], q[1], q[2]);
         op_agrees(&(struct op){name, c.people, tokens * scale * scale, q[3], BUF_HEATMAP, run_head, head_plain, NULL, &c});
@@ -930,6 +945,7 @@ struct chain {
     struct buf *x, *y, *qkv, *mid, *heat;
     struct weight *norm, *w_qkv, *fc1, *fc2, *head;
     struct attention_args attention;
+    struct pass_shape shape;
 };
 
 static void chain_forward(void *context, struct exec *ex, struct span span)
@@ -941,7 +957,7 @@ static void chain_forward(void *context, struct exec *ex, struct span span)
     ex->ops->linear(ex, span, c->mid, c->y, c->fc1, ACT_GELU_ERF, NULL);
     ex->ops->linear(ex, span, c->x, c->mid, c->fc2, ACT_NONE, c->x);
     ex->ops->layernorm(ex, span, c->y, c->x, c->norm);
-    ex->ops->head(ex, span, c->heat, c->y, c->head);
+    ex->ops->head(ex, span, c->heat, c->y, c->head, &c->shape);
 }
 
 Test(ops, same_bytes_for_any_threads_batch_and_span)
@@ -960,17 +976,18 @@ Test(ops, same_bytes_for_any_threads_batch_and_span)
         limber_error err;
         if (!open_variant(&t, &variants[v], 1, 1))
             continue;
-        struct chain c = {.attention = {.heads = 3, .head_dim = 16, .grid_h = H, .grid_w = W}};
+        struct chain c = {.attention = {.heads = 3, .head_dim = 16, .grid_h = H, .grid_w = W},
+                          .shape = {.grid_h = H, .grid_w = W}};
         t.be->ops->layernorm_pack(t.be, &c.norm, &(struct layernorm_desc){DIM, 1e-6f, gain, bias}, &err);
         t.be->ops->linear_pack(t.be, &c.w_qkv, &(struct linear_desc){DIM, 3 * DIM, w1, bias}, &err);
         t.be->ops->linear_pack(t.be, &c.fc1, &(struct linear_desc){DIM, MID, w2, bias}, &err);
         t.be->ops->linear_pack(t.be, &c.fc2, &(struct linear_desc){MID, DIM, w3, bias}, &err);
-        t.be->ops->simple_head_pack(t.be, &c.head, &(struct simple_head_desc){H, W, DIM, K, 4, conv, bias}, &err);
+        t.be->ops->simple_head_pack(t.be, &c.head, &(struct simple_head_desc){DIM, K, 4, conv, bias}, &err);
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
             struct under_test s = {.be = t.be};
             const int people = ways[i].people;
             float *out = i ? again : first;
-            cr_assert_eq(t.be->ops->exec_open(t.be, &s.ex, ways[i].threads, people, &err), LIMBER_OK);
+            cr_assert_eq(t.be->ops->exec_open(t.be, &s.ex, ways[i].threads, people, &c.shape, &err), LIMBER_OK);
             c.x = buf_of(&s, BUF_STREAM, people, TOKENS, DIM, NULL);
             c.y = buf_of(&s, BUF_OPERAND, people, TOKENS, DIM, NULL);
             c.qkv = buf_of(&s, BUF_QKV, people, TOKENS, 3 * DIM, NULL);

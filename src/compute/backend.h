@@ -49,18 +49,40 @@ struct span {
     void *lane;
 };
 
+/* ---- one pass ---- */
+
+/* The images of one pass, all of one size, and the tokens that they become: first `before` others (a class token), then the patches
+ * row by row, then `after` others (detection tokens). Belongs to a pass, not to a model: one set of packed weights computes any. */
+struct pass_shape {
+    int image_h, image_w, grid_h, grid_w; /* pixels and patches; what the patches do not reach of the image is not read */
+    int pad;                              /* patch (r, c) reads rows r * patch_h - pad and on, columns c * patch_w - pad and on */
+    int before, after;
+};
+static inline int shape_patches(const struct pass_shape *s)
+{
+    return s->grid_h * s->grid_w;
+}
+static inline int shape_tokens(const struct pass_shape *s)
+{
+    return s->before + shape_patches(s) + s->after;
+}
+static inline size_t shape_image_bytes(const struct pass_shape *s)
+{
+    return (size_t)s->image_h * (size_t)s->image_w * 3;
+}
+
 /* ---- weights as they are described to a backend: plain fp32, row-major, borrowed for the call ---- */
 
 /* Image to tokens. A crop is uint8 [image_h][image_w][3]; pixel value v of channel c counts as lut[c][v] (rescale and normalise
- * in one table), outside the crop it is 0. Patch (r, c) reads rows r*patch_h - pad .. r*patch_h - pad + patch_h - 1.
- * token[r * grid_w + c][o] = bias[o] + pos[r * grid_w + c][o] + sum weight[o][ch][y][x] * value. Mirrored: the crop is read
- * from right to left. */
+ * in one table), outside the crop it is 0. With the positions of the pass, a row for each of its tokens:
+ *   patch (r, c):  token[before + r * grid_w + c][o] = bias[o] + sum weight[o][ch][y][x] * value + position[that token][o]
+ *   the others:    token[t][o] = position[t][o]
+ * Mirrored: the crop is read from right to left. */
 struct embed_desc {
-    int image_h, image_w, patch_h, patch_w, pad, grid_h, grid_w, dim;
+    int patch_h, patch_w, dim;
     const float (*lut)[256]; /* [3][256] */
     const float *weight;     /* [dim][3][patch_h][patch_w] */
     const float *bias;       /* [dim] */
-    const float *pos;        /* [grid_h * grid_w][dim] */
 };
 
 /* y = (x - mean) / sqrt(var + eps) * gain + bias over the last axis, var the biased one. */
@@ -79,7 +101,7 @@ struct linear_desc {
 
 /* Heatmaps by ReLU, bilinear upsampling (align_corners false) by `scale`, convolution 3x3 with zero padding 1. */
 struct simple_head_desc {
-    int grid_h, grid_w, dim, keypoints, scale;
+    int dim, keypoints, scale;
     const float *weight; /* [keypoints][dim][3][3] */
     const float *bias;   /* [keypoints] */
 };
@@ -89,7 +111,7 @@ struct simple_head_desc {
  * Transposed convolution: out[o][oy][ox] = bias[o] + sum over i, ky, kx, iy, ix with oy = 2 iy - 1 + ky and ox = 2 ix - 1 + kx
  * of in[i][iy][ix] * weight[i][o][ky][kx]. */
 struct classic_head_desc {
-    int grid_h, grid_w, dim, mid, keypoints;
+    int dim, mid, keypoints;
     const float *deconv1, *bias1; /* [dim][mid][4][4], [mid] */
     const float *deconv2, *bias2; /* [mid][mid][4][4], [mid] */
     const float *conv, *bias;     /* [keypoints][mid], [keypoints] */
@@ -154,36 +176,43 @@ struct backend_ops {
     void (*weight_free)(struct backend *be, struct weight *w); /* NULL is fine */
     /* LIMBER_OK where this geometry can be computed: called once when a model opens, so that nothing refuses later. */
     limber_status (*attention_check)(struct backend *be, const struct attention_args *a, limber_error *err);
-    int (*preferred_batch)(struct backend *be, int threads);
+    int (*preferred_batch)(struct backend *be, int threads, const struct pass_shape *shape);
 
     /* one session */
-    limber_status (*exec_open)(struct backend *be, struct exec **out, int threads, int max_people, limber_error *err);
+    /* `largest`: no pass of the session has more patches, pixels or other tokens. NULL: none embeds an image or runs a head. */
+    limber_status (*exec_open)(struct backend *be, struct exec **out, int threads, int max_people,
+                               const struct pass_shape *largest, limber_error *err);
     void (*exec_close)(struct exec *ex); /* after its buffers */
     limber_status (*buf_open)(struct exec *ex, struct buf **out, enum buf_kind kind, int people, int tokens, int cols,
                               limber_error *err);
     void (*buf_close)(struct exec *ex, struct buf *b); /* NULL is fine */
+    /* From here on `tokens` a person, at most as many as it was opened with. What it held is lost. */
+    void (*buf_resize)(struct exec *ex, struct buf *b, int tokens);
     /* Plain fp32 [count][tokens][cols] ([count][cols][tokens] for BUF_HEATMAP). Reading waits for what was asked before. */
     void (*buf_read)(struct exec *ex, const struct buf *b, struct span span, float *dst);
     void (*buf_write)(struct exec *ex, struct buf *b, struct span span, const float *src);
 
     /* a forward pass: upload, replay (or split and the operations), finish */
     void (*upload)(struct exec *ex, const uint8_t *crops, int people, size_t crop_bytes); /* borrowed until finish */
-    /* A backend that has recorded this sequence of operations (same people, same variant) plays it and returns true; else it
-     * returns false and the operations follow. variant 0 is never recorded. */
-    bool (*replay)(struct exec *ex, int people, unsigned variant);
+    /* A backend that has recorded this sequence of operations (same people, same variant: the caller's name for operations, shapes
+     * and buffers) plays it and returns true; else it returns false and the operations follow. variant 0 is never recorded. */
+    bool (*replay)(struct exec *ex, int people, uint64_t variant);
     /* Calls fn over all people: once with everything (operations then share the threads), or with several spans at once, each
      * on its own lane. The result must not depend on which. */
     void (*split)(struct exec *ex, int people, span_fn fn, void *context);
     limber_status (*finish)(struct exec *ex, limber_error *err); /* waits; the first error since upload, if any */
 
     /* operations; every buf is the whole batch's, the span says which people of it */
-    void (*embed)(struct exec *ex, struct span span, struct buf *x, const struct weight *w, bool mirrored);
+    /* positions: a BUF_STREAM of one person and as many tokens as x */
+    void (*embed)(struct exec *ex, struct span span, struct buf *x, const struct weight *w, const struct buf *positions,
+                  const struct pass_shape *shape, bool mirrored);
     void (*layernorm)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w);
     /* y = act(x W^T + b) (+ residual, which may be y itself) */
     void (*linear)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w,
                    enum activation act, const struct buf *residual);
     void (*attention)(struct exec *ex, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a);
-    void (*head)(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w);
+    void (*head)(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+                 const struct pass_shape *shape); /* of patches alone: before and after are 0 */
     void (*decode)(struct exec *ex, struct span span, const struct buf *heat, const struct buf *mirrored,
                    const struct decode_args *a);
 };
@@ -197,7 +226,7 @@ struct exec {
 };
 
 /* The plugin's single exported symbol, limber_cuda_plugin, has this type; `abi` is BACKEND_ABI of the caller. */
-#define BACKEND_ABI 1
+#define BACKEND_ABI 2
 typedef limber_status (*backend_plugin_open_fn)(int abi, struct backend **out, enum precision precision, limber_error *err);
 
 #endif

@@ -96,8 +96,7 @@ static limber_status ref_embed_pack(struct backend *be, struct weight **out, con
         const float *lut = d->lut[0];
         ok = weight_keep(w, &lut, 3 * 256) &&
              weight_keep(w, &w->embed.weight, (size_t)d->dim * 3 * (size_t)d->patch_h * (size_t)d->patch_w) &&
-             weight_keep(w, &w->embed.bias, (size_t)d->dim) &&
-             weight_keep(w, &w->embed.pos, (size_t)d->grid_h * (size_t)d->grid_w * (size_t)d->dim);
+             weight_keep(w, &w->embed.bias, (size_t)d->dim);
         w->embed.lut = (const float(*)[256])lut;
     }
     return weight_out(out, w, ok, err);
@@ -168,19 +167,22 @@ static limber_status ref_attention_check(struct backend *be, const struct attent
     return LIMBER_OK;
 }
 
-static int ref_preferred_batch(struct backend *be, int threads)
+static int ref_preferred_batch(struct backend *be, int threads, const struct pass_shape *shape)
 {
     (void)be;
     (void)threads;
+    (void)shape;
     return 1;
 }
 
 /* ---- session ---- */
 
-static limber_status ref_exec_open(struct backend *be, struct exec **out, int threads, int max_people, limber_error *err)
+static limber_status ref_exec_open(struct backend *be, struct exec **out, int threads, int max_people,
+                                   const struct pass_shape *largest, limber_error *err)
 {
     (void)threads;
     (void)max_people;
+    (void)largest;
     struct ref_exec *ex = calloc(1, sizeof *ex);
     *out = NULL;
     if (!ex)
@@ -241,6 +243,12 @@ static limber_status ref_buf_open(struct exec *base, struct buf **out, enum buf_
     return LIMBER_OK;
 }
 
+static void ref_buf_resize(struct exec *ex, struct buf *b, int tokens)
+{
+    (void)ex;
+    b->tokens = tokens;
+}
+
 static size_t span_floats(const struct buf *b, struct span s)
 {
     return (size_t)s.count * (size_t)b->tokens * (size_t)b->cols;
@@ -267,7 +275,7 @@ static void ref_upload(struct exec *base, const uint8_t *crops, int people, size
     ex->crop_bytes = crop_bytes;
 }
 
-static bool ref_replay(struct exec *ex, int people, unsigned variant)
+static bool ref_replay(struct exec *ex, int people, uint64_t variant)
 {
     (void)ex;
     (void)people;
@@ -291,29 +299,34 @@ static limber_status ref_finish(struct exec *base, limber_error *err)
 
 /* ---- operations ---- */
 
-static void ref_embed(struct exec *base, struct span span, struct buf *x, const struct weight *w, bool mirrored)
+static void ref_embed(struct exec *base, struct span span, struct buf *x, const struct weight *w, const struct buf *positions,
+                      const struct pass_shape *s, bool mirrored)
 {
     const struct ref_exec *ex = (const struct ref_exec *)base;
     const struct embed_desc *d = &w->embed;
     for (int p = span.first; p < span.first + span.count; p++) {
         const uint8_t *crop = ex->crops + (size_t)p * ex->crop_bytes;
         float *out = buf_at(x, p);
-        for (int r = 0; r < d->grid_h; r++)
-            for (int c = 0; c < d->grid_w; c++)
+        const float *position = buf_at(positions, 0);
+        memcpy(out, position, (size_t)x->tokens * (size_t)d->dim * sizeof *out);
+        out += (size_t)s->before * (size_t)d->dim;
+        position += (size_t)s->before * (size_t)d->dim;
+        for (int r = 0; r < s->grid_h; r++)
+            for (int c = 0; c < s->grid_w; c++)
                 for (int o = 0; o < d->dim; o++) {
                     const float *k = d->weight + (size_t)o * 3 * (size_t)(d->patch_h * d->patch_w);
                     double sum = d->bias[o];
                     for (int ch = 0; ch < 3; ch++)
                         for (int ky = 0; ky < d->patch_h; ky++)
                             for (int kx = 0; kx < d->patch_w; kx++, k++) {
-                                int yy = r * d->patch_h - d->pad + ky, xx = c * d->patch_w - d->pad + kx;
-                                if (yy < 0 || yy >= d->image_h || xx < 0 || xx >= d->image_w)
+                                int yy = r * d->patch_h - s->pad + ky, xx = c * d->patch_w - s->pad + kx;
+                                if (yy < 0 || yy >= s->image_h || xx < 0 || xx >= s->image_w)
                                     continue;
-                                int from = mirrored ? d->image_w - 1 - xx : xx;
-                                sum += (double)*k * d->lut[ch][crop[((size_t)yy * (size_t)d->image_w + (size_t)from) * 3 + ch]];
+                                int from = mirrored ? s->image_w - 1 - xx : xx;
+                                sum += (double)*k * d->lut[ch][crop[((size_t)yy * (size_t)s->image_w + (size_t)from) * 3 + ch]];
                             }
-                    size_t t = (size_t)(r * d->grid_w + c);
-                    out[t * (size_t)d->dim + o] = (float)(sum + d->pos[t * (size_t)d->dim + o]);
+                    size_t at = (size_t)(r * s->grid_w + c) * (size_t)d->dim + (size_t)o;
+                    out[at] = (float)(sum + position[at]);
                 }
     }
 }
@@ -493,18 +506,18 @@ static double relu(double v)
 }
 
 /* ReLU and bilinear upsampling: x [grid_h * grid_w][dim] -> up [h * w][dim], channels last. */
-static void upsample(float *up, const float *x, const struct simple_head_desc *d)
+static void upsample(float *up, const float *x, const struct simple_head_desc *d, const struct pass_shape *s)
 {
-    int h = d->grid_h * d->scale, w = d->grid_w * d->scale;
+    int h = s->grid_h * d->scale, w = s->grid_w * d->scale;
     size_t dim = (size_t)d->dim;
     for (int oy = 0; oy < h; oy++)
         for (int ox = 0; ox < w; ox++) {
             int y0, y1, x0, x1;
             double wy, wx;
-            upsample_axis(oy, d->grid_h, d->scale, &y0, &y1, &wy);
-            upsample_axis(ox, d->grid_w, d->scale, &x0, &x1, &wx);
-            const float *a = x + (size_t)(y0 * d->grid_w + x0) * dim, *b = x + (size_t)(y0 * d->grid_w + x1) * dim;
-            const float *c = x + (size_t)(y1 * d->grid_w + x0) * dim, *e = x + (size_t)(y1 * d->grid_w + x1) * dim;
+            upsample_axis(oy, s->grid_h, d->scale, &y0, &y1, &wy);
+            upsample_axis(ox, s->grid_w, d->scale, &x0, &x1, &wx);
+            const float *a = x + (size_t)(y0 * s->grid_w + x0) * dim, *b = x + (size_t)(y0 * s->grid_w + x1) * dim;
+            const float *c = x + (size_t)(y1 * s->grid_w + x0) * dim, *e = x + (size_t)(y1 * s->grid_w + x1) * dim;
             float *out = up + (size_t)(oy * w + ox) * dim;
             for (size_t ch = 0; ch < dim; ch++) {
                 double top = relu(a[ch]) * (1 - wx) + relu(b[ch]) * wx, bottom = relu(c[ch]) * (1 - wx) + relu(e[ch]) * wx;
@@ -513,10 +526,10 @@ static void upsample(float *up, const float *x, const struct simple_head_desc *d
         }
 }
 
-static void simple_head(float *heat, const float *x, const struct simple_head_desc *d, float *up)
+static void simple_head(float *heat, const float *x, const struct simple_head_desc *d, const struct pass_shape *s, float *up)
 {
-    int h = d->grid_h * d->scale, w = d->grid_w * d->scale;
-    upsample(up, x, d);
+    int h = s->grid_h * d->scale, w = s->grid_w * d->scale;
+    upsample(up, x, d, s);
     for (int k = 0; k < d->keypoints; k++)
         for (int oy = 0; oy < h; oy++)
             for (int ox = 0; ox < w; ox++) {
@@ -555,9 +568,10 @@ static void deconv(float *out, const float *in, int h, int w, int cin, int cout,
             }
 }
 
-static void classic_head(float *heat, const float *x, const struct classic_head_desc *d, float *mid1, float *mid2)
+static void classic_head(float *heat, const float *x, const struct classic_head_desc *d, const struct pass_shape *s, float *mid1,
+                         float *mid2)
 {
-    int h = d->grid_h, w = d->grid_w, pixels = 16 * h * w;
+    int h = s->grid_h, w = s->grid_w, pixels = 16 * h * w;
     deconv(mid1, x, h, w, d->dim, d->mid, d->deconv1, d->bias1);
     deconv(mid2, mid1, 2 * h, 2 * w, d->mid, d->mid, d->deconv2, d->bias2);
     for (int k = 0; k < d->keypoints; k++)
@@ -570,7 +584,8 @@ static void classic_head(float *heat, const float *x, const struct classic_head_
 }
 
 /* Heads and attention take memory of their own here: a failure is kept and comes out of finish. */
-static void ref_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
+static void ref_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+                     const struct pass_shape *s)
 {
     struct ref_exec *ex = (struct ref_exec *)base;
     bool simple = w->kind == W_SIMPLE_HEAD;
@@ -584,9 +599,9 @@ static void ref_head(struct exec *base, struct span span, struct buf *heat, cons
     }
     for (int p = span.first; p < span.first + span.count; p++)
         if (simple)
-            simple_head(buf_at(heat, p), buf_at(x, p), &w->simple, maps);
+            simple_head(buf_at(heat, p), buf_at(x, p), &w->simple, s, maps);
         else
-            classic_head(buf_at(heat, p), buf_at(x, p), &w->classic, maps, maps + first);
+            classic_head(buf_at(heat, p), buf_at(x, p), &w->classic, s, maps, maps + first);
     free(maps);
 }
 
@@ -628,6 +643,7 @@ static const struct backend_ops ref_ops = {
     .exec_close = ref_exec_close,
     .buf_open = ref_buf_open,
     .buf_close = ref_buf_close,
+    .buf_resize = ref_buf_resize,
     .buf_read = ref_buf_read,
     .buf_write = ref_buf_write,
     .upload = ref_upload,

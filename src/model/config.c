@@ -203,6 +203,7 @@ static limber_status parse_backbone(struct config *c, const json_t *b, limber_er
     c->image_h = 256, c->image_w = 192, c->patch_h = c->patch_w = 16;
     c->hidden = 768, c->layers = 12, c->heads = 12, c->experts = 1, c->part_features = 256;
     c->qkv_bias = true;
+    c->patch_pad = PATCH_PAD;
     TRY(expect_text(b, "model_type", "vitpose_backbone", err));
     TRY(expect_text(b, "hidden_act", "gelu", err));
     TRY(read_pair(b, "image_size", IMAGE_MAX, &c->image_h, &c->image_w, err));

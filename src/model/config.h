@@ -7,7 +7,7 @@
 
 #include "limber.h"
 
-#define PATCH_PAD 2               /* of the patch convolution, whatever the patch */
+#define PATCH_PAD 2               /* of ViTPose's patch convolution, whatever the patch */
 #define CLASSIC_HEAD_CHANNELS 256 /* between its two deconvolutions and after them */
 
 /* What config.json and preprocessor_config.json say, defaults applied, every number checked to be one this library can use. */
@@ -32,6 +32,7 @@ struct config {
     double rescale;
     double normalize_factor; /* 200 */
     /* derived */
+    int patch_pad; /* of the patch convolution */
     int grid_h, grid_w, tokens, head_dim, map_h, map_w;
     int trained_grid_h, trained_grid_w; /* of the position embeddings in the file; differs from the grid after config_resize */
     char model_name[64];                /* "ViTPose-B classic", "ViTPose+-S", or the numbers */
@@ -41,7 +42,7 @@ struct config {
 limber_status config_parse(struct config *out, const char *config_json, size_t config_bytes, const char *preprocessor_json,
                            size_t preprocessor_bytes, limber_error *err);
 void config_free(struct config *c);
-/* Another input size (multiples of the patch) for the same weights: position embeddings will be resized (model/resize.h). */
+/* Another input size (multiples of the patch) for the same weights: a pass has its position embeddings resized (pose/vit.h). */
 limber_status config_resize(struct config *c, int image_h, int image_w, limber_error *err);
 /* Parameters, and multiply-adds per person by part: exact counts from the shapes. Parameters are counted as PyTorch counts them:
  * all experts, batch norm's gain and bias but not its running statistics. */

@@ -6,7 +6,7 @@
  *   qkv         rows of query, key and value, one below the other; again without the heads that the projection reads nothing of
  *   fc1, fc2    without the neurons that fc2 reads nothing of
  *   fc2         ViTPose+: the shared rows, then the rows of the chosen expert, which makes it a plain MLP
- *   position    pos[1 + t] + pos[0]: the former class token's embedding is added to every patch
+ *   position    pos[1 + t] + pos[0]: the former class token's embedding is added to every patch; kept as trained, see model_positions
  *   deconv1, 2  batch norm folded in, in double: w' = w * gain / sqrt(var + 1e-5), b' = bias - mean * gain / sqrt(var + 1e-5)
  * and refuses NaN and infinity by name and place: one of them would make every joint NaN, long after anyone could tell why. */
 #include <errno.h>
@@ -568,33 +568,45 @@ static limber_status pack_embed(struct packer *p, struct weight **out)
         for (int v = 0; v < 256; v++) /* as the processor: rescale in double, kept as float; then normalise in float */
             lut[ch][v] = ((float)(v * c->rescale) - c->mean[ch]) / c->std[ch];
 
-    size_t dim = (size_t)c->hidden, trained = (size_t)c->trained_grid_h * (size_t)c->trained_grid_w;
-    float *trained_pos = room(p, 0, (trained + 1) * dim), *pos = room(p, 3, (size_t)c->tokens * dim);
-    if (!trained_pos || !pos)
-        return failed(p);
-    limber_status st = read_all(p, tensor_at(p, POSITION, 0), trained_pos);
-    if (st != LIMBER_OK)
-        return st;
-    for (size_t t = 1; t <= trained; t++)
-        for (size_t i = 0; i < dim; i++)
-            trained_pos[t * dim + i] += trained_pos[i];
-    resize_bicubic(pos, c->grid_h, c->grid_w, trained_pos + dim, c->trained_grid_h, c->trained_grid_w, c->hidden);
-
     const struct embed_desc d = {
-        .image_h = c->image_h,
-        .image_w = c->image_w,
         .patch_h = c->patch_h,
         .patch_w = c->patch_w,
-        .pad = PATCH_PAD,
-        .grid_h = c->grid_h,
-        .grid_w = c->grid_w,
         .dim = c->hidden,
         .lut = (const float(*)[256])lut,
         .weight = read_into(p, 1, PATCH_W, 0),
         .bias = read_into(p, 2, PATCH_B, 0),
-        .pos = pos,
     };
     return d.weight && d.bias ? be->ops->embed_pack(be, out, &d, p->err) : failed(p);
+}
+
+static limber_status keep_positions(struct packer *p, float **out)
+{
+    const struct config *c = &p->m->config;
+    const size_t dim = (size_t)c->hidden, n = (size_t)c->trained_grid_h * (size_t)c->trained_grid_w * dim;
+    const float *file = read_into(p, 0, POSITION, 0);
+    if (!file)
+        return failed(p);
+    if (!(*out = malloc(n * sizeof **out)))
+        return limber_fail(p->err, LIMBER_E_MEMORY, "no memory for %zu position embeddings", n / dim);
+    for (size_t i = 0; i < n; i++)
+        (*out)[i] = file[dim + i] + file[i % dim];
+    return LIMBER_OK;
+}
+
+struct pass_shape model_pass_shape(const struct limber_model *m, int image_h, int image_w)
+{
+    const struct config *c = &m->config;
+    return (struct pass_shape){.image_h = image_h,
+                               .image_w = image_w,
+                               .grid_h = image_h / c->patch_h,
+                               .grid_w = image_w / c->patch_w,
+                               .pad = c->patch_pad};
+}
+
+void model_positions(const struct limber_model *m, const struct pass_shape *shape, float *dst)
+{
+    const struct config *c = &m->config;
+    resize_bicubic(dst, shape->grid_h, shape->grid_w, m->positions, c->trained_grid_h, c->trained_grid_w, c->hidden);
 }
 
 /* Scales `deconv` [in][mid][16] by batch norm's gain over its standard deviation; the shift becomes bias[mid]. */
@@ -645,8 +657,6 @@ static limber_status pack_classic_head(struct packer *p, struct weight **out)
     if (st != LIMBER_OK)
         return st;
     const struct classic_head_desc d = {
-        .grid_h = c->grid_h,
-        .grid_w = c->grid_w,
         .dim = c->hidden,
         .mid = CLASSIC_HEAD_CHANNELS,
         .keypoints = c->keypoints,
@@ -665,8 +675,6 @@ static limber_status pack_simple_head(struct packer *p, struct weight **out)
     const struct config *c = &p->m->config;
     struct backend *be = p->m->be;
     const struct simple_head_desc d = {
-        .grid_h = c->grid_h,
-        .grid_w = c->grid_w,
         .dim = c->hidden,
         .keypoints = c->keypoints,
         .scale = c->scale_factor,
@@ -690,6 +698,8 @@ limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, i
     limber_status st = m->blocks ? LIMBER_OK : limber_fail(&own, LIMBER_E_MEMORY, "out of memory");
     if (st == LIMBER_OK)
         st = pack_embed(&p, &m->embed);
+    if (st == LIMBER_OK)
+        st = keep_positions(&p, &m->positions);
     for (int l = 0; st == LIMBER_OK && l < m->config.layers; l++)
         st = pack_block(&p, &m->blocks[l], l);
     if (st == LIMBER_OK)
@@ -722,6 +732,8 @@ void weights_free(struct limber_model *m)
     be->ops->weight_free(be, m->layernorm);
     be->ops->weight_free(be, m->head);
     free(m->blocks);
+    free(m->positions);
     m->blocks = NULL;
+    m->positions = NULL;
     m->embed = m->layernorm = m->head = NULL;
 }

@@ -20,6 +20,7 @@ struct limber_model {
     struct backend *be;
     struct weight *embed, *layernorm, *head;
     struct block *blocks; /* [layers] */
+    float *positions;     /* [trained_grid_h * trained_grid_w][hidden], as trained: what is added to the patches */
     enum attention_kind attention_kind;
     int attention_size;
     bool *pruned;      /* [layers * heads]; NULL: none */
@@ -36,5 +37,9 @@ limber_status weights_check(const struct config *c, const struct tensors *t, lim
 /* Packs for m->be (set by the caller, as is m->config); `expert` picks the ViTPose+ expert. */
 limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
 void weights_free(struct limber_model *m);
+/* The shape of a pass over images of this many pixels (cut into patches from the top left, a rest is left out), and what is added to
+ * its tokens, [shape_tokens][hidden]: the positions as trained, resized to the grid as transformers does (model/resize.h). */
+struct pass_shape model_pass_shape(const struct limber_model *m, int image_h, int image_w);
+void model_positions(const struct limber_model *m, const struct pass_shape *shape, float *dst);
 
 #endif

@@ -98,7 +98,8 @@ limber_status limber_session_open(limber_session **out, const limber_model *mode
     s->model = model;
     s->refine = o.refine;
     s->threads = threads;
-    s->batch = o.batch ? o.batch : model->be->ops->preferred_batch(model->be, threads);
+    const struct pass_shape shape = model_pass_shape(model, c->image_h, c->image_w);
+    s->batch = o.batch ? o.batch : model->be->ops->preferred_batch(model->be, threads, &shape);
     s->crops = malloc((size_t)s->batch * crop_bytes(c));
     s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);
     if (!s->crops || !s->joints)

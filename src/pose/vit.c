@@ -3,7 +3,8 @@
  *   crops -> embed -> [ layernorm, qkv, attention, projection +x, layernorm, fc1 GELU, fc2 +x ] x layers -> layernorm -> head
  *   -> heatmaps -> joints
  *
- * Pre-norm blocks, no class token, exact (erf) GELU; the backend decides how any of it is computed. */
+ * Pre-norm blocks, no class token, exact (erf) GELU; the backend decides how any of it is computed. The size of the images belongs
+ * to a pass: buffers are for the largest, position embeddings are resized once for each grid and kept while there is room. */
 #include "pose/vit.h"
 
 #include <stdlib.h>
@@ -14,13 +15,12 @@
 /* *out becomes a buffer of this kind and width, one that is there already where there is one. */
 static limber_status narrow_buf(struct vit *v, struct buf **out, enum buf_kind kind, int cols, limber_error *err)
 {
-    const int tokens = v->model->config.tokens;
     for (int i = 0; i < v->narrow_count; i++)
         if (v->narrow[i]->kind == kind && v->narrow[i]->cols == cols) {
             *out = v->narrow[i];
             return LIMBER_OK;
         }
-    limber_status st = v->ex->ops->buf_open(v->ex, out, kind, v->max_people, tokens, cols, err);
+    limber_status st = v->ex->ops->buf_open(v->ex, out, kind, v->max_people, v->x->tokens, cols, err);
     if (st == LIMBER_OK)
         v->narrow[v->narrow_count++] = *out;
     return st;
@@ -49,35 +49,61 @@ static limber_status open_widths(struct vit *v, limber_error *err)
     return st;
 }
 
-limber_status vit_open(struct vit *v, const struct limber_model *model, int threads, int max_people, bool flip, limber_error *err)
+static limber_status open_buffers(struct vit *v, int threads, const struct pass_shape *largest, limber_error *err)
 {
-    const struct config *c = &model->config;
-    const struct backend_ops *be = model->be->ops;
-    *v = (struct vit){.model = model, .max_people = max_people, .flip = flip};
-    limber_status st = be->exec_open(model->be, &v->ex, threads, max_people, err);
+    const struct config *c = &v->model->config;
+    const struct backend_ops *be = v->model->be->ops;
+    const int tokens = shape_tokens(largest), map = shape_patches(largest) * c->scale_factor * c->scale_factor;
+    limber_status st = be->exec_open(v->model->be, &v->ex, threads, v->max_people, largest, err);
     const struct {
         struct buf **b;
         enum buf_kind kind;
         int tokens, cols;
     } bufs[] = {
-        {&v->x, BUF_STREAM, c->tokens, c->hidden},
-        {&v->y, BUF_OPERAND, c->tokens, c->hidden},
-        {&v->qkv, BUF_QKV, c->tokens, 3 * c->hidden},
-        {&v->mid, BUF_OPERAND, c->tokens, c->mlp},
-        {&v->heat, BUF_HEATMAP, c->map_h * c->map_w, c->keypoints},
-        {&v->heat_mirrored, BUF_HEATMAP, c->map_h * c->map_w, c->keypoints},
+        {&v->x, BUF_STREAM, tokens, c->hidden},     {&v->y, BUF_OPERAND, tokens, c->hidden},
+        {&v->qkv, BUF_QKV, tokens, 3 * c->hidden},  {&v->mid, BUF_OPERAND, tokens, c->mlp},
+        {&v->heat, BUF_HEATMAP, map, c->keypoints}, {&v->heat_mirrored, BUF_HEATMAP, map, c->keypoints},
     };
-    size_t n = sizeof bufs / sizeof *bufs - (flip ? 0 : 1); /* the mirrored maps come last */
+    size_t n = sizeof bufs / sizeof *bufs - (v->flip ? 0 : 1); /* the mirrored maps come last */
     for (size_t i = 0; st == LIMBER_OK && i < n; i++)
-        st = be->buf_open(v->ex, bufs[i].b, bufs[i].kind, max_people, bufs[i].tokens, bufs[i].cols, err);
+        st = be->buf_open(v->ex, bufs[i].b, bufs[i].kind, v->max_people, bufs[i].tokens, bufs[i].cols, err);
     if (st == LIMBER_OK)
         st = open_widths(v, err);
-    v->joints = calloc((size_t)max_people * (size_t)c->keypoints, sizeof *v->joints);
+    v->joints = calloc((size_t)v->max_people * (size_t)c->keypoints, sizeof *v->joints);
     if (st == LIMBER_OK && !v->joints)
-        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for the joints of %d people", max_people);
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for the joints of %d people", v->max_people);
+    return st;
+}
+
+limber_status vit_open(struct vit *v, const struct limber_model *model, int threads, int max_people, bool flip, limber_error *err)
+{
+    const struct config *c = &model->config;
+    const struct pass_shape own = model_pass_shape(model, c->image_h, c->image_w);
+    *v = (struct vit){.model = model, .max_people = max_people, .max_patches = shape_patches(&own), .flip = flip};
+    limber_status st = open_buffers(v, threads, &own, err);
+    if (st == LIMBER_OK)
+        st = vit_resize(v, c->image_h, c->image_w, err);
     if (st != LIMBER_OK)
         vit_close(v);
     return st;
+}
+
+limber_status vit_open_any(struct vit *v, const struct limber_model *model, int threads, int max_people, int max_patches,
+                           limber_error *err)
+{
+    const struct config *c = &model->config;
+    const struct pass_shape largest = model_pass_shape(model, max_patches * c->patch_h, c->patch_w);
+    *v = (struct vit){.model = model, .max_people = max_people, .max_patches = max_patches};
+    limber_status st = open_buffers(v, threads, &largest, err);
+    if (st != LIMBER_OK)
+        vit_close(v);
+    return st;
+}
+
+static void positions_close(struct vit *v, struct vit_positions *p)
+{
+    v->ex->ops->buf_close(v->ex, p->table);
+    *p = (struct vit_positions){0};
 }
 
 void vit_close(struct vit *v)
@@ -89,6 +115,8 @@ void vit_close(struct vit *v)
             be->buf_close(v->ex, bufs[i]);
         for (int i = 0; i < v->narrow_count; i++)
             be->buf_close(v->ex, v->narrow[i]);
+        for (int i = 0; i < VIT_POSITIONS; i++)
+            positions_close(v, &v->positions[i]);
         be->exec_close(v->ex);
     }
     free(v->joints);
@@ -96,6 +124,99 @@ void vit_close(struct vit *v)
     free(v->narrow);
     memset(v, 0, sizeof *v);
 }
+
+/* ---- positions of the grid at hand ---- */
+
+static limber_status positions_make(struct vit *v, struct vit_positions *p, const struct pass_shape *shape, limber_error *err)
+{
+    const struct backend_ops *be = v->ex->ops;
+    const int tokens = shape_tokens(shape), hidden = v->model->config.hidden;
+    const size_t bytes = (size_t)tokens * (size_t)hidden * sizeof(float);
+    float *plain = malloc(bytes);
+    if (!plain)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for the positions of %d tokens", tokens);
+    limber_status st = be->buf_open(v->ex, &p->table, BUF_STREAM, 1, tokens, hidden, err);
+    if (st == LIMBER_OK) {
+        p->grid_h = shape->grid_h;
+        p->grid_w = shape->grid_w;
+        p->bytes = bytes;
+        model_positions(v->model, shape, plain);
+        be->buf_write(v->ex, p->table, (struct span){.count = 1}, plain);
+        st = be->finish(v->ex, err);
+        if (st != LIMBER_OK)
+            positions_close(v, p);
+    }
+    free(plain);
+    return st;
+}
+
+/* Room for one more: the first empty place, once the oldest have made way. */
+static struct vit_positions *positions_room(struct vit *v, size_t bytes)
+{
+    for (;;) {
+        struct vit_positions *oldest = NULL, *empty = NULL;
+        size_t held = 0;
+        for (int i = 0; i < VIT_POSITIONS; i++) {
+            struct vit_positions *p = &v->positions[i];
+            held += p->bytes;
+            if (!p->table)
+                empty = empty ? empty : p;
+            else if (!oldest || p->used < oldest->used)
+                oldest = p;
+        }
+        if (empty && (!oldest || held + bytes <= VIT_POSITIONS_BYTES))
+            return empty;
+        positions_close(v, oldest);
+    }
+}
+
+static limber_status positions_for(struct vit *v, const struct pass_shape *shape, limber_error *err)
+{
+    struct vit_positions *found = NULL;
+    for (int i = 0; i < VIT_POSITIONS && !found; i++)
+        if (v->positions[i].table && v->positions[i].grid_h == shape->grid_h && v->positions[i].grid_w == shape->grid_w)
+            found = &v->positions[i];
+    if (!found) {
+        found = positions_room(v, (size_t)shape_tokens(shape) * (size_t)v->model->config.hidden * sizeof(float));
+        limber_status st = positions_make(v, found, shape, err);
+        if (st != LIMBER_OK)
+            return st;
+    }
+    found->used = ++v->shapes;
+    v->position = found->table;
+    return LIMBER_OK;
+}
+
+limber_status vit_resize(struct vit *v, int image_h, int image_w, limber_error *err)
+{
+    const struct config *c = &v->model->config;
+    const struct backend_ops *be = v->ex->ops;
+    const struct pass_shape shape = model_pass_shape(v->model, image_h, image_w);
+    if (v->position && image_h == v->shape.image_h && image_w == v->shape.image_w)
+        return LIMBER_OK;
+    const bool own = image_h == c->image_h && image_w == c->image_w; /* a model may be trained on a rest of a patch */
+    if (shape.grid_h < 1 || shape.grid_w < 1 || (!own && (image_h % c->patch_h || image_w % c->patch_w)))
+        return limber_fail(err, LIMBER_E_ARGUMENT, "images of %dx%d, expected multiples of the patch of %dx%d", image_h, image_w,
+                           c->patch_h, c->patch_w);
+    if (shape_patches(&shape) > v->max_patches)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "images of %dx%d are %d patches, the session was opened for %d", image_h,
+                           image_w, shape_patches(&shape), v->max_patches);
+    limber_status st = positions_for(v, &shape, err);
+    if (st != LIMBER_OK)
+        return st;
+    struct buf *const token_bufs[] = {v->x, v->y, v->qkv, v->mid}, *const maps[] = {v->heat, v->heat_mirrored};
+    for (size_t i = 0; i < sizeof token_bufs / sizeof *token_bufs; i++)
+        be->buf_resize(v->ex, token_bufs[i], shape_tokens(&shape));
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        if (maps[i])
+            be->buf_resize(v->ex, maps[i], shape_patches(&shape) * c->scale_factor * c->scale_factor);
+    for (int i = 0; i < v->narrow_count; i++)
+        be->buf_resize(v->ex, v->narrow[i], shape_tokens(&shape));
+    v->shape = shape;
+    return LIMBER_OK;
+}
+
+/* ---- a pass ---- */
 
 static void tap(struct vit *v, const char *where, int layer, const struct buf *b, struct span span)
 {
@@ -105,7 +226,7 @@ static void tap(struct vit *v, const char *where, int layer, const struct buf *b
 
 void vit_embed(struct vit *v, struct span span, bool mirrored)
 {
-    v->ex->ops->embed(v->ex, span, v->x, v->model->embed, mirrored);
+    v->ex->ops->embed(v->ex, span, v->x, v->model->embed, v->position, &v->shape, mirrored);
     tap(v, "embed", 0, v->x, span);
 }
 
@@ -126,8 +247,8 @@ void vit_attention(struct vit *v, int layer, struct span span)
     const struct attention_args attention = {
         .heads = few ? b->heads : c->heads,
         .head_dim = c->head_dim,
-        .grid_h = c->grid_h,
-        .grid_w = c->grid_w,
+        .grid_h = v->shape.grid_h,
+        .grid_w = v->shape.grid_w,
         .kind = m->attention_kind,
         .size = m->attention_size,
         .shift = m->attention_kind == ATTENTION_WINDOW && layer % 2 ? m->attention_size / 2 : 0, /* as Swin alternates */
@@ -163,7 +284,7 @@ void vit_heatmaps(struct vit *v, struct span span, struct buf *heat)
     const struct backend_ops *be = v->ex->ops;
     be->layernorm(v->ex, span, v->y, v->x, v->model->layernorm);
     tap(v, "norm", 0, v->y, span);
-    be->head(v->ex, span, heat, v->y, v->model->head);
+    be->head(v->ex, span, heat, v->y, v->model->head, &v->shape);
     tap(v, "heatmap", 0, heat, span);
 }
 
@@ -183,30 +304,65 @@ static void people_forward(void *context, struct exec *ex, struct span span)
 {
     struct vit *v = context;
     const struct config *c = &v->model->config;
-    const struct decode_args decode = {.map_h = c->map_h, .map_w = c->map_w, .flip_pairs = c->flip_pairs, .joints = v->joints};
+    const struct decode_args decode = {.map_h = v->shape.grid_h * c->scale_factor,
+                                       .map_w = v->shape.grid_w * c->scale_factor,
+                                       .flip_pairs = c->flip_pairs,
+                                       .joints = v->joints};
     network(v, span, false, v->heat);
     if (v->flip)
         network(v, span, true, v->heat_mirrored);
     ex->ops->decode(ex, span, v->heat, v->flip ? v->heat_mirrored : NULL, &decode);
 }
 
+static void maps_forward(void *context, struct exec *ex, struct span span)
+{
+    struct vit *v = context;
+    (void)ex;
+    network(v, span, false, v->heat);
+}
+
+enum what { JOINTS = 1, JOINTS_MIRRORED, MAPS };
+
+/* One pass over images of the shape at hand. What follows is finish, or buf_read and finish. */
+static limber_status pass(struct vit *v, const uint8_t *images, int count, span_fn fn, enum what what, limber_error *err)
+{
+    const struct backend_ops *be = v->ex->ops;
+    if (count < 1 || count > v->max_people)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "%d people in one pass of a session for 1 to %d", count, v->max_people);
+    /* a recording is only right for the plain pass: taps and statistics look inside */
+    const uint64_t variant =
+        v->tap || v->layer_stats ? 0 : (uint64_t)v->shape.grid_h << 36 | (uint64_t)v->shape.grid_w << 8 | (uint64_t)what;
+    be->upload(v->ex, images, count, shape_image_bytes(&v->shape));
+    if (!be->replay(v->ex, count, variant)) {
+        if (v->tap) /* taps see everybody at once, in order */
+            fn(v, v->ex, (struct span){.first = 0, .count = count, .lane = NULL});
+        else
+            be->split(v->ex, count, fn, v);
+    }
+    return LIMBER_OK;
+}
+
 limber_status vit_forward(struct vit *v, const uint8_t *crops, int people, limber_keypoint *joints, limber_error *err)
 {
-    const struct config *c = &v->model->config;
-    const struct backend_ops *be = v->ex->ops;
-    /* a recording is only right for the plain pass: taps and statistics look inside */
-    unsigned variant = v->tap || v->layer_stats ? 0 : v->flip ? 2 : 1;
-    if (people < 1 || people > v->max_people)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "%d people in one pass of a session for 1 to %d", people, v->max_people);
-    be->upload(v->ex, crops, people, (size_t)c->image_h * (size_t)c->image_w * 3);
-    if (!be->replay(v->ex, people, variant)) {
-        if (v->tap) /* taps see everybody at once, in order */
-            people_forward(v, v->ex, (struct span){.first = 0, .count = people, .lane = NULL});
-        else
-            be->split(v->ex, people, people_forward, v);
-    }
-    limber_status st = be->finish(v->ex, err);
+    limber_status st = pass(v, crops, people, people_forward, v->flip ? JOINTS_MIRRORED : JOINTS, err);
     if (st == LIMBER_OK)
-        memcpy(joints, v->joints, (size_t)people * (size_t)c->keypoints * sizeof *joints);
+        st = v->ex->ops->finish(v->ex, err);
+    if (st == LIMBER_OK)
+        memcpy(joints, v->joints, (size_t)people * (size_t)v->model->config.keypoints * sizeof *joints);
+    return st;
+}
+
+limber_status vit_maps(struct vit *v, const uint8_t *images, int count, int image_h, int image_w, float *maps, limber_error *err)
+{
+    limber_status st = vit_resize(v, image_h, image_w, err);
+    if (st == LIMBER_OK)
+        st = pass(v, images, count, maps_forward, MAPS, err);
+    if (st != LIMBER_OK)
+        return st;
+    st = v->ex->ops->finish(v->ex, err);
+    if (st == LIMBER_OK) {
+        v->ex->ops->buf_read(v->ex, v->heat, (struct span){.count = count}, maps);
+        st = v->ex->ops->finish(v->ex, err);
+    }
     return st;
 }

@@ -294,7 +294,8 @@ Test(emulated, memory)
     o.precision = "fp16";
     setenv("CUEMU_MEMORY_MB", "64", 1);
     cr_assert_eq(limber_model_open(&m, LIMBER_TEST_DIR "/golden/simple-hd32", &o, &err), LIMBER_OK, "%s", err.text);
-    int batch = m->be->ops->preferred_batch(m->be, 1);
+    const struct pass_shape shape = model_pass_shape(m, m->config.image_h, m->config.image_w);
+    int batch = m->be->ops->preferred_batch(m->be, 1, &shape);
     cr_expect(batch >= 1 && batch <= 64, "preferred batch is %d", batch);
     o.batch = 1024;
     cr_expect_eq(limber_session_open(&s, m, &o, &err), LIMBER_E_MEMORY, "%s", err.text);
@@ -302,7 +303,7 @@ Test(emulated, memory)
     cr_expect_null(s);
     struct exec *ex; /* each allocation says so itself, not only the first that a large session makes */
     struct buf *b;
-    cr_assert_eq(m->be->ops->exec_open(m->be, &ex, 1, 1, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(m->be->ops->exec_open(m->be, &ex, 1, 1, NULL, &err), LIMBER_OK, "%s", err.text);
     cr_expect_eq(m->be->ops->buf_open(ex, &b, BUF_OPERAND, 64, 192, 4096, &err), LIMBER_E_MEMORY,
                  "100 MB of a device of 64 were opened");
     cr_expect(!b && strstr(err.text, "activations (192 tokens of 4096 numbers)"), "%s", err.text);

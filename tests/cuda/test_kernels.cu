@@ -115,25 +115,28 @@ static void relu_and_convert(int rows, int cols, enum element type)
     report(bad == 0 && untouched(y, rows, (cols + 3) / 4 * 4, ld) && untouched(again, rows, cols, ld), text);
 }
 
-static void embed(enum element type, bool mirrored)
+static void embed(enum element type, bool mirrored, int before)
 {
     embed_params p{};
     p.people = 2, p.image_h = 21, p.image_w = 17, p.patch_h = 5, p.patch_w = 4, p.pad = 2, p.grid_h = 4, p.grid_w = 5, p.dim = 13;
-    p.crop_bytes = 21 * 17 * 3 + 5, p.ld_patches = padded(60), p.ld_x = padded(13), p.mirrored = mirrored;
-    const int tokens = p.grid_h * p.grid_w;
+    p.crop_bytes = 21 * 17 * 3 + 5, p.ld_patches = padded(60), p.ld_x = padded(13), p.ld_positions = 13, p.mirrored = mirrored;
+    p.before = before, p.after = 3 * before;
+    const int patch_count = p.grid_h * p.grid_w, tokens = p.before + patch_count + p.after;
     std::vector<uint8_t> crop(2 * p.crop_bytes);
     for (auto &c : crop)
         c = (uint8_t)((int)(uniform() * 128 + 128) & 255);
     Raw<uint8_t> crops(crop);
-    Array lut(768, ELEMENT_F32), start((size_t)(tokens * p.dim), ELEMENT_F32);
-    Array patches((size_t)(2 * tokens * p.ld_patches), type), x((size_t)(2 * tokens * p.ld_x), ELEMENT_F32);
+    Array lut(768, ELEMENT_F32), positions((size_t)(tokens * p.dim), ELEMENT_F32), bias((size_t)p.dim, ELEMENT_F32);
+    Array patches((size_t)(2 * patch_count * p.ld_patches), type), x((size_t)(2 * tokens * p.ld_x), ELEMENT_F32);
     lut.fill([](size_t) { return normal(); });
-    start.fill([](size_t) { return normal(); });
+    positions.fill([](size_t) { return normal(); });
+    bias.fill([](size_t) { return normal(); });
     patches.fill([](size_t) { return -77.f; });
     x.fill([](size_t) { return -77.f; });
     p.crops = crops.device;
     p.lut = (const float *)lut.device;
-    p.start = (const float *)start.device;
+    p.positions = (const float *)positions.device;
+    p.bias = (const float *)bias.device;
     p.patches = patches.device;
     p.x = (float *)x.device;
     must(embed_launch(p, type, stream()), "embed");
@@ -141,8 +144,10 @@ static void embed(enum element type, bool mirrored)
     x.read();
     int bad = 0;
     for (int person = 0; person < 2; person++)
-        for (int t = 0; t < tokens; t++) {
-            for (int channel = 0; channel < 3; channel++)
+        for (int token = 0; token < tokens; token++) {
+            const int t = token - p.before;
+            const bool is_patch = t >= 0 && t < patch_count;
+            for (int channel = 0; is_patch && channel < 3; channel++)
                 for (int y = 0; y < p.patch_h; y++)
                     for (int c = 0; c < p.patch_w; c++) {
                         int yy = t / p.grid_w * p.patch_h - p.pad + y, xx = t % p.grid_w * p.patch_w - p.pad + c;
@@ -152,15 +157,17 @@ static void embed(enum element type, bool mirrored)
                                          ? lut.v[(size_t)(channel * 256 + crop[(size_t)person * p.crop_bytes +
                                                                                (size_t)((yy * p.image_w + from) * 3 + channel)])]
                                          : 0.f;
-                        bad += patches.v[at(person * tokens + t, p.ld_patches, (channel * p.patch_h + y) * p.patch_w + c)] !=
+                        bad += patches.v[at(person * patch_count + t, p.ld_patches, (channel * p.patch_h + y) * p.patch_w + c)] !=
                                round_to(want, type);
                     }
             for (int o = 0; o < p.dim; o++)
-                bad += x.v[at(person * tokens + t, p.ld_x, o)] != start.v[(size_t)(t * p.dim + o)];
+                bad += x.v[at(person * tokens + token, p.ld_x, o)] !=
+                       (is_patch ? bias.v[(size_t)o] : 0.f) + positions.v[(size_t)(token * p.dim + o)];
         }
     char text[128];
-    snprintf(text, sizeof text, "embed %s%s: crops to patches, exactly", element_name(type), mirrored ? " mirrored" : "");
-    report(bad == 0 && untouched(patches, 2 * tokens, 60, p.ld_patches) && untouched(x, 2 * tokens, 13, p.ld_x), text);
+    snprintf(text, sizeof text, "embed %s%s: crops to patches between %d and %d other tokens, exactly", element_name(type),
+             mirrored ? " mirrored" : "", p.before, p.after);
+    report(bad == 0 && untouched(patches, 2 * patch_count, 60, p.ld_patches) && untouched(x, 2 * tokens, 13, p.ld_x), text);
 }
 
 /* The definition: ReLU, upsampling, convolution; products are made here in double from a random map of `dim` channels. */
@@ -426,7 +433,8 @@ int main(int argc, char **argv)
             layernorm(shapes[i].rows, shapes[i].dim, type, shapes[i].rows == 5 ? 100.f : 0.f);
         gelu(2, 37, type, true, true);
         relu_and_convert(2, 13, type);
-        embed(type, type == ELEMENT_F16);
+        embed(type, type == ELEMENT_F16, 0);
+        embed(type, false, 1);
         /* always more than one slice of 32 channels and one round of 20 keypoints */
         classic_head(type, races ? 1 : small ? 2 : 4, races ? 2 : 3, small ? 30 : 40, small ? 21 : 23);
         if (races)
@@ -445,7 +453,7 @@ int main(int argc, char **argv)
     }
     decode_nan();
     if (!races) {
-        embed(ELEMENT_F32, true);
+        embed(ELEMENT_F32, true, 1);
         simple_head(4, 3, 4, small ? 3 : 17);
         simple_head(3, 1, 1, 2);
     }

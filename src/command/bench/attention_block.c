@@ -91,7 +91,7 @@ static limber_status size_open(struct subject *s, int threads, int dim, int mlp,
 {
     const struct backend_ops *be = s->be->ops;
     const size_t n = (size_t)s->tokens * (size_t)dim;
-    limber_status st = be->exec_open(s->be, &s->ex, threads, 1, err);
+    limber_status st = be->exec_open(s->be, &s->ex, threads, 1, NULL, err);
     if (st == LIMBER_OK && (st = be->buf_open(s->ex, &s->x, BUF_STREAM, 1, s->tokens, dim, err)) == LIMBER_OK &&
         (st = be->buf_open(s->ex, &s->y, BUF_OPERAND, 1, s->tokens, dim, err)) == LIMBER_OK &&
         (st = be->buf_open(s->ex, &s->z, BUF_OPERAND, 1, s->tokens, dim, err)) == LIMBER_OK &&

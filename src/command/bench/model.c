@@ -194,10 +194,11 @@ static void watched(enum part part, uint64_t start)
     atomic_fetch_add(&watch.nanoseconds[part], watch_now() - start);
 }
 
-static void watch_embed(struct exec *ex, struct span span, struct buf *x, const struct weight *w, bool mirrored)
+static void watch_embed(struct exec *ex, struct span span, struct buf *x, const struct weight *w, const struct buf *positions,
+                        const struct pass_shape *shape, bool mirrored)
 {
     uint64_t t = watch_now();
-    watch.real->embed(ex, span, x, w, mirrored);
+    watch.real->embed(ex, span, x, w, positions, shape, mirrored);
     watched(PART_EMBED, t);
 }
 static void watch_layernorm(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w)
@@ -228,10 +229,11 @@ static void watch_attention(struct exec *ex, struct span span, struct buf *y, co
     watch.real->attention(ex, span, y, qkv, a);
     watched(PART_ATTENTION, t);
 }
-static void watch_head(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
+static void watch_head(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+                       const struct pass_shape *shape)
 {
     uint64_t t = watch_now();
-    watch.real->head(ex, span, heat, x, w);
+    watch.real->head(ex, span, heat, x, w, shape);
     watched(PART_HEAD, t);
 }
 static void watch_decode(struct exec *ex, struct span span, const struct buf *heat, const struct buf *mirrored,

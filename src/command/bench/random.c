@@ -82,20 +82,17 @@ static limber_status random_embed(struct limber_model *m, struct source *s, limb
     const struct config *c = &m->config;
     const size_t in = (size_t)3 * (size_t)c->patch_h * (size_t)c->patch_w, dim = (size_t)c->hidden;
     float(*lut)[256] = (float(*)[256])deviates(s, 3 * 256, 1);
-    const struct embed_desc d = {.image_h = c->image_h,
-                                 .image_w = c->image_w,
-                                 .patch_h = c->patch_h,
+    const struct embed_desc d = {.patch_h = c->patch_h,
                                  .patch_w = c->patch_w,
-                                 .pad = 2,
-                                 .grid_h = c->grid_h,
-                                 .grid_w = c->grid_w,
                                  .dim = c->hidden,
                                  .lut = (const float(*)[256])lut,
                                  .weight = deviates(s, dim * in, 1 / sqrtf((float)in)),
-                                 .bias = deviates(s, dim, 0.1f),
-                                 .pos = deviates(s, (size_t)c->tokens * dim, 0.1f)};
-    if (s->failed)
+                                 .bias = deviates(s, dim, 0.1f)};
+    const size_t positions = (size_t)c->tokens * dim;
+    m->positions = malloc(positions * sizeof *m->positions);
+    if (s->failed || !m->positions)
         return no_memory(s, err);
+    bench_random(m->positions, positions, ++s->seed, 0.1f);
     for (int ch = 0; ch < 3; ch++) /* pixels count as a preprocessor makes them count: about -2 to 2 */
         for (int v = 0; v < 256; v++)
             lut[ch][v] = (float)(v - 128) / 58;
@@ -110,18 +107,14 @@ static limber_status random_head(struct limber_model *m, struct source *s, limbe
     const size_t dim = (size_t)c->hidden, k = (size_t)c->keypoints, mid = 256;
     limber_status st;
     if (c->simple_head) {
-        const struct simple_head_desc d = {.grid_h = c->grid_h,
-                                           .grid_w = c->grid_w,
-                                           .dim = c->hidden,
+        const struct simple_head_desc d = {.dim = c->hidden,
                                            .keypoints = c->keypoints,
                                            .scale = c->scale_factor,
                                            .weight = deviates(s, k * dim * 9, 1 / sqrtf(9 * (float)dim)),
                                            .bias = deviates(s, k, 0.1f)};
         st = s->failed ? no_memory(s, err) : m->be->ops->simple_head_pack(m->be, &m->head, &d, err);
     } else {
-        const struct classic_head_desc d = {.grid_h = c->grid_h,
-                                            .grid_w = c->grid_w,
-                                            .dim = c->hidden,
+        const struct classic_head_desc d = {.dim = c->hidden,
                                             .mid = (int)mid,
                                             .keypoints = c->keypoints,
                                             .deconv1 = deviates(s, dim * mid * 16, 1 / sqrtf(4 * (float)dim)),
@@ -148,6 +141,7 @@ static limber_status shape_config(struct config *c, const char *arch, const char
                          .image_w = 192,
                          .patch_h = 16,
                          .patch_w = 16,
+                         .patch_pad = PATCH_PAD,
                          .hidden = shape->hidden,
                          .layers = shape->layers,
                          .heads = shape->heads,

@@ -79,25 +79,19 @@ static limber_status cpu_layernorm_pack(struct backend *base, struct weight **ou
     return LIMBER_OK;
 }
 
-/* The embedding is a linear layer over patches; what is added to it is the position table, where other layers add a residual. */
+/* The embedding is a linear layer over patches; what is added to it are the positions, where other layers add a residual. */
 static limber_status cpu_embed_pack(struct backend *base, struct weight **out, const struct embed_desc *d, limber_error *err)
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     const bool paired = be->kernels->precision == PRECISION_BF16;
-    const int tokens = d->grid_h * d->grid_w, columns = 3 * d->patch_h * d->patch_w, even = (d->dim + 1) & ~1;
+    const int columns = 3 * d->patch_h * d->patch_w;
     const struct linear_desc linear = {.in = columns, .out = d->dim, .weight = d->weight, .bias = d->bias};
     struct weight *w = cpu_weight_new(be, WEIGHT_EMBED);
     if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, d->dim, 1, columns, matrix_row, &linear, d->bias) ||
-        !(w->lut = arena_alloc(&be->arena, 3 * sizeof *w->lut)) ||
-        !(w->pos = arena_alloc(&be->arena, (size_t)panels_of(tokens) * (size_t)even * LANES * sizeof *w->pos)))
+        !(w->lut = arena_alloc(&be->arena, 3 * sizeof *w->lut)))
         return out_of_memory(out, "the patch embedding", err);
-    w->image_h = d->image_h;
-    w->image_w = d->image_w;
     w->patch_h = d->patch_h;
     w->patch_w = d->patch_w;
-    w->pad = d->pad;
-    w->grid_h = d->grid_h;
-    w->grid_w = d->grid_w;
     w->dim = d->dim;
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++) {
@@ -106,10 +100,6 @@ static limber_status cpu_embed_pack(struct backend *base, struct weight **out, c
             else
                 memcpy(&w->lut[c][v], &d->lut[c][v], sizeof w->lut[c][v]);
         }
-    for (int t = 0; t < tokens; t++)
-        for (int c = 0; c < d->dim; c++)
-            w->pos[((size_t)(t / LANES) * (size_t)even + (size_t)c) * LANES + (size_t)(t % LANES)] =
-                d->pos[(size_t)t * (size_t)d->dim + (size_t)c];
     be->scratch =
         max_size(be->scratch, be->kernels->gemm_scratch() + (size_t)3 * (size_t)w->p[0].units * LANES * sizeof(uint32_t));
     *out = w;
@@ -127,9 +117,10 @@ static limber_status cpu_attention_check(struct backend *base, const struct atte
 }
 
 /* Whole people per thread, several each so that a disturbed core costs little. */
-static int cpu_preferred_batch(struct backend *be, int threads)
+static int cpu_preferred_batch(struct backend *be, int threads, const struct pass_shape *shape)
 {
     (void)be;
+    (void)shape;
     return 4 * (threads > 0 ? threads : cpu_count());
 }
 
@@ -206,10 +197,12 @@ static bool quantised_reserve(struct cpu_exec *ex, int people, int panels, int c
     return ex->quantised != NULL;
 }
 
-static limber_status cpu_exec_open(struct backend *base, struct exec **out, int threads, int max_people, limber_error *err)
+static limber_status cpu_exec_open(struct backend *base, struct exec **out, int threads, int max_people,
+                                   const struct pass_shape *largest, limber_error *err)
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct cpu_exec *ex = calloc(1, sizeof *ex);
+    const int patches = largest ? shape_patches(largest) : 0;
     *out = NULL;
     if (threads <= 0)
         threads = cpu_count();
@@ -218,13 +211,15 @@ static limber_status cpu_exec_open(struct backend *base, struct exec **out, int 
         ex->be = be;
         ex->kernels = be->kernels;
         ex->max_people = max_people;
+        ex->head_person = be->head_panel * (size_t)panels_of(patches);
         ex->scratch = calloc((size_t)threads, sizeof *ex->scratch);
         ex->lanes = calloc((size_t)threads, sizeof *ex->lanes);
         ex->temps = calloc((size_t)threads + 1, sizeof *ex->temps);
         ex->pool = pool_open(threads);
     }
     if (!ex || !ex->scratch || !ex->lanes || !ex->temps || !ex->pool ||
-        !exec_reserve(ex, max_size(be->kernels->gemm_scratch(), be->linear->gemm_scratch()), 0)) {
+        !exec_reserve(ex, max_size(be->kernels->gemm_scratch() + be->scratch_patch * (size_t)patches, be->linear->gemm_scratch()),
+                      (size_t)max_people * ex->head_person)) {
         cpu_exec_close(ex ? &ex->base : NULL);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory or no threads for a session of %d threads", threads);
     }
@@ -250,7 +245,7 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
     struct cpu_exec *ex = (struct cpu_exec *)base;
     struct cpu_buf *b = calloc(1, sizeof *b);
     const size_t columns = ((size_t)cols + 31) / 32 * 32; /* the step of an AMX tile; zero beyond cols */
-    size_t panels = 0, scratch = 0, head = 0;
+    size_t panels = 0, scratch = 0;
     *out = NULL;
     if (!b)
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: out of memory opening a buffer");
@@ -258,7 +253,6 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
     if (kind == BUF_HEATMAP) {
         b->stride = (size_t)tokens * (size_t)cols;
         scratch = (size_t)tokens * sizeof(float); /* an averaged map */
-        head = (size_t)people * ex->be->head_person_bytes;
     } else {
         b->panels = panels_of(tokens);
         b->paired = ex->kernels->precision == PRECISION_BF16 && kind != BUF_STREAM;
@@ -270,13 +264,24 @@ static limber_status cpu_buf_open(struct exec *base, struct buf **out, enum buf_
     size_t persons = (size_t)people * (panels ? panels : 1), words;
     if (!__builtin_mul_overflow(persons, b->stride, &words) && !__builtin_mul_overflow(words, sizeof *b->v, &b->bytes))
         b->v = pages_alloc(b->bytes);
-    if (!b->v || !exec_reserve(ex, scratch, head) ||
+    if (!b->v || !exec_reserve(ex, scratch, 0) ||
         (kind == BUF_OPERAND && !quantised_reserve(ex, ex->max_people, b->panels, cols))) {
         cpu_buf_close(base, &b->base);
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: no memory for %d x %d x %d activations", people, tokens, cols);
     }
     *out = &b->base;
     return LIMBER_OK;
+}
+
+static void cpu_buf_resize(struct exec *ex, struct buf *base, int tokens)
+{
+    struct cpu_buf *b = (struct cpu_buf *)base;
+    (void)ex;
+    base->tokens = tokens;
+    if (base->kind == BUF_HEATMAP)
+        b->stride = (size_t)tokens * (size_t)base->cols;
+    else
+        b->panels = panels_of(tokens);
 }
 
 /* Where number `col` of lane `lane` lies in a panel: 32-bit words, or 16-bit halves where lines are paired. From column v_from on
@@ -337,7 +342,7 @@ static void cpu_upload(struct exec *base, const uint8_t *crops, int people, size
     ex->crop_bytes = crop_bytes;
 }
 
-static bool cpu_replay(struct exec *ex, int people, unsigned variant)
+static bool cpu_replay(struct exec *ex, int people, uint64_t variant)
 {
     (void)ex;
     (void)people;
@@ -476,6 +481,8 @@ static void cpu_linear(struct exec *base, struct span span, struct buf *y, const
 struct embed_job {
     const struct cpu_exec *ex;
     const struct weight *w;
+    const struct buf *positions;
+    const struct pass_shape *shape;
     struct buf *x;
     int first, groups; /* people; groups of EMBED_PANELS in a person */
     bool mirrored;
@@ -487,19 +494,23 @@ struct embed_job {
 static void patch_lines(uint32_t *lines, const struct embed_job *j, const uint8_t *crop, int panel)
 {
     const struct weight *w = j->w;
+    const struct pass_shape *s = j->shape;
     const bool paired = j->ex->kernels->precision == PRECISION_BF16;
-    const int tokens = w->grid_h * w->grid_w, step = j->mirrored ? -3 : 3;
-    for (int lane = 0; lane < LANES && panel * LANES + lane < tokens; lane++) {
-        const int t = panel * LANES + lane, y0 = t / w->grid_w * w->patch_h - w->pad, x0 = t % w->grid_w * w->patch_w - w->pad;
+    const int step = j->mirrored ? -3 : 3;
+    for (int lane = 0; lane < LANES; lane++) {
+        const int t = panel * LANES + lane - s->before; /* the patch */
+        if (t < 0 || t >= shape_patches(s))
+            continue;
+        const int y0 = t / s->grid_w * w->patch_h - s->pad, x0 = t % s->grid_w * w->patch_w - s->pad;
         const int from = x0 < 0 ? -x0 : 0,
-                  to = w->image_w - x0 < w->patch_w ? w->image_w - x0 : w->patch_w; /* kx inside the crop */
-        const int first = j->mirrored ? w->image_w - 1 - (x0 + from) : x0 + from;
+                  to = s->image_w - x0 < w->patch_w ? s->image_w - x0 : w->patch_w; /* kx inside the crop */
+        const int first = j->mirrored ? s->image_w - 1 - (x0 + from) : x0 + from;
         for (int ch = 0; ch < 3; ch++)
             for (int ky = 0; ky < w->patch_h; ky++) {
                 const int y = y0 + ky, column = (ch * w->patch_h + ky) * w->patch_w + from;
-                if (y < 0 || y >= w->image_h || from >= to)
+                if (y < 0 || y >= s->image_h || from >= to)
                     continue;
-                const uint8_t *pixel = crop + ((size_t)y * (size_t)w->image_w + (size_t)first) * 3 + (size_t)ch;
+                const uint8_t *pixel = crop + ((size_t)y * (size_t)s->image_w + (size_t)first) * 3 + (size_t)ch;
                 if (paired) {
                     uint16_t *half = (uint16_t *)(void *)lines + 2 * lane;
                     for (int c = column, kx = from; kx < to; c++, kx++, pixel += step)
@@ -513,15 +524,30 @@ static void patch_lines(uint32_t *lines, const struct embed_job *j, const uint8_
     }
 }
 
+/* Tokens that are no patch got a bias that is none of theirs: they are their position and nothing else. */
+static void other_tokens(const struct embed_job *j, float *out, const float *position, int panel, int panels)
+{
+    const size_t out_stride = ((const struct cpu_buf *)j->x)->stride, stride = ((const struct cpu_buf *)j->positions)->stride;
+    const int before = j->shape->before, behind = before + shape_patches(j->shape);
+    for (int i = 0; i < panels * LANES; i++) {
+        const int token = panel * LANES + i;
+        if (token >= j->x->tokens || (token >= before && token < behind))
+            continue;
+        for (int c = 0; c < j->w->dim; c++)
+            out[(size_t)(i / LANES) * out_stride + (size_t)(c * LANES + i % LANES)] =
+                position[(size_t)(i / LANES) * stride + (size_t)(c * LANES + i % LANES)];
+    }
+}
+
 static void embed_chunk(void *context, int worker, int chunk)
 {
     const struct embed_job *j = context;
     const struct cpu_exec *ex = j->ex;
     const struct packed *p = &j->w->p[0];
-    const struct cpu_buf *x = (const struct cpu_buf *)j->x;
+    const struct cpu_buf *x = (const struct cpu_buf *)j->x, *positions = (const struct cpu_buf *)j->positions;
     const int person = j->first + chunk / j->groups, panel = chunk % j->groups * EMBED_PANELS;
     const int panels = x->panels - panel < EMBED_PANELS ? x->panels - panel : EMBED_PANELS;
-    const size_t stride = (size_t)p->units * LANES, even = ((size_t)p->n + 1) & ~(size_t)1;
+    const size_t stride = (size_t)p->units * LANES;
     uint32_t *lines = (uint32_t *)(void *)((char *)ex->scratch[worker] + ex->kernels->gemm_scratch());
     memset(lines, 0, (size_t)panels * stride * sizeof *lines); /* what lies outside of the crop, and units that only round up */
     for (int i = 0; i < panels; i++)
@@ -533,21 +559,29 @@ static void embed_chunk(void *context, int worker, int chunk)
                            .w = p->w,
                            .n = p->n,
                            .bias = p->bias,
-                           .residual = j->w->pos + (size_t)panel * even * LANES,
-                           .residual_stride = even * LANES,
+                           .residual = (const float *)(const void *)positions->v + (size_t)panel * positions->stride,
+                           .residual_stride = positions->stride,
                            .out = buf_person(j->x, person) + (size_t)panel * x->stride,
                            .out_stride = x->stride,
                            .kind = OUT_FP32};
     for (int tile = 0; tile < p->tiles; tile += GEMM_MAX_TILES)
         ex->kernels->gemm(&g, 0, panels, tile, tile + GEMM_MAX_TILES < p->tiles ? tile + GEMM_MAX_TILES : p->tiles,
                           ex->scratch[worker]);
+    other_tokens(j, (float *)g.out, g.residual, panel, panels);
 }
 
-static void cpu_embed(struct exec *base, struct span span, struct buf *x, const struct weight *w, bool mirrored)
+static void cpu_embed(struct exec *base, struct span span, struct buf *x, const struct weight *w, const struct buf *positions,
+                      const struct pass_shape *shape, bool mirrored)
 {
     const int groups = (((const struct cpu_buf *)x)->panels + EMBED_PANELS - 1) / EMBED_PANELS;
-    struct embed_job j = {
-        .ex = (const struct cpu_exec *)base, .w = w, .x = x, .first = span.first, .groups = groups, .mirrored = mirrored};
+    struct embed_job j = {.ex = (const struct cpu_exec *)base,
+                          .w = w,
+                          .positions = positions,
+                          .shape = shape,
+                          .x = x,
+                          .first = span.first,
+                          .groups = groups,
+                          .mirrored = mirrored};
     cpu_chunks(base, span, span.count * groups, embed_chunk, &j);
 }
 
@@ -680,6 +714,7 @@ static const struct backend_ops cpu_ops = {
     .exec_close = cpu_exec_close,
     .buf_open = cpu_buf_open,
     .buf_close = cpu_buf_close,
+    .buf_resize = cpu_buf_resize,
     .buf_read = cpu_buf_read,
     .buf_write = cpu_buf_write,
     .upload = cpu_upload,

@@ -200,13 +200,11 @@ struct weight {
     enum weight_kind kind;
     struct packed p[9]; /* linear and embed: p[0]; simple head: p[0]; classic head: 4 parities, 4 parities, 1x1 */
     /* embed */
-    int image_h, image_w, patch_h, patch_w, pad;
+    int patch_h, patch_w;
     uint32_t (*lut)[256]; /* the pixel's operand bits: fp32, or bf16 in the low half */
-    float *pos;           /* bias-free position table in fp32 panels */
     /* heads and embed */
-    int grid_h, grid_w, dim, mid, keypoints, scale;
-    float *head_bias;   /* [keypoints] of the simple head */
-    int32_t *gather[2]; /* classic head: [4 parities][4 taps][panels * 16] source words, -1 outside */
+    int dim, mid, keypoints, scale;
+    float *head_bias; /* [keypoints] of the simple head */
     /* layernorm */
     float eps;
     float *gain, *bias;
@@ -217,8 +215,9 @@ struct cpu_backend {
     const struct kernels *kernels; /* of every operation */
     const struct kernels *linear;  /* but of the layers of BUF_OPERAND to anything: an int8 table, or `kernels` again */
     struct arena arena;            /* weights */
-    size_t scratch;                /* bytes a worker needs for the operations packed so far */
-    size_t head_person_bytes;      /* of the session's head buffer, for each person */
+    /* bytes that the operations packed so far need: a worker, whatever the shape of the pass and for each of its patches; and the
+     * session's head buffer, for each panel of patches of each person */
+    size_t scratch, scratch_patch, head_panel;
 };
 
 struct cpu_lane {
@@ -244,8 +243,8 @@ struct cpu_exec {
     size_t scratch_bytes;
     uint32_t *quantised; /* int8: [max_people][quantised_person] words, the operand of the layer being computed */
     size_t quantised_person, quantised_bytes;
-    uint8_t *head; /* [max_people][head_person_bytes] */
-    size_t head_bytes;
+    uint8_t *head; /* [max_people][head_person] */
+    size_t head_person, head_bytes;
     int max_people;
     const uint8_t *crops;
     size_t crop_bytes;
@@ -300,7 +299,8 @@ void cpu_attention_grouped(struct cpu_exec *ex, struct span span, struct buf *y,
 limber_status cpu_simple_head_pack(struct backend *be, struct weight **out, const struct simple_head_desc *d, limber_error *err);
 limber_status cpu_classic_head_pack(struct backend *be, struct weight **out, const struct classic_head_desc *d,
                                     limber_error *err);
-void cpu_head(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w);
+void cpu_head(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+              const struct pass_shape *shape);
 struct weight *cpu_weight_new(struct cpu_backend *be, enum weight_kind kind);
 
 #endif

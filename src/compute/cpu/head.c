@@ -13,7 +13,7 @@
  *     output 2 i + 1  reads input i (kernel 2) and i + 1 (kernel 0)
  * so each parity is one product of four slabs: the input shifted four ways. A result stays apart by parity - four planes of the
  * patch grid, then sixteen - and only the last, tiny 1x1 convolution puts its pixels in their places. The shifts are gathered
- * by tables made at packing; the second stage and the 1x1 run tile by tile, so the [256][64][48] map never exists. */
+ * panel by panel; the second stage and the 1x1 run tile by tile, so the [256][64][48] map never exists. */
 #include "compute/cpu/cpu.h"
 
 #include <string.h>
@@ -36,11 +36,13 @@ static size_t operand_words(const struct cpu_backend *be, int columns)
     return (size_t)rounded(columns, 32) * LANES / (be->kernels->precision == PRECISION_BF16 ? 2 : 1);
 }
 
-static void reserve(struct cpu_backend *be, size_t scratch, size_t person)
+/* A worker's scratch, fixed and for each patch of the pass; and of the head buffer, for each panel of patches. */
+static void reserve(struct cpu_backend *be, size_t scratch, size_t patch, size_t panel)
 {
     scratch += be->kernels->gemm_scratch();
     be->scratch = scratch > be->scratch ? scratch : be->scratch;
-    be->head_person_bytes = person > be->head_person_bytes ? person : be->head_person_bytes;
+    be->scratch_patch = patch > be->scratch_patch ? patch : be->scratch_patch;
+    be->head_panel = panel > be->head_panel ? panel : be->head_panel;
 }
 
 static uint32_t *scratch_after_gemm(const struct cpu_exec *ex, int worker)
@@ -50,7 +52,7 @@ static uint32_t *scratch_after_gemm(const struct cpu_exec *ex, int worker)
 
 static uint32_t *head_person(const struct cpu_exec *ex, int person)
 {
-    return (uint32_t *)(void *)(ex->head + (size_t)person * ex->be->head_person_bytes);
+    return (uint32_t *)(void *)(ex->head + (size_t)person * ex->head_person);
 }
 
 /* All columns of a packed layer for a few panels. */
@@ -81,20 +83,16 @@ limber_status cpu_simple_head_pack(struct backend *base, struct weight **out, co
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_SIMPLE_HEAD);
-    const size_t tokens = (size_t)d->grid_h * (size_t)d->grid_w, map_w = (size_t)d->grid_w * (size_t)d->scale;
     *out = NULL;
     if (!w || !pack_weights(&w->p[0], &be->arena, be->kernels, 9 * d->keypoints, 1, d->dim, simple_row, d, NULL) ||
         !(w->head_bias = arena_alloc(&be->arena, (size_t)d->keypoints * sizeof *w->head_bias)))
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: out of memory packing the simple head");
     memcpy(w->head_bias, d->bias, (size_t)d->keypoints * sizeof *w->head_bias);
-    w->grid_h = d->grid_h;
-    w->grid_w = d->grid_w;
     w->dim = d->dim;
     w->keypoints = d->keypoints;
     w->scale = d->scale;
-    const size_t relu = SIMPLE_PANELS * operand_words(be, d->dim), rows = tokens * 9 + 3 * (size_t)d->grid_h * map_w;
-    const size_t maps = (size_t)panels_of((int)tokens) * (size_t)rounded(9 * d->keypoints, 2) * LANES;
-    reserve(be, (relu > rows ? relu : rows) * sizeof(float), maps * sizeof(float));
+    reserve(be, SIMPLE_PANELS * operand_words(be, d->dim) * sizeof(float), (9 + 3 * (size_t)d->scale) * sizeof(float),
+            (size_t)rounded(9 * d->keypoints, 2) * LANES * sizeof(float));
     *out = w;
     return LIMBER_OK;
 }
@@ -104,7 +102,7 @@ struct head_job {
     const struct weight *w;
     const struct buf *x;
     struct buf *heat;
-    int first, groups;
+    int grid_h, grid_w, first, groups;
 };
 
 /* Clears the numbers whose sign bit is set, one or two to a word. */
@@ -148,7 +146,7 @@ static void simple_upsample_chunk(void *context, int worker, int chunk)
     const struct head_job *j = context;
     const struct weight *w = j->w;
     const int person = j->first + chunk / w->keypoints, k = chunk % w->keypoints;
-    const int tokens = w->grid_h * w->grid_w, map_h = w->grid_h * w->scale, map_w = w->grid_w * w->scale;
+    const int tokens = j->grid_h * j->grid_w, map_h = j->grid_h * w->scale, map_w = j->grid_w * w->scale;
     const float *lines = (const float *)(const void *)head_person(j->ex, person);
     float *low = (float *)(void *)scratch_after_gemm(j->ex, worker); /* [9][tokens] */
     float *wide = low + (size_t)tokens * 9;                          /* [3][grid_h][map_w] */
@@ -157,7 +155,7 @@ static void simple_upsample_chunk(void *context, int worker, int chunk)
             low[tap * tokens + t] =
                 lines[((size_t)(t / LANES) * (size_t)rounded(9 * w->keypoints, 2) + (size_t)(tap * w->keypoints + k)) * LANES +
                       (size_t)(t % LANES)];
-    memset(wide, 0, 3 * (size_t)w->grid_h * (size_t)map_w * sizeof *wide);
+    memset(wide, 0, 3 * (size_t)j->grid_h * (size_t)map_w * sizeof *wide);
     for (int ky = 0; ky < 3; ky++)
         for (int kx = 0; kx < 3; kx++)
             for (int x = 0; x < map_w; x++) {
@@ -165,11 +163,11 @@ static void simple_upsample_chunk(void *context, int worker, int chunk)
                 int i0, i1;
                 if (from < 0 || from >= map_w)
                     continue;
-                const float f = upsample_axis(from, w->grid_w, w->scale, &i0, &i1);
+                const float f = upsample_axis(from, j->grid_w, w->scale, &i0, &i1);
                 const float *map = low + (ky * 3 + kx) * tokens;
-                float *out = wide + (size_t)ky * (size_t)w->grid_h * (size_t)map_w + x;
-                for (int r = 0; r < w->grid_h; r++)
-                    out[r * map_w] += map[r * w->grid_w + i0] * (1 - f) + map[r * w->grid_w + i1] * f;
+                float *out = wide + (size_t)ky * (size_t)j->grid_h * (size_t)map_w + x;
+                for (int r = 0; r < j->grid_h; r++)
+                    out[r * map_w] += map[r * j->grid_w + i0] * (1 - f) + map[r * j->grid_w + i1] * f;
             }
     float *heat = (float *)(void *)buf_person(j->heat, person) + (size_t)k * (size_t)map_h * (size_t)map_w;
     for (int y = 0; y < map_h; y++) {
@@ -181,9 +179,9 @@ static void simple_upsample_chunk(void *context, int worker, int chunk)
             int i0, i1;
             if (from < 0 || from >= map_h)
                 continue;
-            const float f = upsample_axis(from, w->grid_h, w->scale, &i0, &i1);
-            const float *a = wide + (size_t)(ky * w->grid_h + i0) * (size_t)map_w,
-                        *b = wide + (size_t)(ky * w->grid_h + i1) * (size_t)map_w;
+            const float f = upsample_axis(from, j->grid_h, w->scale, &i0, &i1);
+            const float *a = wide + (size_t)(ky * j->grid_h + i0) * (size_t)map_w,
+                        *b = wide + (size_t)(ky * j->grid_h + i1) * (size_t)map_w;
             for (int x = 0; x < map_w; x++)
                 out[x] += a[x] * (1 - f) + b[x] * f;
         }
@@ -226,33 +224,15 @@ static void conv_row(const void *context, int n, int slab, float *row)
 }
 
 /* Where the input of tap `tap` of parity (qy, qx) lies for input pixel (y, x): planes of the patch grid, then panels, then lanes.
- * `planes` 1: the pixels are the grid's; 4: they are twice as fine and kept apart by parity. */
-static int32_t tap_source(int y, int x, int parity, int tap, int grid_h, int grid_w, int planes, size_t stride)
+ * `fine` 1: the pixels are the grid's; 2: they are twice as fine and kept apart by parity. -1: outside. */
+static ptrdiff_t tap_source(int y, int x, int parity, int tap, int grid_h, int grid_w, int fine, size_t stride)
 {
-    const int fine = planes == 4 ? 2 : 1;
     y += tap_shift(parity / 2, tap / 2);
     x += tap_shift(parity % 2, tap % 2);
     if (y < 0 || y >= fine * grid_h || x < 0 || x >= fine * grid_w)
         return -1;
     const int plane = fine == 2 ? y % 2 * 2 + x % 2 : 0, token = y / fine * grid_w + x / fine;
-    return (int32_t)(((size_t)(plane * panels_of(grid_h * grid_w) + token / LANES)) * stride + (size_t)(token % LANES));
-}
-
-static bool gather_table(struct arena *arena, int32_t **out, const struct classic_head_desc *d, int planes, size_t stride)
-{
-    const int tokens = d->grid_h * d->grid_w, panels = panels_of(tokens), fine = planes == 4 ? 2 : 1;
-    int32_t *t = arena_alloc(arena, (size_t)16 * (size_t)planes * (size_t)panels * LANES * sizeof *t);
-    if (!t)
-        return false;
-    *out = t;
-    for (int parity = 0; parity < 4; parity++)
-        for (int tap = 0; tap < 4; tap++)
-            for (int plane = 0; plane < planes; plane++)
-                for (int token = 0; token < panels * LANES; token++, t++) {
-                    const int y = token / d->grid_w * fine + plane / 2, x = token % d->grid_w * fine + plane % 2;
-                    *t = token < tokens ? tap_source(y, x, parity, tap, d->grid_h, d->grid_w, planes, stride) : -1;
-                }
-    return true;
+    return (ptrdiff_t)((size_t)(plane * panels_of(grid_h * grid_w) + token / LANES) * stride + (size_t)(token % LANES));
 }
 
 limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, const struct classic_head_desc *d,
@@ -261,50 +241,43 @@ limber_status cpu_classic_head_pack(struct backend *base, struct weight **out, c
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_CLASSIC_HEAD);
     const size_t in = operand_words(be, d->dim), mid = operand_words(be, d->mid);
-    const size_t panels = (size_t)panels_of(d->grid_h * d->grid_w);
     bool ok = w != NULL;
     *out = NULL;
-    if (in * panels > INT32_MAX || 4 * mid * panels > INT32_MAX)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: a head over %d x %d patches of %d columns is too large", d->grid_h,
-                           d->grid_w, d->dim);
     for (int parity = 0; ok && parity < 4; parity++) {
         const struct parity_weight first = {d->deconv1, d->dim, d->mid, parity / 2, parity % 2};
         const struct parity_weight second = {d->deconv2, d->mid, d->mid, parity / 2, parity % 2};
         ok = pack_weights(&w->p[parity], &be->arena, be->kernels, d->mid, 4, d->dim, deconv_row, &first, d->bias1) &&
              pack_weights(&w->p[4 + parity], &be->arena, be->kernels, d->mid, 4, d->mid, deconv_row, &second, d->bias2);
     }
-    ok = ok && gather_table(&be->arena, &w->gather[0], d, 1, in) && gather_table(&be->arena, &w->gather[1], d, 4, mid);
     ok = ok && pack_weights(&w->p[8], &be->arena, be->kernels, d->keypoints, 1, d->mid, conv_row, d, d->bias);
     if (!ok)
         return limber_fail(err, LIMBER_E_MEMORY, "cpu: out of memory packing the classic head");
-    w->grid_h = d->grid_h;
-    w->grid_w = d->grid_w;
     w->dim = d->dim;
     w->mid = d->mid;
     w->keypoints = d->keypoints;
     const size_t stage1 = 4 * STAGE1_PANELS * in,
                  stage2 = STAGE2_PANELS * (4 * mid + mid + (size_t)rounded(d->keypoints, 2) * LANES);
-    reserve(be, (stage1 > stage2 ? stage1 : stage2) * sizeof(uint32_t), 4 * panels * mid * sizeof(uint32_t));
+    reserve(be, (stage1 > stage2 ? stage1 : stage2) * sizeof(uint32_t), 0, 4 * mid * sizeof(uint32_t));
     *out = w;
     return LIMBER_OK;
 }
 
-/* dst [panels][words] <- the lines of src that the table names for these panels. A lane at a time, but only GATHER_LINES lines
+/* dst [panels][words] <- the lines of src that `source` names for these panels. A lane at a time, but only GATHER_LINES lines
  * (4 KB) before the next lane: over whole panels every lane would bring every line from L2 anew. */
 #define GATHER_LINES 64
 
-static void gather_lines(uint32_t *dst, const uint32_t *src, const int32_t *table, int panels, size_t words)
+static void gather_lines(uint32_t *dst, const uint32_t *src, const ptrdiff_t *source, int panels, size_t words)
 {
-    for (int p = 0; p < panels; p++, table += LANES, dst += words)
+    for (int p = 0; p < panels; p++, source += LANES, dst += words)
         for (size_t begin = 0, end; begin < words; begin = end) {
             end = words - begin < GATHER_LINES * LANES ? words : begin + GATHER_LINES * LANES;
             for (size_t lane = 0; lane < LANES; lane++) {
-                if (table[lane] < 0) {
+                if (source[lane] < 0) {
                     for (size_t u = begin; u < end; u += LANES)
                         dst[u + lane] = 0;
                     continue;
                 }
-                const uint32_t *from = src + table[lane];
+                const uint32_t *from = src + source[lane];
                 for (size_t u = begin; u < end; u += LANES)
                     dst[u + lane] = from[u];
             }
@@ -313,12 +286,18 @@ static void gather_lines(uint32_t *dst, const uint32_t *src, const int32_t *tabl
 
 /* Panels [panel, panel + panels) of one parity of a transposed convolution, from the four shifts of `src`. */
 static void parity_product(const struct head_job *j, struct gemm *g, int stage, int parity, const uint32_t *src, size_t words,
-                           int panel, int panels, int all_panels, int worker, uint32_t *slabs)
+                           int panel, int panels, int worker, uint32_t *slabs)
 {
+    const int fine = stage + 1, grid_panels = panels_of(j->grid_h * j->grid_w);
     for (int tap = 0; tap < 4; tap++) {
         uint32_t *slab = slabs + (size_t)tap * (size_t)panels * words;
-        const int32_t *table = j->w->gather[stage] + (size_t)((parity * 4 + tap) * all_panels + panel) * LANES;
-        gather_lines(slab, src, table, panels, words);
+        ptrdiff_t source[(STAGE1_PANELS > STAGE2_PANELS ? STAGE1_PANELS : STAGE2_PANELS) * LANES];
+        for (int i = 0; i < panels * LANES; i++) {
+            const int plane = (panel + i / LANES) / grid_panels, token = (panel + i / LANES) % grid_panels * LANES + i % LANES;
+            const int y = token / j->grid_w * fine + plane / 2, x = token % j->grid_w * fine + plane % 2;
+            source[i] = token < j->grid_h * j->grid_w ? tap_source(y, x, parity, tap, j->grid_h, j->grid_w, fine, words) : -1;
+        }
+        gather_lines(slab, src, source, panels, words);
         g->a[tap] = slab;
     }
     g->a_stride = words;
@@ -335,7 +314,7 @@ static void classic_stage1_chunk(void *context, int worker, int chunk)
     const int panel = group * STAGE1_PANELS, panels = smaller(x->panels - panel, STAGE1_PANELS);
     const size_t mid = operand_words(j->ex->be, j->w->mid);
     struct gemm g = {.out = head_person(j->ex, person) + (size_t)(parity * x->panels + panel) * mid, .out_stride = mid};
-    parity_product(j, &g, 0, parity, buf_person(j->x, person), x->stride, panel, panels, x->panels, worker,
+    parity_product(j, &g, 0, parity, buf_person(j->x, person), x->stride, panel, panels, worker,
                    scratch_after_gemm(j->ex, worker));
 }
 
@@ -348,18 +327,18 @@ static void classic_stage2_chunk(void *context, int worker, int chunk)
     const size_t mid = operand_words(j->ex->be, w->mid), out = (size_t)rounded(w->keypoints, 2) * LANES;
     uint32_t *slabs = scratch_after_gemm(j->ex, worker), *features = slabs + STAGE2_PANELS * 4 * mid;
     float *maps = (float *)(void *)(features + STAGE2_PANELS * mid), *heat = (float *)(void *)buf_person(j->heat, person);
-    const int map_w = 4 * w->grid_w, map = 4 * w->grid_h * map_w;
+    const int map_w = 4 * j->grid_w, map = 4 * j->grid_h * map_w;
     for (int parity = 0; parity < 4; parity++) {
         struct gemm g = {.out = features, .out_stride = mid};
-        parity_product(j, &g, 1, parity, head_person(j->ex, person), mid, panel, panels, 4 * grid_panels, worker, slabs);
+        parity_product(j, &g, 1, parity, head_person(j->ex, person), mid, panel, panels, worker, slabs);
         struct gemm last = {.a = {features}, .a_stride = mid, .out = maps, .out_stride = out, .kind = OUT_FP32};
         all_tiles(j->ex, &last, &w->p[8], panels, worker);
         for (int i = 0; i < panels * LANES; i++) {
             const int plane = (panel + i / LANES) / grid_panels, token = (panel + i / LANES) % grid_panels * LANES + i % LANES;
-            if (token >= w->grid_h * w->grid_w)
+            if (token >= j->grid_h * j->grid_w)
                 continue;
-            const int y = token / w->grid_w * 4 + plane / 2 * 2 + parity / 2,
-                      x = token % w->grid_w * 4 + plane % 2 * 2 + parity % 2;
+            const int y = token / j->grid_w * 4 + plane / 2 * 2 + parity / 2,
+                      x = token % j->grid_w * 4 + plane % 2 * 2 + parity % 2;
             for (int k = 0; k < w->keypoints; k++)
                 heat[(size_t)k * (size_t)map + (size_t)(y * map_w + x)] =
                     maps[(size_t)(i / LANES) * out + (size_t)(k * LANES + i % LANES)];
@@ -367,10 +346,17 @@ static void classic_stage2_chunk(void *context, int worker, int chunk)
     }
 }
 
-void cpu_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w)
+void cpu_head(struct exec *base, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
+              const struct pass_shape *shape)
 {
     const int panels = ((const struct cpu_buf *)x)->panels;
-    struct head_job j = {.ex = (const struct cpu_exec *)base, .w = w, .x = x, .heat = heat, .first = span.first};
+    struct head_job j = {.ex = (const struct cpu_exec *)base,
+                         .w = w,
+                         .x = x,
+                         .heat = heat,
+                         .grid_h = shape->grid_h,
+                         .grid_w = shape->grid_w,
+                         .first = span.first};
     if (w->kind == WEIGHT_SIMPLE_HEAD) {
         j.groups = (panels + SIMPLE_PANELS - 1) / SIMPLE_PANELS;
         cpu_chunks(base, span, span.count * j.groups, simple_linear_chunk, &j);
