@@ -61,7 +61,7 @@ static float *maps_of(struct vit *v, int count, int h, int w)
 static const struct {
     const char *name;
     int h, w; /* of one patch times a few; the models are trained on 48x32 and 256x192 */
-} cases[] = {{"simple-hd32", 112, 64}, {"simple-hd32", 32, 80}, {"classic-hd32-bf16", 16, 112}, {"classic-hd32-bf16", 80, 96}};
+} cases[] = {{"simple-hd32", 112, 64}, {"simple-hd32", 32, 80}, {"classic-hd32-bf16", 16, 112}, {"classic-hd32-bf16", 64, 48}};
 static const struct {
     const char *backend, *precision;
 } ways[] = {{"ref", "fp32"}, {"cpu", "fp32"}, {"cpu", "bf16"}, {"cpu", "int8"}};
@@ -83,17 +83,19 @@ Test(vit, a_grid_of_a_pass_is_a_model_of_that_size)
                          *fixed = open_model(cases[i].name, ways[b].backend, ways[b].precision, cases[i].h, cases[i].w);
             if (!any)
                 continue;
-            struct vit v = session(any, 3), own;
+            const int count = b ? 3 : 1; /* ref takes its time */
+            const int back_h = b ? any->config.image_h : 32, back_w = b ? any->config.image_w : 48;
+            struct vit v = session(any, count), own;
             limber_error err = {0};
-            cr_assert_eq(vit_open(&own, fixed, 1, 3, false, &err), LIMBER_OK, "%s", err.text);
-            float *trained = maps_of(&v, 3, any->config.image_h, any->config.image_w);
+            cr_assert_eq(vit_open(&own, fixed, 1, count, false, &err), LIMBER_OK, "%s", err.text);
+            float *trained = maps_of(&v, count, back_h, back_w);
             for (int again = 0; again < 2; again++) { /* the second time after a pass of another size, from kept positions */
-                float *got = maps_of(&v, 3, cases[i].h, cases[i].w), *want = maps_of(&own, 3, cases[i].h, cases[i].w);
-                cr_expect(!memcmp(got, want, maps_size(any, 3, cases[i].h, cases[i].w) * sizeof *got),
+                float *got = maps_of(&v, count, cases[i].h, cases[i].w), *want = maps_of(&own, count, cases[i].h, cases[i].w);
+                cr_expect(!memcmp(got, want, maps_size(any, count, cases[i].h, cases[i].w) * sizeof *got),
                           "%s %s %s at %dx%d, pass %d: not the bytes of a model opened at that size", cases[i].name,
                           ways[b].backend, ways[b].precision, cases[i].h, cases[i].w, again);
-                float *back = maps_of(&v, 3, any->config.image_h, any->config.image_w);
-                cr_expect(!memcmp(back, trained, maps_size(any, 3, any->config.image_h, any->config.image_w) * sizeof *back),
+                float *back = maps_of(&v, count, back_h, back_w);
+                cr_expect(!memcmp(back, trained, maps_size(any, count, back_h, back_w) * sizeof *back),
                           "%s %s: the trained size is not what it was", cases[i].name, ways[b].backend);
                 free(got), free(want), free(back);
             }
@@ -109,10 +111,10 @@ Test(vit, sizes_against_ref)
 {
     for (int i = 0; i < CASES; i++) {
         limber_model *ref = open_model(cases[i].name, "ref", "fp32", 0, 0), *cpu = open_model(cases[i].name, "cpu", "fp32", 0, 0);
-        struct vit a = session(ref, 2), b = session(cpu, 2);
-        float *want = maps_of(&a, 2, cases[i].h, cases[i].w), *got = maps_of(&b, 2, cases[i].h, cases[i].w);
+        struct vit a = session(ref, 1), b = session(cpu, 1);
+        float *want = maps_of(&a, 1, cases[i].h, cases[i].w), *got = maps_of(&b, 1, cases[i].h, cases[i].w);
         double worst = 0, largest = 0;
-        for (size_t k = 0; k < maps_size(ref, 2, cases[i].h, cases[i].w); k++) {
+        for (size_t k = 0; k < maps_size(ref, 1, cases[i].h, cases[i].w); k++) {
             const double d = fabs((double)got[k] - (double)want[k]);
             worst = d <= worst ? worst : d;
             largest = fmax(largest, fabs((double)want[k]));
