@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 kept=${MUTANT_OBJECTS-$work}
 number=0
 escaped=0
-base="-std=c++20 -g -Wno-unknown-pragmas -I$root/include"
+base="-std=c++20 -g -Wno-unknown-pragmas -I$root/include -I$root/src"
 kernels="attention layernorm elementwise embed head decode"
 
 flags_of() {
@@ -73,7 +73,7 @@ attempt() {
     files=''
     if [ "$1" = ptx ]; then
         for file in $kernels; do
-            "$NVCC" -std=c++20 -O3 -I"$root/include" -arch=compute_80 -ptx "$work/mutant/cuda/$file.cu" -o "$work/mutant/$file.ptx" || exit 2
+            "$NVCC" -std=c++20 -O3 -I"$root/include" -I"$root/src" -arch=compute_80 -ptx "$work/mutant/cuda/$file.cu" -o "$work/mutant/$file.ptx" || exit 2
             files=$files:$work/mutant/$file.ptx
         done
     fi
@@ -124,7 +124,7 @@ mutant() {
             library=$(dirname -- "$NVCC")/../lib64
             cp "$root"/tests/cuda/*.cu "$root"/tests/cuda/*.h "$work/mutant/"
             sed -i 's#"../../cuda/#"cuda/#' "$work/mutant"/*.cu "$work/mutant"/*.h
-            "$NVCC" -std=c++20 -O1 -arch=sm_80 -I"$root/include" -Xlinker --wrap=cublasLtCreate -Xlinker --wrap=cublasLtDestroy -Xlinker --wrap=cublasLtMatmulAlgoGetHeuristic \
+            "$NVCC" -std=c++20 -O1 -arch=sm_80 -I"$root/include" -I"$root/src" -Xlinker --wrap=cublasLtCreate -Xlinker --wrap=cublasLtDestroy -Xlinker --wrap=cublasLtMatmulAlgoGetHeuristic \
                 -Xlinker --wrap=cublasLtMatmul "$work/mutant/cuda/linear_lt.cu" "$work/mutant/test_linear_lt.cu" -o "$work/mutant/wrap" -lcublasLt >"$work/out" 2>&1 || exit 2
             LD_LIBRARY_PATH=$library timeout 120 "$work/mutant/wrap" >"$work/out" 2>&1 && caught=0
             ;;
@@ -142,7 +142,7 @@ mutant() {
     echo "| $number | $1 | $2 | NOT CAUGHT | |"
     escaped=$((escaped + 1))
 }
-cc -c -I"$root/include" -fPIC "$root/src/base/error.c" -o "$work/error.o" || exit 2
+cc -c -I"$root/include" -I"$root/src" -fPIC "$root/src/base/error.c" -o "$work/error.o" || exit 2
 
 schedules="plain random run-ahead"
 all="$schedules address races"

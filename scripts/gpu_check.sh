@@ -60,7 +60,7 @@ say "limber:  $(git -C "$root" describe --always --dirty 2>/dev/null || echo unk
 step "configure" cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release -DLIMBER_CUDA=ON -DLIMBER_NVCC="$nvcc" -DCMAKE_CUDA_ARCHITECTURES="$sm" || exit 1
 step "build" cmake --build "$build" -j || exit 1
 limber=$build/limber
-flags="-std=c++20 -O3 -arch=sm_$sm -I$root/include"
+flags="-std=c++20 -O3 -arch=sm_$sm -I$root/include -I$root/src"
 for kernel in attention layernorm elementwise embed head decode; do
     # shellcheck disable=SC2086 # a list of words
     "$nvcc" $flags -c "$root/cuda/$kernel.cu" -o "$build/kernels/$kernel.o" >>"$log" 2>&1 || { say "FAIL: $kernel.cu does not compile for sm_$sm"; exit 1; }

@@ -64,7 +64,7 @@ static const struct {
 } cases[] = {{"simple-hd32", 112, 64}, {"simple-hd32", 32, 80}, {"classic-hd32-bf16", 16, 112}, {"classic-hd32-bf16", 64, 48}};
 static const struct {
     const char *backend, *precision;
-} ways[] = {{"ref", "fp32"}, {"cpu", "fp32"}, {"cpu", "bf16"}, {"cpu", "int8"}};
+} ways[] = {{"ref", "fp32"}, {"cpu", "fp32"}, {"cpu", "bf16"}, {"cpu", "int8"}, {"cuda", "fp32"}};
 enum { CASES = sizeof cases / sizeof *cases, WAYS = sizeof ways / sizeof *ways, MOST = 192 };
 
 static struct vit session(const limber_model *m, int count)

@@ -8,7 +8,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 SOURCE_DIR=${SOURCE_DIR-$here/../..}
 architectures="75 80 90 100 120"
 kernels="attention layernorm elementwise embed head decode"
-strict="-std=c++20 -O3 -I$SOURCE_DIR/include -Werror all-warnings -Xcompiler -Wall,-Wextra"
+strict="-std=c++20 -O3 -I$SOURCE_DIR/include -I$SOURCE_DIR/src -Werror all-warnings -Xcompiler -Wall,-Wextra"
 spills="-Xptxas -warn-spills,-warn-lmem-usage,--warning-as-error"
 
 need_nvcc() {
