@@ -94,6 +94,7 @@ __attribute__((format(printf, 4, 5))) static inline void by_fork_complain(const 
 #define cr_assert_eq(a, b, ...) BY_FORK_ASSERT((a) == (b), #a " == " #b, __VA_ARGS__)
 #define cr_assert_neq(a, b, ...) BY_FORK_ASSERT((a) != (b), #a " != " #b, __VA_ARGS__)
 #define cr_assert_gt(a, b, ...) BY_FORK_ASSERT((a) > (b), #a " > " #b, __VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...) BY_FORK_ASSERT(!strcmp(a, b), #a " is the text " #b, __VA_ARGS__)
 #define cr_assert_not_null(a, ...) BY_FORK_ASSERT((a) != NULL, #a " is not NULL", __VA_ARGS__)
 #define cr_assert_fail(...) BY_FORK_ASSERT(false, "fail", __VA_ARGS__)
 #define cr_log_error(...) (printf("[----] " __VA_ARGS__), (void)printf("\n"))
