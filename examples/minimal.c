@@ -41,7 +41,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: not a binary PPM of 8 bits\n", argv[1]);
         return 1;
     }
-    limber_image image = {.rgb = rgb, .width = width, .height = height, .stride = 3 * (size_t)width};
+    limber_image image = {.pixels = rgb, .width = width, .height = height, .stride = 3 * (size_t)width};
     limber_box box = {0};
     if (argc >= 6)
         box = (limber_box){strtof(argv[2], NULL), strtof(argv[3], NULL), strtof(argv[4], NULL), strtof(argv[5], NULL)};

@@ -4,7 +4,7 @@
  *     limber_model *model = NULL;
  *     limber_session *session = NULL;
  *     limber_people people = {0};
- *     limber_image image = {.rgb = pixels, .width = w, .height = h, .stride = 3 * w};
+ *     limber_image image = {.pixels = rgb, .width = w, .height = h, .stride = 3 * w}; // or limber_image_read
  *     limber_box box = {x, y, width, height};
  *
  *     if (limber_model_open(&model, "vitpose-base", NULL, &err) ||
@@ -40,8 +40,21 @@ extern "C" {
 #define LIMBER_API
 #endif
 
-/* Version of this interface: major * 10000 + minor * 100 + patch. It rises in major when a caller must be changed. */
-#define LIMBER_API_VERSION 100
+/* Version of this interface, of all limber*.h: major * 10000 + minor * 100 + patch. Every change of a header moves it:
+ *
+ *     major   a caller must be changed, or compiled anew; the library's soname moves with it
+ *     minor   something was added: a function, a value of an enum, a field in the place of `reserved`. Programs that are compiled
+ *             run on
+ *     patch   words
+ *
+ * Below 1.0 (major 0) minor stands for both, and CHANGELOG.md says which it was. What was added at a version is marked "since" below
+ * once there is a release. Ask limber_api_version() for the library that is running.
+ *
+ * How it can grow: structs keep their size, and their fields their place. What ends in `reserved` gets new fields there; a caller
+ * sets reserved to zero (limber_options_default(), or {0} and designated initializers, do), and whatever is not known to the library
+ * that runs is refused with LIMBER_E_ARGUMENT: nothing asked for is left out in silence. limber_box and limber_keypoint never
+ * change: arrays of four and of three floats. */
+#define LIMBER_API_VERSION 200
 
 typedef struct limber_model limber_model;     /* weights, read-only, shared */
 typedef struct limber_session limber_session; /* activations and threads, one caller at a time */
@@ -79,11 +92,38 @@ typedef struct {
     int reserved[12];  /* zero */
 } limber_options;
 
-/* 8-bit RGB, row-major, `stride` bytes from row to row (at least 3 * width). Borrowed for the call, never kept. */
+/* How a pixel lies in memory, 8 bits a channel. Only the pixels that a person's crop looks at are read and converted; the result is
+ * that of the same colours as RGB, to the bit. */
+typedef enum {
+    LIMBER_RGB = 0,
+    LIMBER_BGR,  /* OpenCV */
+    LIMBER_RGBA, /* alpha is not looked at, here and in BGRA */
+    LIMBER_BGRA, /* Cairo, Qt and Windows on little-endian machines */
+    LIMBER_GRAY, /* one byte; R = G = B */
+    LIMBER_NV12, /* Y in full size, then a plane of U, V pairs in half size (rounded up): what video decoders and cameras give */
+} limber_pixel_format;
+
+/* What Y, U and V of LIMBER_NV12 mean. With y in 0..1 and u, v in -0.5..0.5: R = y + 2 (1 - Kr) v, B = y + 2 (1 - Kb) u, and G from
+ * y = Kr R + Kg G + Kb B (ITU-T H.273, MatrixCoefficients). R, G and B are clamped to 0..255 and rounded to the nearest. A pair
+ * U, V holds for its four pixels alike: nothing is interpolated. */
+typedef enum {
+    LIMBER_BT601 = 0, /* Kr 0.299, Kb 0.114: standard definition, JPEG, webcams */
+    LIMBER_BT709,     /* Kr 0.2126, Kb 0.0722: high definition */
+    LIMBER_BT2020,    /* Kr 0.2627, Kb 0.0593, non-constant luminance: ultra high definition */
+} limber_yuv_matrix;
+
+/* A picture, row-major, top row first. Borrowed for the call and never kept, unless it comes from limber_image_read or
+ * limber_image_decode: then release it with limber_image_free. Start from {0}; format 0 is RGB. */
 typedef struct {
-    const uint8_t *rgb;
-    int width, height;
-    size_t stride;
+    const uint8_t *pixels; /* the top-left pixel; of LIMBER_NV12: of the plane of Y */
+    int width, height;     /* at least 1 */
+    size_t stride;         /* bytes from row to row, at least width times the bytes of a pixel (3, 4, 1; of NV12's Y: 1) */
+    const uint8_t *chroma; /* of LIMBER_NV12: the plane of U, V; NULL: it follows `height` rows of Y, as in OpenCV. Else NULL */
+    size_t chroma_stride;  /* bytes from row to row of chroma, at least 2 * ((width + 1) / 2); 0 where chroma is NULL: stride */
+    limber_pixel_format format;
+    limber_yuv_matrix matrix; /* of LIMBER_NV12; else 0 */
+    int full_range;  /* of LIMBER_NV12; else 0. 0: Y 16..235, U and V 16..240 ("tv", "limited"); 1: 0..255 ("pc", "jpeg") */
+    int reserved[9]; /* zero */
 } limber_image;
 
 /* Top-left corner and size, in pixels of the image. */
@@ -98,27 +138,32 @@ typedef struct {
 
 /* A bone of one of the four limbs: upper arm, forearm, thigh or shin. */
 typedef struct {
-    int from, to; /* keypoint indices */
-    float length; /* pixels */
-    float angle;  /* degrees in (-180, 180], 0 = right, counter-clockwise, y up */
-    float score;  /* the lower of the two joints' */
+    int from, to;    /* keypoint indices */
+    float length;    /* pixels */
+    float angle;     /* degrees in (-180, 180], 0 = right, counter-clockwise, y up */
+    float score;     /* the lower of the two joints' */
+    int reserved[3]; /* zero */
 } limber_limb;
 
-#define LIMBER_LIMBS 8
-
+/* keypoints and limbs are part of the limber_people that the person came in, and are freed with it. */
 typedef struct {
-    limber_box box;             /* as given, or as found by refinement */
-    float score;                /* mean over the keypoints' scores */
-    limber_keypoint *keypoints; /* [keypoint_count], in the model's order */
-    limber_limb limbs[LIMBER_LIMBS];
-    int limb_count; /* LIMBER_LIMBS where the model has COCO's 17 joints, else 0; order: limber_limb_name */
+    limber_box box;             /* as given, or as found by detection or refinement */
+    float box_score;            /* how sure the detector was of the box, 0..1; 1 where the caller gave the box, or nobody asked */
+    float score;                /* box_score times the mean of the keypoints' scores */
+    limber_keypoint *keypoints; /* [keypoint_count of limber_people], in the model's order */
+    limber_limb *limbs;         /* [limb_count], in the order of limber_limb_name; NULL where limb_count is 0 */
+    int limb_count;             /* 8 where the model has COCO's joints, else 0 */
+    int track;                  /* the same number for the same person from frame to frame, from 1; 0: not tracked */
+    int reserved[8];            /* zero */
 } limber_person;
 
-/* Owned by the caller after a successful limber_run; released by limber_people_free. */
+/* Owned by the caller after a successful limber_run; released by limber_people_free. Persons may be sorted, moved within the array
+ * and dropped from its end (count lowered) before that. */
 typedef struct {
-    limber_person *person;
+    limber_person *person; /* [count] */
     int count;
     int keypoint_count;
+    int reserved[4]; /* zero */
 } limber_people;
 
 LIMBER_API int limber_api_version(void);                         /* LIMBER_API_VERSION of the library that is running */
@@ -128,7 +173,8 @@ LIMBER_API limber_options limber_options_default(void);
 
 /* Opens the checkpoint directory `path` (config.json, model.safetensors or its index with shards, preprocessor_config.json, as
  * Hugging Face lays out ViTPose), checks every tensor and packs the weights for the backend. path NULL: the default model that
- * is built into the library. options NULL: the defaults; backend, precision, attention and expert are read.
+ * is built into the library. options NULL: the defaults; backend, precision, attention, expert,
+ * input_height, input_width and prune are read.
  * On failure *out is NULL and err says which file, tensor or byte is wrong. */
 LIMBER_API limber_status limber_model_open(limber_model **out, const char *path, const limber_options *options,
                                            limber_error *err);
@@ -145,6 +191,28 @@ LIMBER_API const char *limber_limb_name(int limb); /* 0..7: "left_upper_arm", "r
 LIMBER_API limber_status limber_session_open(limber_session **out, const limber_model *model, const limber_options *options,
                                              limber_error *err);
 LIMBER_API void limber_session_close(limber_session **session);
+
+/* What limber_image_read and limber_image_decode may do. NULL or {0}: the defaults. */
+typedef struct {
+    int64_t
+        max_pixels; /* a larger picture is refused before memory is taken for it; 0: LIMBER_MAX_PIXELS, which is also the most */
+    int64_t max_bytes; /* a larger file is refused; 0: LIMBER_MAX_FILE_BYTES, which is also the most */
+    int portable;      /* 1: only the decoders that every build of limber has: the same pixels on every machine */
+    int reserved[11];  /* zero */
+} limber_image_options;
+#define LIMBER_MAX_PIXELS (1 << 28)     /* 256 Mi: 768 MiB of RGB */
+#define LIMBER_MAX_FILE_BYTES (1 << 29) /* 512 MiB */
+
+/* A picture file, or the bytes of one, to upright RGB: EXIF's orientation applied, alpha drawn over white, grey, CMYK and more than
+ * 8 bits converted. JPEG, PNG, GIF and WebP (first frame), BMP, TGA, PSD, PNM, HDR, TIFF, HEIC and AVIF; the last three and WebP
+ * where their library is there (LIMBER_E_UNSUPPORTED where it is not). A file cut short is an error (LIMBER_E_FORMAT), even where
+ * pixels could be made of it. On success *out owns its pixels, rows without gaps: release it with limber_image_free. On failure it
+ * is all zero; the error names the path. Any thread may call them. */
+LIMBER_API limber_status limber_image_read(limber_image *out, const char *path, const limber_image_options *options,
+                                           limber_error *err);
+LIMBER_API limber_status limber_image_decode(limber_image *out, const uint8_t *bytes, size_t size,
+                                             const limber_image_options *options, limber_error *err);
+LIMBER_API void limber_image_free(limber_image *image); /* of these two only; NULL and zero are fine; leaves it all zero */
 
 /* The people in `boxes` [count] of one image. boxes NULL: the whole image is one box, refined as the options say.
  * A box must be finite and have a positive width and height; it may reach outside the image.

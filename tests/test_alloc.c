@@ -122,7 +122,7 @@ static limber_status walk(const char *directory, const char *backend, limber_key
     limber_model *m = NULL;
     limber_session *s = NULL;
     limber_people people = {0};
-    limber_image im = {pixels, 40, 30, 120};
+    limber_image im = {.pixels = pixels, .width = 40, .height = 30, .stride = 120};
     const limber_box boxes[3] = {{1, 1, 20, 28}, {5, 2, 30, 20}, {0, 0, 40, 30}};
     limber_status st = limber_model_open(&m, directory, &o, &err);
     if (!st)

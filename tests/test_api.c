@@ -31,7 +31,7 @@ static uint8_t *draw(int width, int height, unsigned seed)
 
 static limber_image picture(uint8_t *rgb)
 {
-    return (limber_image){.rgb = rgb, .width = WIDTH, .height = HEIGHT, .stride = 3 * WIDTH};
+    return (limber_image){.pixels = rgb, .width = WIDTH, .height = HEIGHT, .stride = 3 * WIDTH};
 }
 
 static const limber_box boxes[BOXES] = {
@@ -65,7 +65,7 @@ static limber_session *open_session(const limber_model *model, int threads, int 
 static bool same_person(const limber_person *a, const limber_person *b, int keypoints)
 {
     return !memcmp(&a->box, &b->box, sizeof a->box) && a->score == b->score && a->limb_count == b->limb_count &&
-           !memcmp(a->limbs, b->limbs, sizeof a->limbs) &&
+           !memcmp(a->limbs, b->limbs, (size_t)a->limb_count * sizeof *a->limbs) &&
            !memcmp(a->keypoints, b->keypoints, (size_t)keypoints * sizeof *a->keypoints);
 }
 
@@ -84,7 +84,7 @@ Test(api, names_and_versions)
     cr_expect_str_eq(limber_limb_name(0), "left_upper_arm");
     cr_expect_str_eq(limber_limb_name(3), "right_forearm");
     cr_expect_null(limber_limb_name(-1));
-    cr_expect_null(limber_limb_name(LIMBER_LIMBS));
+    cr_expect_null(limber_limb_name(8));
     limber_model *m = open_model("cpu", "fp32");
     cr_expect_eq(limber_model_keypoint_count(m), 17);
     cr_expect_str_eq(limber_model_keypoint_name(m, 7), "left_elbow");
@@ -111,7 +111,7 @@ struct refusal {
 Test(api, options_are_checked)
 {
     limber_options o = limber_options_default();
-    struct refusal refusals[12];
+    struct refusal refusals[16];
     int n = 0;
     limber_options bad;
 #define REFUSE(member, value, message_word, session)                                                                             \
@@ -121,6 +121,7 @@ Test(api, options_are_checked)
     REFUSE(attention, "window:", "window", false);
     REFUSE(expert, -1, "expert", false);
     REFUSE(expert, 64, "expert", false);
+    REFUSE(reserved[0], 7, "reserved[0] is 7, expected 0", false);
     REFUSE(threads, -1, "threads is -1", true);
     REFUSE(threads, 100000, "threads is 100000", true);
     REFUSE(batch, -1, "batch is -1", true);
@@ -177,15 +178,38 @@ Test(api, images_and_boxes_are_checked)
     limber_model *m = open_model("cpu", "fp32");
     limber_session *s = open_session(m, 1, 2, 0, 0);
     uint8_t *rgb = draw(WIDTH, HEIGHT, 0);
-    const limber_image bad_images[] = {
-        {NULL, WIDTH, HEIGHT, 3 * WIDTH},
-        {rgb, 0, HEIGHT, 3 * WIDTH},
-        {rgb, WIDTH, -1, 3 * WIDTH},
-        {rgb, WIDTH, HEIGHT, 3 * WIDTH - 1},
-    };
-    for (size_t i = 0; i < sizeof bad_images / sizeof *bad_images; i++) {
+    const limber_image good = picture(rgb),
+                       nv12 = {.pixels = rgb, .width = WIDTH - 1, .height = HEIGHT, .stride = WIDTH, .format = LIMBER_NV12};
+    struct {
+        limber_image image;
+        const char *word;
+    } bad_images[32];
+    int bad = 0;
+#define REFUSE_IMAGE(start, member, value, message_word)                                                                         \
+    bad_images[bad].image = start, bad_images[bad].image.member = value, bad_images[bad++].word = message_word
+    REFUSE_IMAGE(good, pixels, NULL, "pixels is NULL");
+    REFUSE_IMAGE(good, width, 0, "size is 0x80");
+    REFUSE_IMAGE(good, height, -1, "size is 96x-1");
+    REFUSE_IMAGE(good, stride, 3 * WIDTH - 1, "stride is 287 bytes, a row of 96 pixels of RGB takes 288");
+    REFUSE_IMAGE(good, stride, SIZE_MAX / 2, "reach beyond the address space");
+    REFUSE_IMAGE(good, format, LIMBER_BGRA, "a row of 96 pixels of BGRA takes 384");
+    REFUSE_IMAGE(good, format, (limber_pixel_format)6, "format is 6");
+    REFUSE_IMAGE(good, format, (limber_pixel_format)-1, "format is -1");
+    REFUSE_IMAGE(good, matrix, LIMBER_BT709, "matrix is set, which only NV12 has, and the format is RGB");
+    REFUSE_IMAGE(good, full_range, 1, "full_range is set");
+    REFUSE_IMAGE(good, chroma, rgb, "chroma is set");
+    REFUSE_IMAGE(good, chroma_stride, 1, "chroma_stride is set");
+    REFUSE_IMAGE(good, reserved[0], 1, "reserved[0] is 1");
+    REFUSE_IMAGE(good, reserved[sizeof good.reserved / sizeof(int) - 1], -1, "is -1, expected 0: not started from {0}");
+    REFUSE_IMAGE(nv12, matrix, (limber_yuv_matrix)3, "matrix is 3");
+    REFUSE_IMAGE(nv12, full_range, 2, "full_range is 2");
+    REFUSE_IMAGE(nv12, chroma_stride, WIDTH, "chroma is NULL");
+    REFUSE_IMAGE(nv12, stride, WIDTH - 1, "stride is 95 bytes, a row of 48 pairs of NV12's U and V takes 96");
+    REFUSE_IMAGE(nv12, chroma, rgb, "chroma_stride is 0 bytes");
+    for (int i = 0; i < bad; i++) {
         limber_people people = {.count = 9};
-        cr_expect_eq(limber_run(s, &bad_images[i], NULL, 0, &people, &err), LIMBER_E_ARGUMENT, "image %zu was accepted", i);
+        cr_expect_eq(limber_run(s, &bad_images[i].image, NULL, 0, &people, &err), LIMBER_E_ARGUMENT, "image %d was accepted", i);
+        cr_expect(strstr(err.text, bad_images[i].word), "\"%s\" lacks \"%s\"", err.text, bad_images[i].word);
         cr_expect(is_zero(&people));
     }
     const limber_box bad_boxes[] = {
@@ -306,7 +330,7 @@ Test(api, whole_image_and_stride)
     memset(padded, 0xee, (3 * WIDTH + 29) * HEIGHT);
     for (int y = 0; y < HEIGHT; y++)
         memcpy(padded + y * (3 * WIDTH + 29), rgb + y * 3 * WIDTH, 3 * WIDTH);
-    limber_image im = picture(rgb), wide = {padded, WIDTH, HEIGHT, 3 * WIDTH + 29};
+    limber_image im = picture(rgb), wide = {.pixels = padded, .width = WIDTH, .height = HEIGHT, .stride = 3 * WIDTH + 29};
     limber_box whole = {0, 0, WIDTH, HEIGHT};
     limber_people a, b, c;
     cr_assert_eq(limber_run(plain, &im, NULL, 0, &a, &err), LIMBER_OK);
@@ -372,9 +396,10 @@ Test(api, people)
         for (int k = 0; k < 17; k++)
             sum += who->keypoints[k].score;
         cr_expect_float_eq(who->score, sum / 17, 1e-6);
+        cr_expect(who->box_score == 1 && who->track == 0);
         cr_expect(!memcmp(&who->box, &boxes[p], sizeof who->box));
-        cr_assert_eq(who->limb_count, LIMBER_LIMBS);
-        for (int i = 0; i < LIMBER_LIMBS; i++) {
+        cr_assert_eq(who->limb_count, 8);
+        for (int i = 0; i < 8; i++) {
             const limber_limb *l = &who->limbs[i];
             const limber_keypoint *from = &who->keypoints[l->from], *to = &who->keypoints[l->to];
             cr_expect_float_eq(l->length, hypot(to->x - from->x, to->y - from->y), 1e-3);

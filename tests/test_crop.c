@@ -82,7 +82,7 @@ static struct picture noise(int width, int height, size_t stride, uint32_t seed)
         seed = seed * 1664525u + 1013904223u;
         p.bytes[i] = (uint8_t)(seed >> 24);
     }
-    p.view = (limber_image){p.bytes, width, height, stride};
+    p.view = (limber_image){.pixels = p.bytes, .width = width, .height = height, .stride = stride};
     return p;
 }
 
@@ -98,7 +98,7 @@ static uint8_t sampled(const limber_image *im, double x, double y, int c)
     for (int dy = 0; dy < 2; dy++)
         for (int dx = 0; dx < 2; dx++) {
             int sx = x0 + dx < im->width ? x0 + dx : x0, sy = y0 + dy < im->height ? y0 + dy : y0;
-            sum += im->rgb[(size_t)sy * im->stride + 3 * (size_t)sx + (size_t)c] * weight_y[dy] * weight_x[dx];
+            sum += im->pixels[(size_t)sy * im->stride + 3 * (size_t)sx + (size_t)c] * weight_y[dy] * weight_x[dx];
         }
     return (uint8_t)floor(sum + 0.5);
 }
@@ -236,7 +236,7 @@ Test(crop, the_maps_corners_are_the_regions_corners)
 
 /* ---- refinement ---- */
 
-static const limber_image picture = {NULL, 640, 480, 1920};
+static const limber_image picture = {.pixels = NULL, .width = 640, .height = 480, .stride = 1920};
 
 Test(refine, the_box_goes_around_the_confident_joints)
 {

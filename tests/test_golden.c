@@ -106,7 +106,7 @@ static limber_image picture_of(const struct golden *g, const char *name)
 {
     const struct tensor *t = golden_need(g, "%s.image", name);
     return (limber_image){
-        .rgb = t->data, .width = (int)t->shape[1], .height = (int)t->shape[0], .stride = 3 * (size_t)t->shape[1]};
+        .pixels = t->data, .width = (int)t->shape[1], .height = (int)t->shape[0], .stride = 3 * (size_t)t->shape[1]};
 }
 
 /* ---- comparing ---- */

@@ -1019,7 +1019,7 @@ static limber_heads_result heads_of_pictures(limber_session *session, int images
         joints_in_pixels(k[0], 300 + (uint64_t)i);
         joints_in_pixels(k[1], 300 + (uint64_t)i);
         paint(rgb, k[0], (uint64_t)i);
-        limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+        limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
         cr_assert(!limber_heads_add(heads, &image, boxes, k[0], people, &err), "%s", err.text);
     }
     cr_assert(!limber_heads_summarise(heads, &r, &err), "%s", err.text);
@@ -1084,7 +1084,7 @@ static void model_against_maps(const char *name, const char *backend)
     limber_keypoint k[17];
     joints_in_pixels(k, 12);
     paint(rgb, k, 3);
-    limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
 
     limber_heads_options o = limber_heads_options_default();
     limber_heads *heads = NULL;
@@ -1238,7 +1238,7 @@ Test(heads, memory_is_linear_in_tokens)
     limber_keypoint k[17];
     joints_in_pixels(k, 12);
     paint(rgb, k, 3);
-    limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
     limber_people people;
     limber_box box = {10, 10, 170, 230};
     cr_assert(!limber_run(session, &image, &box, 1, &people, &err), "%s", err.text);
@@ -1303,7 +1303,7 @@ Test(heads, refusals)
     WITH(reserved[3], 1, "reserved[3]");
 
     uint8_t *rgb = calloc(W * H, 3), *labels = calloc(W * H, 1);
-    limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
     limber_keypoint k[17] = {{0}};
     limber_box nan_box = {NAN, 0, 5, 5};
     cr_assert(!limber_heads_open(&heads, session, NULL, &err));

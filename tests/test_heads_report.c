@@ -286,7 +286,7 @@ static void write_picture(const char *dir, const char *name, int width, int heig
     for (int i = 0; i < width * height * 3; i++)
         rgb[i] = labels ? (uint8_t)(1 + (i / 3 % width > width / 2))
                         : (uint8_t)(heads_hash((uint64_t)seed, (uint64_t)(i / 7), 0, 0) % 256);
-    limber_image image = {.rgb = rgb, .width = width, .height = height, .stride = (size_t)width * 3};
+    limber_image image = {.pixels = rgb, .width = width, .height = height, .stride = (size_t)width * 3};
     snprintf(path, sizeof path, "%s/%s", dir, name);
     cr_assert(!image_write_png(path, &image, &err), "%s", err.text);
     free(rgb);

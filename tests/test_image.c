@@ -67,7 +67,7 @@ static void compare_with(const struct image_options *options, const char *name, 
     double sum = 0;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < 3 * w; x++) {
-            int d = abs(im.view.rgb[(size_t)y * im.view.stride + (size_t)x] - want[y * 3 * w + x]);
+            int d = abs(im.view.pixels[(size_t)y * im.view.stride + (size_t)x] - want[y * 3 * w + x]);
             worst = d > worst ? d : worst;
             sum += d;
         }
@@ -203,7 +203,7 @@ Test(image, damaged_files_do_no_harm, .timeout = 120)
             if (!image_decode_with(&im, turn & 4 ? &built_in : &preferred, copy, b.n, NULL)) {
                 unsigned sum = 0;
                 for (size_t k = 0; k < im.view.stride * (size_t)im.view.height; k++)
-                    sum += im.view.rgb[k];
+                    sum += im.view.pixels[k];
                 cr_expect(sum < UINT32_MAX);
             }
             image_close(&im);
@@ -222,7 +222,7 @@ static void refused(const char *what, const void *bytes, size_t n, limber_status
     limber_status st = image_decode(&im, bytes, n, &err);
     cr_expect(st == status && strstr(err.text, because), "%s: %s, \"%s\", expected %s, \"%s\"", what, limber_status_name(st),
               err.text, limber_status_name(status), because);
-    cr_expect(im.view.rgb == NULL);
+    cr_expect(im.view.pixels == NULL);
 }
 
 Test(image, what_is_no_image_is_shown)
@@ -337,7 +337,7 @@ Test(image, no_byte_comes_from_memory_that_nobody_wrote, .timeout = 60)
             } else {
                 uint64_t hash = 0xcbf29ce484222325u;
                 for (size_t i = 0; i < im.view.stride * (size_t)im.view.height; i++)
-                    hash = (hash ^ im.view.rgb[i]) * 0x100000001b3u;
+                    hash = (hash ^ im.view.pixels[i]) * 0x100000001b3u;
                 snprintf(said, sizeof said, "%dx%d %016llx", im.view.width, im.view.height, (unsigned long long)hash);
             }
             if (turn < 2)
@@ -375,7 +375,7 @@ Test(image, files_from_strangers, .timeout = 60)
                      !strstr(e->d_name, "alpha") && !strstr(e->d_name, "transparent") && !strncmp(e->d_name, "ok_", 3);
         for (int f = 0; plain && f < 4; f++)
             for (int c = 0; c < 3; c++) {
-                int got = im.view.rgb[(size_t)(f < 2 ? 8 : 24) * im.view.stride + (f % 2 ? 36 : 12) * 3 + (size_t)c];
+                int got = im.view.pixels[(size_t)(f < 2 ? 8 : 24) * im.view.stride + (f % 2 ? 36 : 12) * 3 + (size_t)c];
                 cr_expect(abs(got - colours[f][c]) <= 12, "%s: field %d channel %d is %d, expected %d", e->d_name, f, c, got,
                           colours[f][c]);
             }
@@ -390,7 +390,7 @@ Test(image, one_pixel)
 {
     struct image im;
     cr_assert_eq(image_decode(&im, (const uint8_t *)"P6 1 1 255\nabc", 14, NULL), LIMBER_OK);
-    cr_expect(im.view.width == 1 && im.view.height == 1 && im.view.stride == 3 && !memcmp(im.view.rgb, "abc", 3));
+    cr_expect(im.view.width == 1 && im.view.height == 1 && im.view.stride == 3 && !memcmp(im.view.pixels, "abc", 3));
     image_close(&im);
     image_close(&im);
 }
@@ -448,7 +448,7 @@ static limber_image noise(uint8_t *bytes, int w, int h, size_t stride)
         seed = seed * 1664525u + 1013904223u;
         bytes[i] = (uint8_t)((seed >> 24) & (i % 300 < 150 ? 255 : 3)); /* parts that compress, parts that do not */
     }
-    return (limber_image){bytes, w, h, stride};
+    return (limber_image){.pixels = bytes, .width = w, .height = h, .stride = stride};
 }
 
 Test(png, what_is_written_is_read_back)
@@ -465,7 +465,8 @@ Test(png, what_is_written_is_read_back)
         cr_assert_eq(image_open(&back, path, &err), LIMBER_OK, "%s", err.text);
         cr_assert(back.view.width == im.width && back.view.height == im.height);
         for (int y = 0; y < im.height; y++)
-            cr_assert(!memcmp(back.view.rgb + (size_t)y * back.view.stride, bytes + (size_t)y * im.stride, 3 * (size_t)im.width));
+            cr_assert(
+                !memcmp(back.view.pixels + (size_t)y * back.view.stride, bytes + (size_t)y * im.stride, 3 * (size_t)im.width));
         image_close(&back);
         cr_expect_eq(files_in_folder(), (int)i + 1, "something temporary was left");
     }
@@ -480,7 +481,7 @@ static struct bytes written_and_read_back(const limber_image *im)
     limber_error err = {0};
     cr_assert_eq(image_open(&back, path, &err), LIMBER_OK, "%s", err.text);
     cr_assert(back.view.width == im->width && back.view.height == im->height);
-    cr_expect(!memcmp(back.view.rgb, im->rgb, im->stride * (size_t)im->height));
+    cr_expect(!memcmp(back.view.pixels, im->pixels, im->stride * (size_t)im->height));
     image_close(&back);
     struct bytes b = file(path);
     cr_expect(!memcmp(b.p + b.n - 12, "\0\0\0\0IEND\xae\x42\x60\x82", 12), "the last chunk's checksum");
@@ -497,7 +498,7 @@ Test(png, flat_pictures_shrink_and_random_ones_hardly_grow)
             seed = seed * 1664525u + 1013904223u;
             bytes[i] = (uint8_t)(kind == 0 ? 0 : kind == 1 ? 200 : seed >> 24);
         }
-        struct bytes b = written_and_read_back(&(limber_image){bytes, W, H, 3 * W});
+        struct bytes b = written_and_read_back(&(limber_image){.pixels = bytes, .width = W, .height = H, .stride = 3 * W});
         cr_expect(b.n < (kind < 2 ? 3000 : SIZE + SIZE / 64 + 2000), "kind %d: %zu bytes", kind, b.n);
         free(b.p);
     }
@@ -519,14 +520,14 @@ Test(png, codes_are_kept_to_fifteen_bits)
     for (size_t i = 0; i < SIZE; i++)
         bytes[i] =
             (uint8_t)((i < 3 ? 0 : bytes[i - 3]) + difference[i * 10007 % SIZE]); /* the stride keeps equals apart: no runs */
-    struct bytes b = written_and_read_back(&(limber_image){bytes, W, 1, SIZE});
+    struct bytes b = written_and_read_back(&(limber_image){.pixels = bytes, .width = W, .height = 1, .stride = SIZE});
     free(b.p);
 }
 
 Test(png, an_older_file_is_replaced_whole_and_has_the_usual_mode)
 {
     uint8_t bytes[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-    limber_image im = {bytes, 2, 2, 6};
+    limber_image im = {.pixels = bytes, .width = 2, .height = 2, .stride = 6};
     char path[256];
     snprintf(path, sizeof path, "%s/a.png", folder);
     umask(022);
@@ -535,7 +536,7 @@ Test(png, an_older_file_is_replaced_whole_and_has_the_usual_mode)
     cr_assert_eq(image_write_png(path, &im, NULL), LIMBER_OK);
     struct image back;
     cr_assert_eq(image_open(&back, path, NULL), LIMBER_OK);
-    cr_expect_eq(back.view.rgb[0], 99);
+    cr_expect_eq(back.view.pixels[0], 99);
     image_close(&back);
     struct stat about;
     cr_assert_eq(stat(path, &about), 0);
@@ -579,7 +580,7 @@ Test(png, a_pipe_is_written_to_and_stays_one)
 Test(png, folders_that_do_not_take_it)
 {
     uint8_t bytes[3] = {0};
-    limber_image im = {bytes, 1, 1, 3};
+    limber_image im = {.pixels = bytes, .width = 1, .height = 1, .stride = 3};
     limber_error err = {0};
     cr_expect_eq(image_write_png("/nowhere/a.png", &im, &err), LIMBER_E_IO);
     cr_expect(strstr(err.text, "/nowhere/a.png: cannot write: No such file"), "%s", err.text);

@@ -217,7 +217,7 @@ Test(lean, statistics_see_every_head)
         for (uint64_t image = 0; image < 2; image++) {
             for (uint64_t i = 0; i < W * H * 3; i++)
                 rgb[i] = (uint8_t)heads_hash(image, i, 0, 0);
-            const limber_image im = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+            const limber_image im = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
             cr_assert(!limber_heads_add(h, &im, &(limber_box){0, 0, W, H}, k, 1, &err), "%s", err.text);
         }
         cr_assert(!limber_heads_summarise(h, &r[pruned], &err), "%s", err.text);

@@ -11,16 +11,17 @@ static limber_limb measured(limber_keypoint from, limber_keypoint to)
     limber_keypoint joints[17] = {{0}};
     joints[limb_joints[0][0]] = from;
     joints[limb_joints[0][1]] = to;
-    limber_person person = {.keypoints = joints};
+    limber_limb limbs[LIMBS];
+    limber_person person = {.keypoints = joints, .limbs = limbs};
     limbs_measure(&person);
-    return person.limbs[0];
+    return limbs[0];
 }
 
 Test(limbs, names_and_joints_belong_together)
 {
     static const char *const ends[][2] = {{"shoulder", "elbow"}, {"elbow", "wrist"}, {"hip", "knee"}, {"knee", "ankle"}};
     static const char *const bones[] = {"upper_arm", "forearm", "thigh", "shin"};
-    for (int i = 0; i < LIMBER_LIMBS; i++) {
+    for (int i = 0; i < LIMBS; i++) {
         const char *side = i % 2 ? "right" : "left";
         char name[64], from[64], to[64];
         snprintf(name, sizeof name, "%s_%s", side, bones[i / 2]);
@@ -31,7 +32,7 @@ Test(limbs, names_and_joints_belong_together)
         cr_expect_str_eq(coco_keypoint_names[limb_joints[i][1]], to);
     }
     cr_expect_null(limber_limb_name(-1));
-    cr_expect_null(limber_limb_name(LIMBER_LIMBS));
+    cr_expect_null(limber_limb_name(LIMBS));
 }
 
 Test(limbs, angles_turn_counter_clockwise_with_y_up)

@@ -15,7 +15,7 @@ static struct image grey(int w, int h)
 
 static const uint8_t *pixel(const struct image *im, int x, int y)
 {
-    return im->view.rgb + (size_t)y * im->view.stride + 3 * (size_t)x;
+    return im->view.pixels + (size_t)y * im->view.stride + 3 * (size_t)x;
 }
 
 static bool is(const uint8_t *p, int r, int g, int b)
@@ -40,7 +40,7 @@ static int touched(const struct image *im)
 {
     int n = 0;
     for (int i = 0; i < im->view.width * im->view.height; i++)
-        n += !is(im->view.rgb + 3 * i, NOTHING);
+        n += !is(im->view.pixels + 3 * i, NOTHING);
     return n;
 }
 
@@ -66,7 +66,7 @@ Test(overlay, left_right_and_middle_have_their_colours)
 Test(overlay, a_dark_rim_lies_around_everything)
 {
     struct image im = grey(600, 600);
-    memset((uint8_t *)im.view.rgb, 255, 600 * 600 * 3);
+    memset((uint8_t *)im.view.pixels, 255, 600 * 600 * 3);
     limber_keypoint joints[17];
     stand(joints, 100, 50, 400);
     limber_person p = {.keypoints = joints};
@@ -110,7 +110,7 @@ Test(overlay, discs_and_rims_have_their_area)
         double sum[2] = {0};
         for (int ground = 0; ground < 2; ground++) {
             struct image im = grey(2000, 1000);
-            memset((uint8_t *)im.view.rgb, ground ? 245 : 16, 2000 * 1000 * 3);
+            memset((uint8_t *)im.view.pixels, ground ? 245 : 16, 2000 * 1000 * 3);
             limber_keypoint joints[2] = {{100.0f + 0.1f * (float)(i % 10), 100.0f + 0.07f * (float)i, 1}, {100, 600, 1}};
             joints[1].y = joints[0].y + 500;
             limber_person p = {.keypoints = joints};
@@ -134,7 +134,7 @@ Test(overlay, lines_have_their_width_at_any_slant)
     static const int dx[] = {0, 3, -50, 120, -300, 500, 760};
     for (int i = 0; i < 7; i++) {
         struct image im = grey(1400, 1000);
-        memset((uint8_t *)im.view.rgb, 16, 1400 * 1000 * 3);
+        memset((uint8_t *)im.view.pixels, 16, 1400 * 1000 * 3);
         limber_keypoint joints[2] = {{600.3f, 300.2f, 1}, {600.3f + (float)dx[i], 700.2f, 1}};
         limber_person p = {.keypoints = joints};
         overlay_draw(&im, &p, 1, &line);

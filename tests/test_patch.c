@@ -376,7 +376,7 @@ static struct effects_result experiment_of(limber_session *session, unsigned by,
     limber_error err = {0};
     uint8_t *rgb = malloc(PIXELS);
     cr_assert(!experiment_open(&e, session, &o, &err), "%s", err.text);
-    const limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+    const limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
     for (int turn = by >> BY_MEAN ? 0 : 1; turn < 2; turn++)
         for (int i = 0; i < images; i++) {
             struct experiment_person p[2];
@@ -672,7 +672,7 @@ Test(patch, refusals)
     refuses(limber_patch_run(b.patch, 0, 1, NULL, 3, NULL, heat, &err), &err, "flags are 3");
     refuses(limber_patch_each(b.patch, 0, 1, NULL, 0, NULL, NULL, &err), &err, "visit is NULL");
     refuses(limber_patch_capture_crop(b.patch, -1, b.crops[0], &err), &err, "slot -1");
-    limber_image none = {.rgb = b.crops[0], .width = W, .height = H, .stride = 3 * W};
+    limber_image none = {.pixels = b.crops[0], .width = W, .height = H, .stride = 3 * W};
     refuses(limber_patch_capture(b.patch, 0, &none, (limber_box){500, 0, 5, 5}, &err), &err, "outside the image");
     limber_patch *other = NULL;
     limber_patch_options o = limber_patch_options_default();

@@ -86,7 +86,7 @@ static void check(const struct entry *e, bool built_in)
         int worst = 0;
         double sum = 0;
         for (size_t i = 0; e->pixels && i < n; i++) {
-            int d = abs(im.view.rgb[i] - e->pixels[i]);
+            int d = abs(im.view.pixels[i] - e->pixels[i]);
             worst = d > worst ? d : worst;
             sum += d;
         }
@@ -95,8 +95,8 @@ static void check(const struct entry *e, bool built_in)
                       "%s (%s): differs by up to %d (allowed %d), mean %.3f (allowed %.3f)", e->name, by, worst, e->largest,
                       sum / (double)n, e->mean);
         else
-            cr_expect_eq(fnv(im.view.rgb, n), e->hash, "%s (%s): other pixels, the first %d %d %d", e->name, by, im.view.rgb[0],
-                         im.view.rgb[1], im.view.rgb[2]);
+            cr_expect_eq(fnv(im.view.pixels, n), e->hash, "%s (%s): other pixels, the first %d %d %d", e->name, by, im.view.pixels[0],
+                         im.view.pixels[1], im.view.pixels[2]);
     }
     image_close(&im);
 }

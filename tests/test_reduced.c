@@ -33,7 +33,7 @@ static limber_image ramp(int width, int height, int reduce, double slope)
             at[1] = (uint8_t)lround(slope * (reduce * y + (reduce - 1) / 2.0));
             at[2] = 0;
         }
-    return (limber_image){.rgb = p, .width = w, .height = h, .stride = 3 * (size_t)w};
+    return (limber_image){.pixels = p, .width = w, .height = h, .stride = 3 * (size_t)w};
 }
 
 Test(reduced, a_crop_shows_the_same_part)
@@ -58,10 +58,10 @@ Test(reduced, a_crop_shows_the_same_part)
         cr_expect_leq(worst, 1, "reduced by %d: values differ by %d; half a pixel of a shift is more", reduce, worst);
         cr_expect(job.subjects[0].box.x == box.x, "boxes stay those of the picture");
         job_free(&job);
-        free((uint8_t *)less.rgb);
+        free((uint8_t *)less.pixels);
     }
     job_free(&whole);
-    free((uint8_t *)all.rgb);
+    free((uint8_t *)all.pixels);
 }
 
 /* Boxes are checked against the picture, not against the fewer pixels. */
@@ -74,7 +74,7 @@ Test(reduced, a_box_may_lie_where_the_smaller_picture_has_no_pixel)
     cr_expect_eq(job_prepare_reduced(&job, model, &image, &far, 1, NULL), LIMBER_OK);
     job_free(&job);
     cr_expect_eq(job_prepare_reduced(&job, model, &image, &outside, 1, NULL), LIMBER_E_ARGUMENT);
-    free((uint8_t *)less.rgb);
+    free((uint8_t *)less.pixels);
 }
 
 Test(reduced, no_more_than_the_smallest_crop_allows)
@@ -102,11 +102,12 @@ Test(reduced, images_beyond_the_address_space_are_refused)
         limber_image image;
         const char *because;
     } cases[] = {
-        {{pixel, INT32_MAX, INT32_MAX, (size_t)3 * INT32_MAX}, "a side may have 16777216 pixels"},
-        {{pixel, 100, INT32_MAX, 300}, "a side may have"},
-        {{pixel, 100, 3, SIZE_MAX / 2}, "beyond the address space"},
-        {{pixel, 100, 100, SIZE_MAX / 3}, "beyond the address space"},
-        {{pixel, 100, 1, SIZE_MAX}, "beyond the address space"},
+        {{.pixels = pixel, .width = INT32_MAX, .height = INT32_MAX, .stride = (size_t)3 * INT32_MAX},
+         "a side may have 16777216 pixels"},
+        {{.pixels = pixel, .width = 100, .height = INT32_MAX, .stride = 300}, "a side may have"},
+        {{.pixels = pixel, .width = 100, .height = 3, .stride = SIZE_MAX / 2}, "beyond the address space"},
+        {{.pixels = pixel, .width = 100, .height = 100, .stride = SIZE_MAX / 3}, "beyond the address space"},
+        {{.pixels = pixel, .width = 100, .height = 1, .stride = SIZE_MAX}, "beyond the address space"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct job job;

@@ -23,7 +23,7 @@ static uint32_t resampled(int w, int h, int out_w, int out_h, size_t padding)
     for (size_t y = 0, i = 0; y < (size_t)h; y++)
         for (size_t x = 0; x < stride; x++)
             src[y * stride + x] = x < 3 * (size_t)w ? (uint8_t)((uint32_t)(i++ * UINT32_C(2654435761)) >> 13) : 0xAA;
-    limber_image image = {.rgb = src, .width = w, .height = h, .stride = stride};
+    limber_image image = {.pixels = src, .width = w, .height = h, .stride = stride};
     cr_assert_eq(resample_bilinear(dst, out_h, out_w, &image, NULL), LIMBER_OK);
     uint32_t c = crc32_of(dst, 3 * (size_t)out_w * (size_t)out_h);
     free(src);

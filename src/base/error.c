@@ -41,3 +41,14 @@ const char *limber_status_name(limber_status status)
     static const char *const names[] = {"ok", "argument", "io", "format", "model", "unsupported", "memory", "backend"};
     return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }
+
+limber_status limber_reserved_are_zero(const int *reserved, size_t count, const char *what, const char *started_from,
+                                       limber_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (reserved[i])
+            return limber_fail(err, LIMBER_E_ARGUMENT,
+                               "%s: reserved[%zu] is %d, expected 0: not started from %s, or made for a newer limber?", what, i,
+                               reserved[i], started_from);
+    return LIMBER_OK;
+}

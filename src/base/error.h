@@ -2,6 +2,8 @@
 #ifndef LIMBER_ERROR_H
 #define LIMBER_ERROR_H
 
+#include <stddef.h>
+
 #include "limber.h"
 
 /* Writes the sentence into err (may be NULL; cut at its size, always terminated) and returns `status`. */
@@ -16,5 +18,11 @@ limber_fail(limber_error *err, limber_status status, const char *format, ...);
 __attribute__((format(printf, 2, 3)))
 #endif
 void limber_error_prefix(limber_error *err, const char *format, ...);
+
+/* A caller's `reserved` must be zero: LIMBER_E_ARGUMENT names the struct's `what` and how it is started from. */
+limber_status limber_reserved_are_zero(const int *reserved, size_t count, const char *what, const char *started_from,
+                                       limber_error *err);
+#define LIMBER_CHECK_RESERVED(o, what, started_from, err)                                                                        \
+    limber_reserved_are_zero((o)->reserved, sizeof(o)->reserved / sizeof *(o)->reserved, what, started_from, err)
 
 #endif

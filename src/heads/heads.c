@@ -77,11 +77,9 @@ static limber_status check_options(const limber_heads_options *o, const limber_s
                            LIMBER_HEADS_MAX_CLASSES);
     if (!(o->min_score >= 0 && o->min_score <= 1))
         return limber_fail(err, LIMBER_E_ARGUMENT, "heads: min_score is %g, expected 0..1", (double)o->min_score);
-    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++)
-        if (o->reserved[i])
-            return limber_fail(err, LIMBER_E_ARGUMENT,
-                               "heads: reserved[%zu] is %d, expected 0: not started from limber_heads_options_default()?", i,
-                               o->reserved[i]);
+    limber_status st = LIMBER_CHECK_RESERVED(o, "heads", "limber_heads_options_default()", err);
+    if (st)
+        return st;
     if (o->layers && o->layer_count < 1)
         return limber_fail(err, LIMBER_E_ARGUMENT, "heads: %d layers chosen", o->layer_count);
     for (int i = 0; o->layers && i < o->layer_count; i++)

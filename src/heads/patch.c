@@ -97,11 +97,9 @@ limber_status limber_patch_open(limber_patch **out, limber_session *session, con
     const limber_patch_options o = options ? *options : limber_patch_options_default();
     if (o.slots < 1 || o.slots > MAX_SLOTS)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: %d slots, expected 1..%d", o.slots, MAX_SLOTS);
-    for (size_t i = 0; i < sizeof o.reserved / sizeof *o.reserved; i++)
-        if (o.reserved[i])
-            return limber_fail(err, LIMBER_E_ARGUMENT,
-                               "patch: reserved[%zu] is %d, expected 0: not started from limber_patch_options_default()?", i,
-                               o.reserved[i]);
+    limber_status st = LIMBER_CHECK_RESERVED(&o, "patch", "limber_patch_options_default()", err);
+    if (st)
+        return st;
     if (session->vit.flip)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: the session flips; heads are patched in one pass: open one without");
     const struct config *c = &session->model->config;
@@ -114,7 +112,7 @@ limber_status limber_patch_open(limber_patch **out, limber_session *session, con
     p->batch = session->batch < c->heads ? session->batch : c->heads; /* no layer has more heads to patch */
     p->layer = (size_t)c->tokens * (size_t)c->hidden;
     p->kept = calloc((size_t)o.slots, sizeof *p->kept);
-    limber_status st = p->kept ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "patch: no memory");
+    st = p->kept ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "patch: no memory");
     for (int i = 0; !st && i < o.slots; i++)
         st = open_kept(&p->kept[i], c, err);
     if (!st)

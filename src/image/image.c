@@ -109,8 +109,10 @@ static const char *decoder_of(const struct image_format *f)
 }
 
 static limber_status examine(const struct image_format **format, struct image_facts *f, const uint8_t *bytes, size_t size,
-                             bool built_in, limber_error *err)
+                             const struct image_options *options, limber_error *err)
 {
+    const bool built_in = options->built_in;
+    const unsigned most = options->max_pixels ? options->max_pixels : IMAGE_MAX_PIXELS;
     *f = (struct image_facts){.orientation = 1};
     *format = NULL;
     if (size > IMAGE_MAX_FILE_BYTES)
@@ -123,9 +125,9 @@ static limber_status examine(const struct image_format **format, struct image_fa
     limber_status st = (*format)->size(f, bytes, size, err);
     if (st)
         return st;
-    if (f->width < 1 || f->height < 1 || (uint64_t)f->width * (uint64_t)f->height > IMAGE_MAX_PIXELS)
+    if (f->width < 1 || f->height < 1 || (uint64_t)f->width * (uint64_t)f->height > most)
         return limber_fail(err, LIMBER_E_MEMORY, "%s: %dx%d is %lld pixels, the limit is %u", (*format)->name, f->width,
-                           f->height, (long long)f->width * f->height, IMAGE_MAX_PIXELS);
+                           f->height, (long long)f->width * f->height, most);
     return LIMBER_OK;
 }
 
@@ -206,7 +208,7 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
     *out = (struct image){0};
     const struct image_format *format;
     struct image_facts f;
-    limber_status st = examine(&format, &f, bytes, size, options->built_in, err);
+    limber_status st = examine(&format, &f, bytes, size, options, err);
     if (st)
         return st;
     const int reduce = image_can_reduce(format, &f) && options->reduce > 1 ? options->reduce : 1;
@@ -244,7 +246,7 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
         rgb = plain ? plain : rgb;
     }
     const bool turned = turns(f.orientation);
-    out->view = (limber_image){.rgb = rgb, .width = turned ? p.height : p.width, .height = turned ? p.width : p.height};
+    out->view = (limber_image){.pixels = rgb, .width = turned ? p.height : p.width, .height = turned ? p.width : p.height};
     out->view.stride = 3 * (size_t)out->view.width;
     out->width = turned ? f.height : f.width;
     out->height = turned ? f.width : f.height;
@@ -267,7 +269,7 @@ limber_status image_examine(struct image_about *out, const struct image_options 
     const struct image_format *format;
     struct image_facts f;
     *out = (struct image_about){0};
-    limber_status st = examine(&format, &f, bytes, size, options->built_in, err);
+    limber_status st = examine(&format, &f, bytes, size, options, err);
     if (st)
         return st;
     const bool turned = turns(f.orientation);
@@ -309,7 +311,7 @@ int image_decoders(struct image_decoder *out, int room, bool built_in)
 
 void image_close(struct image *im)
 {
-    free((uint8_t *)im->view.rgb);
+    free((uint8_t *)im->view.pixels);
     *im = (struct image){0};
 }
 
@@ -328,6 +330,79 @@ limber_status image_open(struct image *out, const char *path, limber_error *err)
         limber_error_prefix(err, "%s", path);
     return st;
 }
+
+/* ---- the public calls ---- */
+
+static limber_status check_options(limber_image *out, const void *source, const char *name, const limber_image_options *o,
+                                   limber_error *err)
+{
+    if (out)
+        *out = (limber_image){0};
+    if (!out || !source)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "%s is NULL", out ? name : "out");
+    if (o->max_pixels < 0 || o->max_pixels > LIMBER_MAX_PIXELS)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image options: max_pixels is %lld, expected 0..%d", (long long)o->max_pixels,
+                           LIMBER_MAX_PIXELS);
+    if (o->max_bytes < 0 || o->max_bytes > LIMBER_MAX_FILE_BYTES)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image options: max_bytes is %lld, expected 0..%d", (long long)o->max_bytes,
+                           LIMBER_MAX_FILE_BYTES);
+    if (o->portable != 0 && o->portable != 1)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "image options: portable is %d, expected 0 or 1", o->portable);
+    return LIMBER_CHECK_RESERVED(o, "image options", "{0}", err);
+}
+
+static size_t byte_limit(const limber_image_options *o)
+{
+    return o->max_bytes ? (size_t)o->max_bytes : IMAGE_MAX_FILE_BYTES;
+}
+
+static limber_status decode(limber_image *out, const uint8_t *bytes, size_t size, const limber_image_options *o,
+                            limber_error *err)
+{
+    if (size > byte_limit(o))
+        return limber_fail(err, LIMBER_E_MEMORY, "image: a file of %zu bytes, the limit is %zu", size, byte_limit(o));
+    const struct image_options options = {.built_in = o->portable, .max_pixels = (unsigned)o->max_pixels};
+    struct image image;
+    limber_status st = image_decode_with(&image, &options, bytes, size, err);
+    if (!st)
+        *out = image.view;
+    return st;
+}
+
+limber_status limber_image_decode(limber_image *out, const uint8_t *bytes, size_t size, const limber_image_options *options,
+                                  limber_error *err)
+{
+    const limber_image_options o = options ? *options : (limber_image_options){0};
+    limber_status st = check_options(out, bytes, "limber_image_decode: bytes", &o, err);
+    return st ? st : decode(out, bytes, size, &o, err);
+}
+
+limber_status limber_image_read(limber_image *out, const char *path, const limber_image_options *options, limber_error *err)
+{
+    const limber_image_options o = options ? *options : (limber_image_options){0};
+    limber_status st = check_options(out, path, "limber_image_read: path", &o, err);
+    if (st)
+        return st;
+    uint8_t *bytes;
+    size_t size;
+    st = file_read(&bytes, &size, path, byte_limit(&o), err);
+    if (!st)
+        st = decode(out, bytes, size, &o, err);
+    free(bytes);
+    if (st)
+        limber_error_prefix(err, "%s", path);
+    return st;
+}
+
+void limber_image_free(limber_image *image)
+{
+    if (!image)
+        return;
+    free((uint8_t *)image->pixels);
+    *image = (limber_image){0};
+}
+
+/* ---- writing ---- */
 
 /* A new file beside `path`, so that renaming it is one step of the file system. Its name does not grow with path's. */
 static int open_beside(char **name, const char *path)

@@ -6,20 +6,21 @@
 
 #include "limber.h"
 
-#define IMAGE_MAX_PIXELS (256u << 20)     /* decoded size limit, 768 MiB of RGB */
-#define IMAGE_MAX_FILE_BYTES (512u << 20) /* compressed size limit */
+#define IMAGE_MAX_PIXELS ((unsigned)LIMBER_MAX_PIXELS)         /* decoded size limit */
+#define IMAGE_MAX_FILE_BYTES ((unsigned)LIMBER_MAX_FILE_BYTES) /* compressed size limit */
 #define IMAGE_STB "stb_image 2.30"
 
 struct image {
-    limber_image view;   /* rgb owned by this struct */
+    limber_image view;   /* RGB, owned by this struct */
     int width, height;   /* of the upright picture; the view's are these divided by `reduce`, rounded up */
     int reduce;          /* 1, or 2, 4, 8 where a smaller picture was asked for: a pixel of the view covers so many, squared */
     const char *decoder; /* "libjpeg-turbo 2.1.5"; static */
 };
 
 struct image_options {
-    bool built_in; /* only decoders that every build has: the same bytes everywhere */
-    int reduce;    /* 0, 1: all pixels; 2, 4, 8: of a JPEG that libjpeg-turbo decodes every such, averaged */
+    bool built_in;       /* only decoders that every build has: the same bytes everywhere */
+    unsigned max_pixels; /* below IMAGE_MAX_PIXELS, or 0 for that */
+    int reduce;          /* 0, 1: all pixels; 2, 4, 8: of a JPEG that libjpeg-turbo decodes every such, averaged */
 };
 
 /* What the header says. */
@@ -49,7 +50,7 @@ struct image_decoder {
 };
 int image_decoders(struct image_decoder *out, int room, bool built_in);
 
-/* Writes PNG to a temporary name beside `path`, then renames it there. */
+/* Writes RGB as PNG to a temporary name beside `path`, then renames it there. */
 limber_status image_write_png(const char *path, const limber_image *image, limber_error *err);
 
 #endif

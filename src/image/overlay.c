@@ -73,7 +73,7 @@ static void capsule(const limber_image *im, struct point a, struct point b, doub
     for (int y = y0; y < y1; y++) {
         int first = x0, end = x1;
         cut_to_strip(a, b, reach, y, &first, &end);
-        uint8_t *p = (uint8_t *)im->rgb + (size_t)y * im->stride + 3 * (size_t)first;
+        uint8_t *p = (uint8_t *)im->pixels + (size_t)y * im->stride + 3 * (size_t)first;
         for (int x = first; x < end; x++, p += 3) {
             double px = x - a.x, py = y - a.y, along = (px * dx + py * dy) * inverse;
             along = along < 0 ? 0 : along > 1 ? 1 : along;

@@ -120,7 +120,7 @@ static uint8_t *filtered(const limber_image *im)
     }
     for (int y = 0; all && y < im->height; y++) {
         uint8_t *row = rows + 3 + (y % 2 ? n + 3 : 0), *above = rows + 3 + (y % 2 ? 0 : n + 3), *dst = all + (size_t)y * line;
-        memcpy(row, im->rgb + (size_t)y * im->stride, n);
+        memcpy(row, im->pixels + (size_t)y * im->stride, n);
         unsigned best = 0;
         for (int filter = SUB; filter < FILTERS; filter++) {
             filter_row(trial, row, above, n, filter);

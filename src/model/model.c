@@ -259,11 +259,14 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_model_open: out is NULL");
     *out = NULL;
     const limber_options o = options ? *options : limber_options_default();
+    limber_status st = LIMBER_CHECK_RESERVED(&o, "options", "limber_options_default()", err);
+    if (st)
+        return st;
     struct limber_model *m = calloc(1, sizeof *m);
     if (!m)
         return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
     struct checkpoint c;
-    limber_status st = checkpoint_open(&c, path, err);
+    st = checkpoint_open(&c, path, err);
     if (st == LIMBER_OK) {
         snprintf(m->source, sizeof m->source, "%s", path ? path : "built in");
         m->config = c.config; /* moved: checkpoint_close has none to free */

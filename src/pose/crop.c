@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 
+#include "pose/pixels.h"
+
 #define PADDING 1.25f /* of the box, each side's length */
 #define PIXEL_STD 200 /* the processor multiplies by this constant, whatever normalize_factor it has divided by */
 
@@ -67,14 +69,11 @@ struct gathered {
     float near[3 * STRIP], far[3 * STRIP];
 };
 
-static void gather(struct gathered *g, const uint8_t *row, int y, const struct tap *taps, int n)
+static void gather(struct gathered *g, const limber_image *image, int y, const int *near, const int *far, int n)
 {
     g->y = y;
-    for (int i = 0; i < n; i++)
-        for (int c = 0; c < 3; c++) {
-            g->near[3 * i + c] = row[3 * (size_t)taps[i].near + (size_t)c];
-            g->far[3 * i + c] = row[3 * (size_t)taps[i].far + (size_t)c];
-        }
+    pixels_pick(g->near, image, y, near, n);
+    pixels_pick(g->far, image, y, far, n);
 }
 
 /* Four products and their sum in scipy's order, then rounded half up. No two operations may be fused or exchanged. */
@@ -94,17 +93,20 @@ static void blend(uint8_t *restrict dst, const struct gathered *restrict a, cons
 static void sample_strip(uint8_t *dst, size_t dst_stride, int rows, const limber_image *image, const struct crop_warp *warp,
                          int column, int columns)
 {
-    struct tap taps[STRIP];
+    int near[STRIP], far[STRIP];
     double near_weight[3 * STRIP], far_weight[3 * STRIP];
     int first = 0, n = 0; /* the columns inside the image are one run */
     for (int i = 0; i < columns; i++) {
-        if (!tap_at(&taps[n], column + i, warp->scale_x, warp->offset_x, image->width))
+        struct tap t;
+        if (!tap_at(&t, column + i, warp->scale_x, warp->offset_x, image->width))
             continue;
         if (n == 0)
             first = i;
+        near[n] = t.near;
+        far[n] = t.far;
         for (int c = 0; c < 3; c++) {
-            near_weight[3 * n + c] = taps[n].near_weight;
-            far_weight[3 * n + c] = taps[n].far_weight;
+            near_weight[3 * n + c] = t.near_weight;
+            far_weight[3 * n + c] = t.far_weight;
         }
         n++;
     }
@@ -118,9 +120,9 @@ static void sample_strip(uint8_t *dst, size_t dst_stride, int rows, const limber
             continue;
         struct gathered *a = &kept[t.near & 1], *b = &kept[t.far & 1];
         if (a->y != t.near)
-            gather(a, image->rgb + (size_t)t.near * image->stride, t.near, taps, n);
+            gather(a, image, t.near, near, far, n);
         if (b->y != t.far)
-            gather(b, image->rgb + (size_t)t.far * image->stride, t.far, taps, n);
+            gather(b, image, t.far, near, far, n);
         blend(dst + 3 * first, a, b, t.near_weight, t.far_weight, near_weight, far_weight, 3 * n);
         for (int i = 3 * (first + n); i < 3 * columns; i++)
             dst[i] = 0;

@@ -17,7 +17,7 @@ struct crop_warp {
 /* aspect = input width / input height; normalize_factor 200 as in the processor (it decides float32 rounding). */
 struct crop_region crop_region_of_box(limber_box box, int input_h, int input_w, double normalize_factor);
 struct crop_warp crop_warp_of_region(struct crop_region region, int input_h, int input_w);
-/* dst: uint8 [input_h][input_w][3] */
+/* dst: uint8 [input_h][input_w][3], RGB whatever the image's format, which pixels_check has seen. */
 void crop_sample(uint8_t *dst, int input_h, int input_w, const limber_image *image, struct crop_region region);
 /* A joint in heatmap pixels -> image pixels. */
 limber_keypoint crop_to_image(limber_keypoint joint, int map_h, int map_w, struct crop_region region);

@@ -3,20 +3,20 @@
 
 #include <math.h>
 
-static const char *const names[LIMBER_LIMBS] = {
+static const char *const names[LIMBS] = {
     "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm", "left_thigh", "right_thigh", "left_shin", "right_shin",
 };
 
-const int limb_joints[LIMBER_LIMBS][2] = {{5, 7}, {6, 8}, {7, 9}, {8, 10}, {11, 13}, {12, 14}, {13, 15}, {14, 16}};
+const int limb_joints[LIMBS][2] = {{5, 7}, {6, 8}, {7, 9}, {8, 10}, {11, 13}, {12, 14}, {13, 15}, {14, 16}};
 
 const char *limber_limb_name(int limb)
 {
-    return limb >= 0 && limb < LIMBER_LIMBS ? names[limb] : NULL;
+    return limb >= 0 && limb < LIMBS ? names[limb] : NULL;
 }
 
 void limbs_measure(limber_person *person)
 {
-    for (int i = 0; i < LIMBER_LIMBS; i++) {
+    for (int i = 0; i < LIMBS; i++) {
         int from = limb_joints[i][0], to = limb_joints[i][1];
         const limber_keypoint *a = &person->keypoints[from], *b = &person->keypoints[to];
         double right = (double)b->x - (double)a->x, up = (double)a->y - (double)b->y;

@@ -4,9 +4,11 @@
 
 #include "limber.h"
 
+enum { LIMBS = 8 };
+
 /* limb_joints[i] = {from, to} of limb i (order of limber_limb_name). */
-extern const int limb_joints[LIMBER_LIMBS][2];
-/* Fills person->limbs from person->keypoints (17 of COCO). */
+extern const int limb_joints[LIMBS][2];
+/* Fills person->limbs, [LIMBS], from person->keypoints (17 of COCO). */
 void limbs_measure(limber_person *person);
 
 #endif

@@ -27,12 +27,12 @@
 
 #include "base/error.h"
 #include "pose/limbs.h"
+#include "pose/pixels.h"
 
 #define MAX_BATCH 1024
 #define MAX_THREADS 1024
 #define MAX_REFINE 16
 #define MAX_COORDINATE 1e8f /* a box further out than this is no box, and float arithmetic on it means nothing */
-#define MAX_SIDE (1 << 24)  /* of an image: further out, float coordinates no longer tell one pixel from the next */
 #define CROPS_AHEAD 256     /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
 
 static double now(void)
@@ -66,12 +66,7 @@ static limber_status check_options(const limber_options *o, limber_error *err)
     if ((st = in_range("threads", o->threads, 0, MAX_THREADS, err)) || (st = in_range("batch", o->batch, 0, MAX_BATCH, err)) ||
         (st = in_range("flip", o->flip, 0, 1, err)) || (st = in_range("refine", o->refine, 0, MAX_REFINE, err)))
         return st;
-    for (size_t i = 0; i < sizeof o->reserved / sizeof *o->reserved; i++)
-        if (o->reserved[i])
-            return limber_fail(err, LIMBER_E_ARGUMENT,
-                               "options: reserved[%zu] is %d, expected 0: not started from limber_options_default()?", i,
-                               o->reserved[i]);
-    return LIMBER_OK;
+    return LIMBER_CHECK_RESERVED(o, "options", "limber_options_default()", err);
 }
 
 static size_t crop_bytes(const struct config *c)
@@ -126,24 +121,6 @@ void limber_session_close(limber_session **session)
 
 /* ---- one image: boxes to crops ---- */
 
-static limber_status check_image(const limber_image *im, limber_error *err)
-{
-    if (!im->rgb)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "image: rgb is NULL");
-    if (im->width < 1 || im->height < 1)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "image: size is %dx%d, expected at least 1x1", im->width, im->height);
-    if (im->width > MAX_SIDE || im->height > MAX_SIDE)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "image: size is %dx%d, a side may have %d pixels", im->width, im->height,
-                           MAX_SIDE);
-    if (im->stride / 3 < (size_t)im->width)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "image: stride is %zu bytes, a row of %d pixels takes %zu", im->stride,
-                           im->width, 3 * (size_t)im->width);
-    if (im->stride > (PTRDIFF_MAX - (uintptr_t)im->rgb % PTRDIFF_MAX) / (size_t)im->height)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "image: %d rows of %zu bytes reach beyond the address space", im->height,
-                           im->stride);
-    return LIMBER_OK;
-}
-
 /* !(a < b) rather than a >= b: a NaN must fail too. */
 static limber_status check_box(const limber_box *b, int i, int count, const struct reduced_image *im, limber_error *err)
 {
@@ -195,7 +172,7 @@ static limber_status job_open(struct job *out, const struct config *c, const str
                               int count, int crops, limber_error *err)
 {
     *out = (struct job){0};
-    limber_status st = check_image(&image->view, err);
+    limber_status st = pixels_check(&image->view, err);
     limber_box everything = {0, 0, (float)image->width, (float)image->height};
     if (boxes && count < 0)
         return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: count is %d", count);
@@ -338,23 +315,27 @@ limber_status job_finish(struct job *job, const struct limber_model *model, limb
     size_t keypoints = (size_t)model->config.keypoints, count = (size_t)job->count;
     *people = (limber_people){.keypoint_count = model->config.keypoints};
     limber_status st = LIMBER_OK;
-    /* Persons and their keypoints in one block: whoever sorts or drops persons can still free them. */
-    size_t bytes = count * (sizeof *people->person + keypoints * sizeof(limber_keypoint));
+    /* Persons, their keypoints and limbs in one block: whoever sorts or drops persons can still free them. */
+    const size_t limbs = model->config.coco ? LIMBS : 0;
+    size_t bytes = count * (sizeof *people->person + keypoints * sizeof(limber_keypoint) + limbs * sizeof(limber_limb));
     if (count > 0 && !(people->person = calloc(1, bytes))) {
         *people = (limber_people){0};
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", job->count);
     } else if (count > 0) {
         people->count = job->count;
         limber_keypoint *joints = (limber_keypoint *)(people->person + count);
+        limber_limb *limb = (limber_limb *)(joints + count * keypoints);
         memcpy(joints, job->subjects[0].joints, count * keypoints * sizeof *joints);
         for (size_t i = 0; i < count; i++) {
             limber_person *p = &people->person[i];
             p->box = job->subjects[i].box;
+            p->box_score = 1;
             p->keypoints = joints + i * keypoints;
-            p->score = mean_score(p->keypoints, model->config.keypoints);
-            if (model->config.coco) {
+            p->score = p->box_score * mean_score(p->keypoints, model->config.keypoints);
+            if (limbs) {
+                p->limbs = limb + i * limbs;
+                p->limb_count = (int)limbs;
                 limbs_measure(p);
-                p->limb_count = LIMBER_LIMBS;
             }
         }
     }

@@ -106,10 +106,10 @@ limber_status resample_bilinear(uint8_t *dst, int height, int width, const limbe
     if (!half || !taps_open(&columns, image->width, width) || !taps_open(&rows, image->height, height)) {
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory to bring %dx%d to %dx%d", image->width, image->height, width, height);
     } else if (rows_first) {
-        down(half, height, image->rgb, image->stride, image->width, &rows);
+        down(half, height, image->pixels, image->stride, image->width, &rows);
         across(dst, width, half, 3 * (size_t)image->width, height, &columns);
     } else {
-        across(half, width, image->rgb, image->stride, image->height, &columns);
+        across(half, width, image->pixels, image->stride, image->height, &columns);
         down(dst, height, half, 3 * (size_t)width, width, &rows);
     }
     taps_free(&columns);

@@ -91,7 +91,7 @@ static limber_status read_labels(struct subject_list *s, const struct run *r, co
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for a label map");
     for (int y = 0; !st && y < v->height; y++)
         for (int x = 0; !st && x < v->width; x++) {
-            const uint8_t *p = v->rgb + (size_t)y * v->stride + 3 * (size_t)x;
+            const uint8_t *p = v->pixels + (size_t)y * v->stride + 3 * (size_t)x;
             if (p[0] != p[1] || p[1] != p[2])
                 st = limber_fail(err, LIMBER_E_FORMAT,
                                  "label map: colour (%d, %d, %d) at (%d, %d); expected grey values 0..8, or 255", p[0], p[1],
