@@ -54,7 +54,7 @@ static uint8_t *draw(unsigned seed)
 
 static limber_image picture(const struct drawing *d)
 {
-    return (limber_image){.rgb = d->rgb, .width = WIDTH, .height = HEIGHT, .stride = 3 * WIDTH};
+    return (limber_image){.pixels = d->rgb, .width = WIDTH, .height = HEIGHT, .stride = 3 * WIDTH};
 }
 
 static void boxes_of(limber_box *boxes, const struct sender *s, int number)

@@ -154,7 +154,7 @@ static struct drift_result drift_of(limber_session *a, limber_session *b, limber
             k[n] = (limber_keypoint){30 + 8.0f * (float)n, 20 + 12.0f * (float)n, n != 9};
         for (uint64_t p = 0; p < W * H * 3; p++)
             rgb[p] = (uint8_t)heads_hash(i, p, 3, 3);
-        const limber_image image = {.rgb = rgb, .width = W, .height = H, .stride = 3 * W};
+        const limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
         const limber_box box = {0, 0, W, H};
         cr_assert(!drift_add(d, &image, &box, joints ? k : NULL, 1, i, &err), "%s", err.text);
     }

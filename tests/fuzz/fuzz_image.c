@@ -22,8 +22,8 @@ static void decode(const struct image_options *options, const uint8_t *bytes, si
     unsigned sum = 0, odd = 0;
     for (int y = 0; y < im.view.height; y++)
         for (int x = 0; x < 3 * im.view.width; x++) {
-            sum += im.view.rgb[(size_t)y * im.view.stride + (size_t)x];
-            odd += im.view.rgb[(size_t)y * im.view.stride + (size_t)x] & 1; /* a branch, for the memory sanitizer to see */
+            sum += im.view.pixels[(size_t)y * im.view.stride + (size_t)x];
+            odd += im.view.pixels[(size_t)y * im.view.stride + (size_t)x] & 1; /* a branch, for the memory sanitizer to see */
         }
     fuzz_check(sum <= 255u * 3 * PIXELS_WORTH_DECODING && odd <= 3 * PIXELS_WORTH_DECODING);
     image_close(&im);
