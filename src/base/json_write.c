@@ -174,6 +174,11 @@ void put_raw(struct json_text *t, const char *text, size_t length)
     add(t, text, length);
 }
 
+void put_bytes(struct json_text *t, const char *bytes, size_t length)
+{
+    add(t, bytes, length);
+}
+
 void put_clear(struct json_text *t)
 {
     t->length = 0;

@@ -37,6 +37,8 @@ void put_bool(struct json_text *t, bool value);
 void put_newline(struct json_text *t); /* ends a document or a line of JSON Lines */
 /* Bytes as they are, where a value may stand: already JSON. */
 void put_raw(struct json_text *t, const char *text, size_t length);
+/* Bytes with nothing put before them: between values, or text that is no JSON at all. */
+void put_bytes(struct json_text *t, const char *bytes, size_t length);
 void put_clear(struct json_text *t); /* empty again, memory kept */
 void put_free(struct json_text *t);
 

@@ -26,6 +26,7 @@ static const struct entry commands[] = {
     {"drift", cli_drift, "how far a model's attention has moved from another's"},
     {"prune", cli_prune, "a model without the attention heads that matter least"},
     {"eval", cli_eval, "OKS average precision and PCK against annotations"},
+    {"export", cli_export, "what run found, in the forms other tools read"},
     {"bench", cli_bench, "what attention, the model and the whole way cost"},
     {"info", cli_info, "what the model is, and what this machine can do"},
 };
