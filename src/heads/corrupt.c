@@ -45,18 +45,18 @@ void corrupt_close(struct corrupt *c)
 
 /* ---- Gaussian, separable, the border repeated ---- */
 
-static void blur_line(float *dst, const float *src, int n, size_t step, const float *tap, int radius)
+static int clamped(int i, int n)
 {
-    for (int i = 0; i < n; i++) {
-        float sum = 0;
-        for (int t = -radius; t <= radius; t++) {
-            int j = i + t < 0 ? 0 : i + t >= n ? n - 1 : i + t;
-            sum += tap[t < 0 ? -t : t] * src[(size_t)j * step];
-        }
-        dst[(size_t)i * step] = sum;
-    }
+    return i < 0 ? 0 : i >= n ? n - 1 : i;
 }
 
+static void add_row(float *restrict dst, const float *restrict src, float tap, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] += tap * src[i];
+}
+
+/* Tap by tap over whole rows, which compilers turn into vectors; down first, then across. */
 static void gaussian(float *image, float *scratch, int h, int w, int channels, double sigma)
 {
     float tap[MAX_RADIUS + 1];
@@ -68,11 +68,23 @@ static void gaussian(float *image, float *scratch, int h, int w, int channels, d
     for (int t = 0; t <= radius; t++)
         tap[t] = (float)(exp(-0.5 * t * t / (sigma * sigma)) / sum);
     const size_t row = (size_t)w * (size_t)channels;
+    memset(scratch, 0, (size_t)h * row * sizeof *scratch);
     for (int y = 0; y < h; y++)
-        for (int c = 0; c < channels; c++)
-            blur_line(scratch + (size_t)y * row + c, image + (size_t)y * row + c, w, (size_t)channels, tap, radius);
-    for (size_t x = 0; x < row; x++)
-        blur_line(image + x, scratch + x, h, row, tap, radius);
+        for (int t = -radius; t <= radius; t++)
+            add_row(scratch + (size_t)y * row, image + (size_t)clamped(y + t, h) * row, tap[abs(t)], row);
+    memset(image, 0, (size_t)h * row * sizeof *image);
+    for (int y = 0; y < h; y++) {
+        float *dst = image + (size_t)y * row;
+        const float *src = scratch + (size_t)y * row;
+        for (int t = -radius; t <= radius; t++) {
+            const int first = t < 0 ? (-t < w ? -t : w) : 0, end = t > 0 ? (w - t > first ? w - t : first) : w;
+            for (int x = 0; x < w; x++) /* beyond the border, its pixel */
+                for (int c = 0; (x < first || x >= end) && c < channels; c++)
+                    dst[x * channels + c] += tap[abs(t)] * src[clamped(x + t, w) * channels + c];
+            if (end > first)
+                add_row(dst + first * channels, src + (first + t) * channels, tap[abs(t)], (size_t)((end - first) * channels));
+        }
+    }
 }
 
 static double scale(const struct corrupt *c)
@@ -107,7 +119,8 @@ int corrupt_mask(struct corrupt *c, const struct heads_capsule *capsules, int co
             for (int x = 0; x < g->image_w; x++) {
                 double t = length > 0 ? ((x - ax) * dx + (y - ay) * dy) / length : 0;
                 t = t < 0 ? 0 : t > 1 ? 1 : t;
-                if (hypot(x - ax - t * dx, y - ay - t * dy) <= radius)
+                const double off_x = x - ax - t * dx, off_y = y - ay - t * dy;
+                if (off_x * off_x + off_y * off_y <= radius * radius)
                     c->mask[(size_t)y * (size_t)g->image_w + (size_t)x] = 1;
             }
     }

@@ -162,7 +162,8 @@ static const char style[] =
     "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2{break-after:avoid}"
     "body{font-size:12px}main{max-width:none;padding:0}.pairs{grid-template-columns:1fr "
-    "1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}}"
+    "1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}"
+    ".wide{overflow:visible}th,td{white-space:normal;padding-right:6px;font-size:9px}.two{grid-template-columns:1fr 1fr}}"
     "@media(max-width:640px){.row,.axis{grid-template-columns:minmax(0,1fr);gap:0}.axis div:first-child{display:none}.said "
     "span{white-space:normal}}";
 
