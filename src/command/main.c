@@ -27,6 +27,7 @@ static const struct entry commands[] = {
     {"prune", cli_prune, "a model without the attention heads that matter least"},
     {"eval", cli_eval, "OKS average precision and PCK against annotations"},
     {"export", cli_export, "what run found, in the forms other tools read"},
+    {"merge", cli_merge, "the outputs of run --shard, as one"},
     {"bench", cli_bench, "what attention, the model and the whole way cost"},
     {"info", cli_info, "what the model is, and what this machine can do"},
 };

@@ -62,6 +62,8 @@ bool run_only_built_in(const struct run *r);
 
 /* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 int run_write_about(const struct run *r, bool complete);
+/* The members of run.json that decide what the lines say; NULL ends them. */
+extern const char *const run_deciding[];
 /* The folder's run.json against what this run would write: --resume with another model would mix two kinds of results. */
 int run_check_same_kind(const struct run *r);
 

@@ -28,8 +28,9 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-static const char *const deciding[] = {"model", "input",  "backend",   "precision", "attention", "prune",    "expert",
-                                       "flip",  "refine", "min_score", "boxes",     "category",  "decoders", "full_resolution"};
+const char *const run_deciding[] = {"model", "input",    "backend",  "precision",       "attention",
+                                    "prune", "expert",   "flip",     "refine",          "min_score",
+                                    "boxes", "category", "decoders", "full_resolution", NULL};
 
 /* What decodes each format in this run: with another library come other pixels. */
 static void put_decoders(struct json_text *t, const struct run *r)
@@ -152,12 +153,12 @@ int run_check_same_kind(const struct run *r)
     put_about(&t, r, false);
     json_t *old = path ? json_load_file(path, 0, &error) : NULL;
     json_t *mine = t.failed ? NULL : json_loads(t.text, 0, &error);
-    for (size_t i = 0; old && mine && !status && i < sizeof deciding / sizeof *deciding; i++) {
-        const json_t *was = json_object_get(old, deciding[i]), *is = json_object_get(mine, deciding[i]);
+    for (size_t i = 0; old && mine && !status && run_deciding[i]; i++) {
+        const json_t *was = json_object_get(old, run_deciding[i]), *is = json_object_get(mine, run_deciding[i]);
         if (was && is && !json_equal(was, is)) {
             char *a = json_dumps(was, JSON_ENCODE_ANY), *b = json_dumps(is, JSON_ENCODE_ANY);
             status = cli_fail("%s was made with %s %s, this run has %s: --resume goes on with the same, or choose another --out",
-                              r->out, deciding[i], a ? a : "?", b ? b : "?");
+                              r->out, run_deciding[i], a ? a : "?", b ? b : "?");
             free(a);
             free(b);
         }
