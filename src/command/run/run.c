@@ -23,6 +23,7 @@
 #include "command/run/lines.h"
 #include "heads/heads.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "image/overlay.h"
 
 bool run_reduces(const struct run *r)
@@ -129,7 +130,7 @@ static void count_decoder(struct run *r, const char *decoder)
 /* An item that has all it needs becomes a line. */
 static int write_item(struct run *r, struct stream_item *item)
 {
-    double begin = progress_now();
+    double begin = system_now();
     r->seconds_decode += item->seconds_decode;
     r->seconds_crop += item->seconds_crop;
     r->seconds_overlay += item->seconds_finish;
@@ -147,7 +148,7 @@ static int write_item(struct run *r, struct stream_item *item)
     r->images++;
     r->failed += item->parcel.status != LIMBER_OK;
     r->people += (size_t)item->parcel.people.count;
-    r->seconds_write += progress_now() - begin;
+    r->seconds_write += system_now() - begin;
     progress_step(&r->progress, r->images - r->resumed, r->people);
     return CLI_DONE;
 }
@@ -166,11 +167,11 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
     struct run *r = context;
     struct stream_item *item = (struct stream_item *)parcel;
     keep_confident(&parcel->people, r->min_score);
-    double begin = progress_now();
+    double begin = system_now();
     limber_status st = LIMBER_OK;
     if (r->heads) /* before the overlay is drawn into the picture */
         st = heads_add_people(r->heads, &item->image.view, &parcel->people, err);
-    r->seconds_heads += progress_now() - begin;
+    r->seconds_heads += system_now() - begin;
     if (st)
         r->status = cli_fail("%s", err->text);
     else if (r->overlay)
@@ -312,7 +313,7 @@ static int open_output(struct run *r)
 
 static void say_summary(const struct run *r, bool interrupted)
 {
-    double total = progress_now() - r->begin;
+    double total = system_now() - r->begin;
     size_t done = r->images - r->resumed;
     fprintf(stderr, "limber: images %zu, people %zu, failed %zu%s; %.1f s", r->images, r->people, r->failed,
             interrupted ? ", stopped before the end" : "", total);
@@ -349,7 +350,7 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
 static int run(struct run *r)
 {
     limber_error err;
-    r->begin = progress_now();
+    r->begin = system_now();
     r->workers = stream_workers(r->session, r->overlay);
     const size_t window = stream_window(r->session, r->workers);
     int status = open_output(r);
