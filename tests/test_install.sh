@@ -52,10 +52,10 @@ sed -n '/^LIMBER_API/s/.*[ *]\(limber_[a-z0-9_]*\)(.*/\1/p' usr/include/limber*.
 [ "$(wc -l <declared)" -eq "$(grep -c '^LIMBER_API' usr/include/limber*.h | awk -F: '{n += $2} END {print n}')" ] || fail "not every LIMBER_API line was understood"
 cmp -s declared exported || fail "declared (<) and exported (>): $(diff declared exported)"
 
-# the model once: in the library, whose command takes it from there
+# the models once: in the library, whose command takes them from there
 [ "$(find "$work/usr" -type f -size +8000k)" = "$(readlink -f "$libdir/liblimber.so")" ] ||
     fail "the model is not once on disk: $(find "$work/usr" -type f -size +8000k)"
 
 # the command, from its place
-env -u LD_LIBRARY_PATH "$work/usr/bin/limber" run ok_rgb.ppm --quiet | grep -q '^{"image":"ok_rgb.ppm","width":48,' || fail "the command"
+env -u LD_LIBRARY_PATH "$work/usr/bin/limber" run ok_rgb.ppm --whole --quiet | grep -q '^{"image":"ok_rgb.ppm","width":48,' || fail "the command"
 echo "passed"

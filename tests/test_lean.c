@@ -259,7 +259,7 @@ static void rewrite_to(const char *dir, const char *from, const bool *dropped, c
     struct checkpoint c;
     struct growing g = {0};
     limber_error err = {0};
-    cr_assert(!checkpoint_open(&c, from, &err), "%s", err.text);
+    cr_assert(!checkpoint_open(&c, from, TASK_POSE, &err), "%s", err.text);
     const struct rewrite r = {.dropped = dropped, .constant = constant};
     cr_assert(!rewrite_tensors(&c, &r, grow, &g, &err), "%s", err.text);
     file_write(dir, "model.safetensors", g.bytes, g.size);
@@ -273,7 +273,7 @@ static void rewrite_to(const char *dir, const char *from, const bool *dropped, c
     }
     /* nothing else has changed: tensor by tensor, but for zeros */
     struct checkpoint again;
-    cr_assert(!checkpoint_open(&again, dir, &err), "%s", err.text);
+    cr_assert(!checkpoint_open(&again, dir, TASK_POSE, &err), "%s", err.text);
     cr_assert_eq(again.tensors.count, c.tensors.count);
     for (int i = 0; i < c.tensors.count; i++) {
         const struct tensor *a = &c.tensors.v[i], *b = &again.tensors.v[i];

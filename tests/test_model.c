@@ -726,7 +726,7 @@ Test(model, built_in)
 /* The file in the library and the file in data/ are one and the same. */
 Test(model, built_in_is_data_limber_s)
 {
-    const struct default_model d = limber_built_in_model();
+    const struct default_model d = limber_built_in_model(TASK_POSE);
     const struct default_file files[] = {d.config, d.preprocessor, d.tensors};
     const char *const names[] = {"config.json", "preprocessor_config.json", "model.safetensors"};
     for (int i = 0; i < 3; i++) {

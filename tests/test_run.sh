@@ -6,7 +6,7 @@ pictures=$LIMBER_TEST_DIR/corpus/images
 tiny=$LIMBER_TEST_DIR/golden/simple-hd32 # two blocks of random weights: quick, and not the default model
 . "$LIMBER_TEST_DIR/shell.sh"
 
-run() { "$LIMBER" run --model "$tiny" --quiet "$@"; }
+run() { "$LIMBER" run --model "$tiny" --whole --quiet "$@"; }
 # album N: N pictures that all decode, in photos/, named so that byte order is the order of numbers
 album() {
     mkdir -p photos
@@ -102,7 +102,7 @@ test_model_missing() {
 test_model_from_environment() {
     cp "$pictures/ok_rgb8.png" a.png
     run a.png >with_option
-    LIMBER_MODEL=$tiny "$LIMBER" run a.png --quiet >with_environment
+    LIMBER_MODEL=$tiny "$LIMBER" run a.png --whole --quiet >with_environment
     same with_option with_environment
     LIMBER_MODEL=nowhere run a.png >option_wins
     same with_option option_wins
@@ -111,11 +111,40 @@ test_model_from_environment() {
 
 test_default_model() {
     cp "$pictures/ok_baseline.jpg" a.jpg
-    status 0 "$LIMBER" run a.jpg
+    status 0 "$LIMBER" run --whole a.jpg
     lines 1 out
     has out '{"image":"a.jpg","width":48,"height":32,"people":[{"box":['
     has out '"left_elbow":['
     has out '"limbs":{"left_upper_arm":{"from":"left_shoulder","to":"left_elbow","length":'
+}
+
+# The people are found where nothing says who is where: the same bytes for any threads and batch, nobody on a blank wall, and the two
+# kinds of model told apart.
+test_finds_people() {
+    mkdir set && cp "$LIMBER_TEST_DIR"/../data/samples/*.jpg set
+    { printf 'P6 320 240 255\n' && head -c 230400 /dev/zero | tr '\0' '\200'; } >set/zz-wall.ppm
+    status 0 "$LIMBER" run set --quiet --threads 1 --batch 1 --min-box-score 0.05
+    mv out one
+    status 0 "$LIMBER" run set --quiet --threads 3 --batch 7 --min-box-score 0.05
+    cmp one out || fail "threads and batch change what is found"
+    has one '"box_score":0.'
+    has one '{"image":"set/zz-wall.ppm","width":320,"height":240,"people":[]}'
+    status 0 "$LIMBER" run set --quiet --min-box-score 1 --out nobody
+    if grep -q box_score nobody/poses.jsonl; then fail "a box surer than sure"; fi
+    has nobody/run.json '"detector": "built in"'
+    has nobody/run.json '"min_box_score": 1'
+    status 0 "$LIMBER" run set --quiet --min-box-score 0.05 --max-people 1
+    [ "$(grep -c '"box":.*"box":' out)" = 0 ] || fail "more people than --max-people"
+    status 0 "$LIMBER" run set --quiet --whole --out whole
+    has whole/run.json '"detector": "none"'
+    status 2 "$LIMBER" run set --detector "$tiny"
+    says "$tiny: a pose model of "
+    status 2 "$LIMBER" run set --model "$LIMBER_TEST_DIR/../data/limber-find"
+    says 'a detector: its maps are boxes of people'
+    LIMBER_DETECTOR=nowhere status 2 "$LIMBER" run set
+    says 'nowhere: no such model directory'
+    status 0 "$LIMBER" run set --quiet --detector "$LIMBER_TEST_DIR/../data/limber-find" --min-box-score 0.05
+    cmp one out || fail "the built-in detector is not data/limber-find"
 }
 
 # ---- inputs ----
@@ -139,7 +168,7 @@ test_other_kinds() {
         cp "$pictures/ok_baseline.jpg" "$f"
     done
     for f in c.MP4 d.mov sub/e.mkv f.CR2 g.dng notes.txt sub/.DS_Store h.jp i.; do : >photos/$f; done
-    status 0 "$LIMBER" run --model "$tiny" photos --out result
+    status 0 "$LIMBER" run --model "$tiny" --whole photos --out result
     lines 2 result/poses.jsonl
     has result/poses.jsonl '"image":"photos/a.jpg"'
     has result/poses.jsonl '"image":"photos/sub/b.HIF"'
@@ -158,15 +187,15 @@ test_standard_input() {
     cp "$pictures/ok_baseline.jpg" a.jpg
     status 0 run a.jpg
     sed 's/a\.jpg/-/' out >wanted
-    status 0 sh -c '"$0" run --model "$1" --quiet - <a.jpg' "$LIMBER" "$tiny"
+    status 0 sh -c '"$0" run --model "$1" --whole --quiet - <a.jpg' "$LIMBER" "$tiny"
     same wanted out
-    status 0 sh -c 'cat a.jpg | "$0" run --model "$1" --quiet - - --out result' "$LIMBER" "$tiny"
+    status 0 sh -c 'cat a.jpg | "$0" run --model "$1" --whole --quiet - - --out result' "$LIMBER" "$tiny"
     same wanted result/poses.jsonl
-    status 1 sh -c 'echo hello | "$0" run --model "$1" --quiet -' "$LIMBER" "$tiny"
+    status 1 sh -c 'echo hello | "$0" run --model "$1" --whole --quiet -' "$LIMBER" "$tiny"
     says "-: not an image"
-    status 2 sh -c '"$0" run --model "$1" --quiet - </dev/null' "$LIMBER" "$tiny"
+    status 2 sh -c '"$0" run --model "$1" --whole --quiet - </dev/null' "$LIMBER" "$tiny"
     says "standard input is empty"
-    status 2 sh -c '"$0" run --model "$1" --quiet - <&-' "$LIMBER" "$tiny"
+    status 2 sh -c '"$0" run --model "$1" --whole --quiet - <&-' "$LIMBER" "$tiny"
     status 2 run - --out result --resume
     says "standard input has none"
 }
@@ -182,7 +211,7 @@ test_list_of_inputs() {
     find photos -name '*.png' -print0 | sort -z >zeros
     status 0 run @zeros
     lines 2 out
-    status 0 sh -c 'echo c.png | "$0" run --model "$1" --quiet @-' "$LIMBER" "$tiny"
+    status 0 sh -c 'echo c.png | "$0" run --model "$1" --whole --quiet @-' "$LIMBER" "$tiny"
     has out '{"image":"c.png",'
     status 2 run @nowhere.txt
     says "@nowhere.txt: cannot open"
@@ -254,7 +283,7 @@ test_bad_pictures() {
 # library is not there are said to want one.
 test_six_formats() {
     status 0 "$LIMBER" info --json info.json
-    "$LIMBER" run "$LIMBER_TEST_DIR/images/turned" --quiet --precision fp32 --backend cpu >out 2>err || [ $? -eq 1 ]
+    "$LIMBER" run --whole "$LIMBER_TEST_DIR/images/turned" --quiet --precision fp32 --backend cpu >out 2>err || [ $? -eq 1 ]
     lines 8 out
     awk '
         function joints(line,   n, parts, i) {
@@ -456,7 +485,7 @@ test_boxes_category() {
 {"images":[{"id":1,"file_name":"1.png"}],"categories":[{"id":1,"name":"pedestrian"},{"id":2,"name":"car"}],"annotations":[
  {"image_id":1,"bbox":[1,2,20,25],"category_id":1},{"image_id":1,"bbox":[0,0,9,9],"category_id":2},{"image_id":7,"bbox":[1,1,9,9]}]}
 END
-    status 0 "$LIMBER" run --model "$tiny" set --boxes coco.json --out result
+    status 0 "$LIMBER" run --model "$tiny" --whole set --boxes coco.json --out result
     says "coco.json: 1 box of people; left out: 1 of another category (car 1), 1 of an image that the file does not list"
     has result/poses.jsonl '"people":[{"box":[1,2,20,25],'
     has result/run.json '"category": null'
@@ -543,7 +572,7 @@ test_min_score() {
 
 test_full_disk() {
     album 3
-    status 2 sh -c '"$0" run photos --model "$1" >/dev/full' "$LIMBER" "$tiny"
+    status 2 sh -c '"$0" run photos --model "$1" --whole >/dev/full' "$LIMBER" "$tiny"
     says "No space left on device"
     # a pipe that nobody reads ends it with a status, not with a signal; so does a closed standard output
     { sleep 1; run photos 2>err && echo 0 >code || echo $? >code; } | true
@@ -610,9 +639,8 @@ test_run_json() {
 test_heads() {
     album 5
     kinds() { tr -d ' \n' <"$1" | sed 's/.*"people_used":\([0-9]*\),"tests":\([0-9]*\).*"kinds":{\([^}]*\)}.*/\1 \2 \3/'; }
-    export LIMBER_MODEL="$LIMBER_TEST_DIR/golden/simple-hd32"
-    "$LIMBER" run --quiet photos --out plain
-    "$LIMBER" run --quiet photos --out result --heads --threads 1 --batch 2
+    "$LIMBER" run --whole --quiet photos --out plain
+    "$LIMBER" run --whole --quiet photos --out result --heads --threads 1 --batch 2
     "$LIMBER" heads --quiet photos --out told
     same plain/poses.jsonl result/poses.jsonl
     has result/run.json '"heads": {'
@@ -689,11 +717,11 @@ test_shards() {
 # ---- stopped and gone on ----
 
 # slow ARGS...: a run on the reference backend, one person a pass, so that there is a middle to stop it in.
-slow() { "$LIMBER" run --model "$tiny" --backend ref --batch 1 --threads 1 --quiet photos "$@"; }
+slow() { "$LIMBER" run --model "$tiny" --whole --backend ref --batch 1 --threads 1 --quiet photos "$@"; }
 
 # stop SIGNAL: starts it, waits for two lines, sends the signal; the exit status is in $got.
 stop() {
-    "$LIMBER" run --model "$tiny" --backend ref --batch 1 --threads 1 --quiet photos --out result 2>err &
+    "$LIMBER" run --model "$tiny" --whole --backend ref --batch 1 --threads 1 --quiet photos --out result 2>err &
     pid=$!
     tries=0
     until [ -f result/poses.jsonl ] && [ "$(wc -l <result/poses.jsonl)" -ge 2 ]; do
@@ -763,7 +791,7 @@ test_two_writers() {
     album 2
     mkdir result
     : >result/poses.jsonl
-    status 2 flock result/poses.jsonl "$LIMBER" run --model "$tiny" photos --out result
+    status 2 flock result/poses.jsonl "$LIMBER" run --model "$tiny" --whole photos --out result
     says "another limber is writing it"
 }
 

@@ -233,7 +233,7 @@ int cli_info(int argc, char **argv)
     const char *dir = cli_model_dir(&common);
     struct info i = {.source = dir ? dir : "built in"};
     limber_error err;
-    limber_status st = checkpoint_open(&i.checkpoint, dir, &err);
+    limber_status st = checkpoint_open(&i.checkpoint, dir, TASK_EITHER, &err);
     if (st == LIMBER_OK && options.input_height)
         st = config_resize(&i.checkpoint.config, options.input_height, options.input_width, &err);
     if (st != LIMBER_OK) {

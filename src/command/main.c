@@ -12,7 +12,6 @@
 
 #include "command/commands.h"
 #include "command/say.h"
-#include "base/error.h"
 #include "limber.h"
 
 struct entry {
@@ -47,7 +46,7 @@ static int flushed(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    return cli_fail("standard output: %s", error_text(errno));
+    return cli_fail("standard output: %s", strerror(errno));
 }
 
 /* A standard stream that the caller closed is opened on nothing, or the next file opened would take its place. Standard output

@@ -16,7 +16,6 @@
 #include "command/progress.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/system.h"
 
 enum { EMPTY, READING, READY, TAKEN, FINISHING, FINISHED };
 
@@ -48,9 +47,9 @@ static void run_finish(struct stream *s)
 {
     struct stream_item *item = at(s, s->to_finish[s->finish_head++ % s->window]);
     pthread_mutex_unlock(&s->lock);
-    double begin = system_now();
+    double begin = progress_now();
     item->finish_status = s->calls.finish(s->calls.context, item, &item->parcel.error);
-    item->seconds_finish = system_now() - begin;
+    item->seconds_finish = progress_now() - begin;
     pthread_mutex_lock(&s->lock);
     item->state = FINISHED;
     pthread_cond_signal(&s->news);
@@ -83,6 +82,19 @@ static bool admit(struct stream *s, struct stream_item *item)
     return true;
 }
 
+/* Nobody knows yet how small the people are: so much of a picture is always decoded. A person whose crop wants every pixel of a
+ * phone's 12 megapixels is a tenth of its height. */
+#define LOOK_SIDE 1600
+
+static int reduction_to_look(int width, int height)
+{
+    const int side = width > height ? width : height;
+    int reduce = 1;
+    while (reduce < 8 && side / (2 * reduce) >= LOOK_SIDE)
+        reduce *= 2;
+    return reduce;
+}
+
 static void prepare(struct stream *s, struct stream_item *item)
 {
     uint8_t *bytes = NULL;
@@ -92,7 +104,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     struct image_about about = {0};
     struct image_options options = {.built_in = s->calls.built_in};
     pthread_mutex_unlock(&s->lock);
-    double begin = system_now();
+    double begin = progress_now();
     limber_error *err = &item->parcel.error;
     limber_status st = LIMBER_OK;
     st = input_read(item->input, &bytes, &size, err);
@@ -100,26 +112,37 @@ static void prepare(struct stream *s, struct stream_item *item)
         st = image_examine(&about, &options, bytes, size, err);
     if (!st)
         st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
+    const bool look = !st && !boxes && s->calls.find;
     if (!st && s->calls.reduce && about.reducible)
-        options.reduce = job_reduction(s->model, about.width, about.height, boxes, count);
+        options.reduce = look ? reduction_to_look(about.width, about.height)
+                              : job_reduction(s->model, about.width, about.height, boxes, count);
     const size_t smaller = options.reduce > 1 ? (size_t)options.reduce * (size_t)options.reduce : 1;
     item->reserved = about.memory / smaller;
-    item->seconds_decode = system_now() - begin;
+    item->seconds_decode = progress_now() - begin;
     pthread_mutex_lock(&s->lock);
     bool go = admit(s, item);
     pthread_mutex_unlock(&s->lock);
-    begin = system_now();
+    begin = progress_now();
     if (go && !st)
         st = image_decode_with(&item->image, &options, bytes, size, err);
     free(bytes);
-    double decoded = system_now();
+    double decoded = progress_now();
     item->seconds_decode += decoded - begin;
+    if (go && !st && look) {
+        static const limber_box nobody;
+        st = s->calls.find(s->calls.context, item, err);
+        boxes = item->found ? item->found : &nobody; /* not NULL: that would be the whole image */
+        count = item->found_count;
+        const double found = progress_now();
+        item->seconds_find = found - decoded;
+        decoded = found;
+    }
     if (go && !st) {
         const struct image *im = &item->image;
         const struct reduced_image reduced = {im->view, im->width, im->height, im->reduce};
         st = job_prepare_reduced(&item->parcel.job, s->model, &reduced, boxes, count, err);
     }
-    item->seconds_crop = system_now() - decoded;
+    item->seconds_crop = progress_now() - decoded;
     item->parcel.status = st;
     pthread_mutex_lock(&s->lock);
     const size_t kept = item->image.view.stride * (size_t)item->image.view.height;
@@ -154,9 +177,9 @@ static void *worker(void *argument)
 
 /* ---- the caller's side ---- */
 
-int stream_workers(const limber_session *session, bool drawing)
+int stream_workers(const limber_session *session, bool busy)
 {
-    bool busy = drawing || !strcmp(limber_model_backend(session->model), "cuda");
+    busy = busy || !strcmp(limber_model_backend(session->model), "cuda");
     return busy ? session->threads : (session->threads + 1) / 2;
 }
 
@@ -192,7 +215,7 @@ limber_status stream_open(struct stream **out, const struct limber_model *model,
     for (int i = 0; !st && i < workers; i++) {
         int failure = pthread_create(&s->threads[i], NULL, worker, s);
         if (failure && i == 0)
-            st = limber_fail(err, LIMBER_E_MEMORY, "no thread can be started: %s", error_text(failure));
+            st = limber_fail(err, LIMBER_E_MEMORY, "no thread can be started: %s", strerror(failure));
         else if (failure)
             break; /* fewer do too */
         else
@@ -258,6 +281,8 @@ static void item_free(struct stream_item *item)
     job_free(&item->parcel.job);
     image_close(&item->image);
     limber_people_free(&item->parcel.people);
+    free(item->found);
+    free(item->found_scores);
 }
 
 void stream_release(struct stream *s, struct stream_item *item)

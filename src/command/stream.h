@@ -26,8 +26,11 @@ struct stream_item {
     size_t index;         /* of the input */
     const struct input *input;
     struct image image;
+    limber_box *found;   /* what `find` found, [found_count]; NULL where it was not asked, or found nobody */
+    float *found_scores; /* [found_count] */
+    int found_count;
     limber_status finish_status; /* what `finish` returned, and its sentence in parcel.error */
-    double seconds_decode, seconds_crop, seconds_finish;
+    double seconds_decode, seconds_find, seconds_crop, seconds_finish;
     size_t reserved; /* bytes accounted for: a decoder's peak, then the pixels */
     int state;
 };
@@ -38,6 +41,9 @@ struct stream_calls {
     /* The boxes of an image that is not decoded yet: *boxes NULL is the whole image. They must live until the stream is closed. */
     limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                            limber_error *err);
+    /* Where `boxes` says the whole image: who is in it, once it is decoded. Fills found, found_scores and found_count, boxes in pixels
+     * of the whole picture. NULL: the whole image is one box. */
+    limber_status (*find)(void *context, struct stream_item *item, limber_error *err);
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
     const volatile sig_atomic_t *stop; /* NULL, or set when no more is wanted: stream_next waits no longer */
     bool built_in;                     /* --decoder stb */
@@ -46,9 +52,9 @@ struct stream_calls {
 
 struct stream;
 
-/* As `limber run` has them. Where the forward pass leaves the CPU alone, or pictures are to be drawn, the workers are the work (as
+/* As `limber run` has them. Where the forward pass leaves the CPU alone, or people are to be found or drawn, the workers are the work (as
  * many as the session has threads); else a few keep up. The window holds the batch that is computed and the next one. */
-int stream_workers(const limber_session *session, bool drawing);
+int stream_workers(const limber_session *session, bool busy);
 size_t stream_window(const limber_session *session, int workers);
 
 limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,

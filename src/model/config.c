@@ -254,6 +254,29 @@ static void name_model(struct config *c)
     snprintf(c->model_name, sizeof c->model_name, "ViTPose%s %d wide, %d layers, %s", plus, c->hidden, c->layers, head);
 }
 
+/* What limber itself writes beside transformers' keys, which transformers keeps and does not read. */
+static limber_status parse_task(struct config *c, const json_t *root, limber_error *err)
+{
+    static const char *const maps[] = {"center", "left", "top", "right", "bottom"};
+    char text[JSON_SHOW];
+    const json_t *task = json_object_get(json_object_get(root, "limber"), "task");
+    if (!task || (json_is_string(task) && strcmp(json_string_value(task), "pose") == 0))
+        return LIMBER_OK;
+    if (!json_is_string(task) || strcmp(json_string_value(task), "boxes") != 0)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "limber.task is %s, expected \"pose\" or \"boxes\"", json_show(text, task));
+    bool fits = c->keypoints == (int)(sizeof maps / sizeof *maps);
+    for (int k = 0; fits && k < c->keypoints; k++)
+        fits = strcmp(c->labels[k], maps[k]) == 0;
+    if (!fits)
+        return limber_fail(err, LIMBER_E_MODEL,
+                           "limber.task is \"boxes\", but the labels are not center, left, top, right, bottom");
+    if (c->patch_h != c->patch_w)
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "limber.task is \"boxes\" with patches of %dx%d, expected square ones",
+                           c->patch_h, c->patch_w);
+    c->task = TASK_BOXES;
+    return LIMBER_OK;
+}
+
 static limber_status parse_config(struct config *c, const json_t *root, limber_error *err)
 {
     char text[JSON_SHOW];
@@ -277,6 +300,7 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
     maps_of_grid(c);
     TRY(parse_labels(c, root, err));
     TRY(parse_edges(c, root, err));
+    TRY(parse_task(c, root, err));
     name_model(c);
     return LIMBER_OK;
 }

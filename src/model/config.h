@@ -10,8 +10,12 @@
 #define PATCH_PAD 2               /* of ViTPose's patch convolution, whatever the patch */
 #define CLASSIC_HEAD_CHANNELS 256 /* between its two deconvolutions and after them */
 
+/* What a model's maps mean: joints of the person in a crop, or the boxes of a photograph's people (pose/box_maps.h). */
+enum task { TASK_POSE, TASK_BOXES, TASK_EITHER /* of a question: any will do */ };
+
 /* What config.json and preprocessor_config.json say, defaults applied, every number checked to be one this library can use. */
 struct config {
+    enum task task; /* "limber": {"task": "boxes"} beside transformers' own keys; else joints */
     /* backbone_config */
     int image_h, image_w, patch_h, patch_w;
     int hidden, layers, heads, mlp; /* mlp = hidden * mlp_ratio */

@@ -50,7 +50,7 @@ static limber_status read_text(uint8_t **out, size_t *size, const char *dir, con
         return limber_fail(err, LIMBER_E_ARGUMENT, "the model's path has more than %zu bytes", sizeof path - 1);
     if (stat(path, &s) != 0) {
         *missing = errno == ENOENT;
-        return limber_fail(err, LIMBER_E_IO, "%s: cannot open: %s", path, error_text(errno));
+        return limber_fail(err, LIMBER_E_IO, "%s: cannot open: %s", path, strerror(errno));
     }
     if (!S_ISREG(s.st_mode)) /* a pipe by that name must not hold us up */
         return limber_fail(err, LIMBER_E_IO, "%s: not a regular file", path);
@@ -96,7 +96,7 @@ static limber_status not_a_model(const char *dir, limber_error *err)
     struct stat s;
     if (stat(dir, &s) != 0) {
         int error = errno;
-        return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s%s", dir, error_text(error),
+        return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s%s", dir, strerror(error),
                            is_hub_name(dir)
                                ? " (a name on the Hugging Face hub? nothing is downloaded: fetch it with `hf download NAME "
                                  "--local-dir DIR`, then give DIR)"
@@ -134,18 +134,31 @@ static limber_status open_directory(struct checkpoint *out, const char *dir, lim
     return st == LIMBER_OK ? tensors_open(&out->tensors, dir, err) : st;
 }
 
-static limber_status open_built_in(struct checkpoint *out, limber_error *err)
+static limber_status open_built_in(struct checkpoint *out, enum task task, limber_error *err)
 {
-    const struct default_model d = limber_built_in_model();
+    const struct default_model d = limber_built_in_model(task);
     limber_status st = config_parse(&out->config, (const char *)d.config.bytes, d.config.size, (const char *)d.preprocessor.bytes,
                                     d.preprocessor.size, err);
     return st == LIMBER_OK ? tensors_parse(&out->tensors, d.tensors.bytes, d.tensors.size, err) : st;
 }
 
-limber_status checkpoint_open(struct checkpoint *out, const char *dir, limber_error *err)
+static limber_status check_task(const struct config *c, enum task task, limber_error *err)
+{
+    if (c->task == task || task == TASK_EITHER)
+        return LIMBER_OK;
+    if (task == TASK_POSE)
+        return limber_fail(err, LIMBER_E_MODEL,
+                           "a detector: its maps are boxes of people, not joints (it belongs to --detector)");
+    return limber_fail(err, LIMBER_E_MODEL, "a pose model of %d joints, expected a detector (it belongs to --model)",
+                       c->keypoints);
+}
+
+limber_status checkpoint_open(struct checkpoint *out, const char *dir, enum task task, limber_error *err)
 {
     *out = (struct checkpoint){0};
-    limber_status st = dir ? open_directory(out, dir, err) : open_built_in(out, err);
+    limber_status st = dir ? open_directory(out, dir, err) : open_built_in(out, task, err);
+    if (st == LIMBER_OK && (st = check_task(&out->config, task, err)))
+        limber_error_prefix(err, "%s", dir ? dir : "built-in model");
     if (st == LIMBER_OK) {
         st = weights_check(&out->config, &out->tensors, err);
         if (st != LIMBER_OK)
@@ -253,10 +266,9 @@ limber_status model_backend_open(struct limber_model *m, const char *name, const
     return st;
 }
 
-limber_status limber_model_open(limber_model **out, const char *path, const limber_options *options, limber_error *err)
+limber_status model_open(struct limber_model **out, const char *path, enum task task, const limber_options *options,
+                         limber_error *err)
 {
-    if (!out)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_model_open: out is NULL");
     *out = NULL;
     const limber_options o = options ? *options : limber_options_default();
     limber_status st = LIMBER_CHECK_RESERVED(&o, "options", "limber_options_default()", err);
@@ -266,7 +278,7 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
     if (!m)
         return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
     struct checkpoint c;
-    st = checkpoint_open(&c, path, err);
+    st = checkpoint_open(&c, path, task, err);
     if (st == LIMBER_OK) {
         snprintf(m->source, sizeof m->source, "%s", path ? path : "built in");
         m->config = c.config; /* moved: checkpoint_close has none to free */
@@ -292,6 +304,13 @@ limber_status limber_model_open(limber_model **out, const char *path, const limb
         limber_model_close(&m);
     *out = m;
     return st;
+}
+
+limber_status limber_model_open(limber_model **out, const char *path, const limber_options *options, limber_error *err)
+{
+    if (!out)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_model_open: out is NULL");
+    return model_open(out, path, TASK_POSE, options, err);
 }
 
 void limber_model_close(limber_model **model)

@@ -11,8 +11,12 @@
 
 #include "model/weights.h"
 
-limber_status checkpoint_open(struct checkpoint *out, const char *dir, limber_error *err); /* NULL: the default model */
+/* dir NULL: the built-in model for the task. A directory of another task is refused by name. */
+limber_status checkpoint_open(struct checkpoint *out, const char *dir, enum task task, limber_error *err);
 void checkpoint_close(struct checkpoint *c);
+/* limber_model_open for either task. */
+limber_status model_open(struct limber_model **out, const char *path, enum task task, const limber_options *options,
+                         limber_error *err);
 /* "exact", "window:W", "merge:R" or "pool:P" (limber_options.attention); NULL: exact. */
 limber_status attention_parse(const char *text, enum attention_kind *kind, int *size, limber_error *err);
 /* limber_options.prune: *out becomes [layers * heads], the caller's to free; NULL where text is NULL. */

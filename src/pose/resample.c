@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "pose/pixels.h"
 
 #define BITS 22 /* of a weight: 8 bits of a pixel, and 2 for sums that overshoot, fit beside them into 32 */
 
@@ -95,8 +96,38 @@ static void down(uint8_t *dst, int out, const uint8_t *src, size_t stride, int w
     }
 }
 
+/* Other formats as RGB first: a detector looks at every pixel anyway. */
+static limber_status resample_other(uint8_t *dst, int height, int width, const limber_image *image, limber_error *err)
+{
+    const size_t pixels = (size_t)image->width * (size_t)image->height;
+    uint8_t *rgb = malloc(3 * pixels);
+    float *row = malloc(3 * (size_t)image->width * sizeof *row);
+    int *columns = malloc((size_t)image->width * sizeof *columns);
+    limber_status st = rgb && row && columns
+                           ? LIMBER_OK
+                           : limber_fail(err, LIMBER_E_MEMORY, "no memory for %dx%d pixels", image->width, image->height);
+    for (int x = 0; !st && x < image->width; x++)
+        columns[x] = x;
+    for (int y = 0; !st && y < image->height; y++) {
+        pixels_pick(row, image, y, columns, image->width);
+        for (size_t i = 0, n = 3 * (size_t)image->width; i < n; i++)
+            rgb[(size_t)y * n + i] = (uint8_t)row[i];
+    }
+    if (!st) {
+        const limber_image copy = {
+            .pixels = rgb, .width = image->width, .height = image->height, .stride = 3 * (size_t)image->width};
+        st = resample_bilinear(dst, height, width, &copy, err);
+    }
+    free(rgb);
+    free(row);
+    free(columns);
+    return st;
+}
+
 limber_status resample_bilinear(uint8_t *dst, int height, int width, const limber_image *image, limber_error *err)
 {
+    if (image->format != LIMBER_RGB)
+        return resample_other(dst, height, width, image, err);
     struct taps columns = {0}, rows = {0};
     /* Rows first where that leaves less to do: as Pillow 13 has it, and the two orders differ by a rounding. */
     bool rows_first = width > image->width && height < image->height;

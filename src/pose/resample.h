@@ -5,7 +5,8 @@
 #include "limber.h"
 
 /* dst: uint8 [height][width][3]. The triangle filter is as wide as a step of the picture, and each of its two passes rounds to 8 bits
- * (Pillow 13, src/libImaging/Resample.c). Fails for want of memory alone. */
+ * (Pillow 13, src/libImaging/Resample.c). Of a checked image (pose/pixels.h), of any format. Fails for want
+ * of memory alone. */
 limber_status resample_bilinear(uint8_t *dst, int height, int width, const limber_image *image, limber_error *err);
 
 #endif

@@ -3,8 +3,8 @@
     limber run --model DIR --boxes persons.json images/ --flip --coco --out result/
     python3 card.py persons.json result/coco_results.json [--source coco_val2017]
 
-    limber run --model DIR images/ --coco --out result/                        no boxes: who is found, and how well
-    python3 card.py persons.json result/coco_results.json --bare
+    limber run --model DIR images/ --out result/                               no boxes: who is found, and how well
+    python3 card.py persons.json result/poses.jsonl --bare
 
 A person of the results is the annotated one whose box its joints were asked of: the same image, the nearest box centre, each once.
 """
@@ -17,6 +17,18 @@ NAMES = ["nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulde
          "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"]
 FLIP = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 SIGMA = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000      # COCO's
+
+
+def lines(f, truth):
+    """poses.jsonl as COCO results: images by the base of their names."""
+    ids = {i["file_name"].rsplit("/", 1)[-1]: i["id"] for i in truth["images"]}
+    out = []
+    for line in f:
+        line = json.loads(line)
+        for p in line.get("people", []):
+            out.append({"image_id": ids.get(line["image"].rsplit("/", 1)[-1]), "score": p["score"], "bbox": p["box"],
+                        "keypoints": [v for n in NAMES for v in p["keypoints"][n]]})
+    return out
 
 
 def bare(truth, keep, by):
@@ -54,7 +66,7 @@ def main():
     with open(a.annotations) as f:
         truth = json.load(f)
     with open(a.results) as f:
-        results = json.load(f)
+        results = lines(f, truth) if a.results.endswith(".jsonl") else json.load(f)
     keep = {i["id"] for i in truth["images"] if i.get("source", "").startswith(a.source)}
     by = {}
     for r in results:

@@ -16,7 +16,6 @@
 #include "command/bench/bench.h"
 #include "command/eval/eval_set.h"
 #include "base/error.h"
-#include "base/system.h"
 #include "model/model.h"
 
 #define DEFAULT_RESOLUTIONS "256x192,384x288,512x384,768x576,1024x768,1536x1152"
@@ -160,7 +159,7 @@ static int shape_of(struct attention_bench *b, const struct cli_common *common, 
     }
     limber_error err;
     struct checkpoint c;
-    if (checkpoint_open(&c, common->model, &err) != LIMBER_OK) {
+    if (checkpoint_open(&c, common->model, TASK_POSE, &err) != LIMBER_OK) {
         *status = cli_fail("%s", err.text);
         return *status;
     }
@@ -218,7 +217,7 @@ static int measure_accuracy(struct attention_bench *b, const struct cli_common *
     struct eval_set set = {0};
     struct checkpoint c;
     limber_error err;
-    if (checkpoint_open(&c, cli_model_dir(common), &err) != LIMBER_OK)
+    if (checkpoint_open(&c, cli_model_dir(common), TASK_POSE, &err) != LIMBER_OK)
         return cli_fail("%s", err.text);
     const int trained = c.config.tokens, own_h = c.config.image_h, own_w = c.config.image_w, patch_h = c.config.patch_h,
               patch_w = c.config.patch_w;
@@ -310,7 +309,7 @@ int bench_attention(int argc, char **argv)
         b->backend = be->ops->name;
         b->emulated = strstr(b->backend, "emulated") != NULL;
         b->precision = precision_name(be->precision);
-        b->threads = common.options.threads ? common.options.threads : system_cpus();
+        b->threads = common.options.threads ? common.options.threads : bench_cpus();
         b->naive_limit_bytes = limit * 1e9;
         b->clock = clock;
         bench_clock_cpu(strcmp(clock, "cpu") == 0 ? b->threads : 0);

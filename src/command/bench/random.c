@@ -152,7 +152,7 @@ static limber_status shape_config(struct config *c, const char *arch, const char
                          .keypoints = COCO_KEYPOINTS};
     if (!shape->hidden) { /* the built-in model's own numbers */
         struct checkpoint builtin;
-        limber_status st = checkpoint_open(&builtin, NULL, err);
+        limber_status st = checkpoint_open(&builtin, NULL, TASK_POSE, err);
         if (st)
             return st;
         c->hidden = builtin.config.hidden;

@@ -482,7 +482,7 @@ static int copy_configs(const struct run *r)
 {
     static const char *const names[] = {"config.json", "preprocessor_config.json"};
     const char *dir = cli_model_dir(&r->common);
-    const struct default_model d = limber_built_in_model();
+    const struct default_model d = limber_built_in_model(TASK_POSE);
     const struct default_file own[] = {d.config, d.preprocessor};
     int status = CLI_DONE;
     for (int i = 0; !status && i < 2; i++) {
@@ -696,7 +696,7 @@ static int open_all(struct run *r)
     int status = eval_set_open(&r->set, r->annotations, r->category, r->images);
     if (!status)
         status = draw_halves(r);
-    if (!status && checkpoint_open(&r->checkpoint, cli_model_dir(&r->common), &err))
+    if (!status && checkpoint_open(&r->checkpoint, cli_model_dir(&r->common), TASK_POSE, &err))
         status = cli_fail("%s", err.text);
     if (!status)
         status = cli_model_open(&r->common, &r->model);

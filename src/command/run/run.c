@@ -23,8 +23,9 @@
 #include "command/run/lines.h"
 #include "heads/heads.h"
 #include "base/error.h"
-#include "base/system.h"
 #include "image/overlay.h"
+#include "pose/same.h"
+#include "command/eval/coco_eval.h"
 
 bool run_reduces(const struct run *r)
 {
@@ -43,6 +44,19 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
 {
     const struct run *r = context;
     return boxes_to_run(r->boxes_file ? &r->boxes : NULL, item->input->number, boxes, count, err);
+}
+
+/* People found are scored by how sure the detector was of them; the pixels it looked at may be fewer than the picture's. */
+static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
+{
+    struct run *r = context;
+    limber_status st = finders_find(&r->finders, &item->image.view, &item->found, &item->found_scores, &item->found_count, err);
+    const float scale = (float)item->image.reduce;
+    for (int i = 0; i < item->found_count && item->image.reduce > 1; i++) {
+        limber_box *b = &item->found[i];
+        *b = (limber_box){b->x * scale, b->y * scale, b->width * scale, b->height * scale};
+    }
+    return st;
 }
 
 /* Where below the overlay folder a picture goes: the path as given, without what leads out of the folder. A component longer
@@ -108,6 +122,22 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
 
 /* ---- the run ---- */
 
+static const double *sigmas_of(const limber_model *model)
+{
+    return model->config.coco ? coco_sigmas : NULL;
+}
+
+/* Scores as mmpose's: how sure of the box, times how sure of the joints. Two answers for one person become one. */
+static void score_found(const struct run *r, struct stream_item *item)
+{
+    for (int i = 0; i < item->parcel.people.count; i++) {
+        limber_person *p = &item->parcel.people.person[i];
+        p->box_score = item->found_scores[i];
+        p->score *= p->box_score;
+    }
+    same_suppress(&item->parcel.people, sigmas_of(r->model), SAME_OKS);
+}
+
 /* Leaves out the people below --min-score. */
 static void keep_confident(limber_people *people, double min_score)
 {
@@ -130,8 +160,9 @@ static void count_decoder(struct run *r, const char *decoder)
 /* An item that has all it needs becomes a line. */
 static int write_item(struct run *r, struct stream_item *item)
 {
-    double begin = system_now();
+    double begin = progress_now();
     r->seconds_decode += item->seconds_decode;
+    r->seconds_find += item->seconds_find;
     r->seconds_crop += item->seconds_crop;
     r->seconds_overlay += item->seconds_finish;
     if (item->finish_status)
@@ -148,7 +179,7 @@ static int write_item(struct run *r, struct stream_item *item)
     r->images++;
     r->failed += item->parcel.status != LIMBER_OK;
     r->people += (size_t)item->parcel.people.count;
-    r->seconds_write += system_now() - begin;
+    r->seconds_write += progress_now() - begin;
     progress_step(&r->progress, r->images - r->resumed, r->people);
     return CLI_DONE;
 }
@@ -166,12 +197,14 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
 {
     struct run *r = context;
     struct stream_item *item = (struct stream_item *)parcel;
+    if (item->found)
+        score_found(r, item);
     keep_confident(&parcel->people, r->min_score);
-    double begin = system_now();
+    double begin = progress_now();
     limber_status st = LIMBER_OK;
     if (r->heads) /* before the overlay is drawn into the picture */
         st = heads_add_people(r->heads, &item->image.view, &parcel->people, err);
-    r->seconds_heads += system_now() - begin;
+    r->seconds_heads += progress_now() - begin;
     if (st)
         r->status = cli_fail("%s", err->text);
     else if (r->overlay)
@@ -313,7 +346,7 @@ static int open_output(struct run *r)
 
 static void say_summary(const struct run *r, bool interrupted)
 {
-    double total = system_now() - r->begin;
+    double total = progress_now() - r->begin;
     size_t done = r->images - r->resumed;
     fprintf(stderr, "limber: images %zu, people %zu, failed %zu%s; %.1f s", r->images, r->people, r->failed,
             interrupted ? ", stopped before the end" : "", total);
@@ -350,10 +383,13 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
 static int run(struct run *r)
 {
     limber_error err;
-    r->begin = system_now();
-    r->workers = stream_workers(r->session, r->overlay);
+    r->begin = progress_now();
+    const bool looks = !r->boxes_file && !r->find.whole;
+    r->workers = stream_workers(r->session, looks || r->overlay);
     const size_t window = stream_window(r->session, r->workers);
-    int status = open_output(r);
+    int status = looks ? finders_open(&r->finders, &r->common, &r->find, r->workers) : CLI_DONE;
+    if (!status)
+        status = open_output(r);
     if (!status && r->out)
         status = run_write_about(r, false);
     if (status)
@@ -361,6 +397,7 @@ static int run(struct run *r)
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
     const struct stream_calls calls = {.context = r,
                                        .boxes = boxes_of_item,
+                                       .find = looks ? find_people : NULL,
                                        .finish = draw_overlay,
                                        .stop = &cli_stopped,
                                        .built_in = run_only_built_in(r),
@@ -387,12 +424,17 @@ static int run(struct run *r)
 
 int cli_run(int argc, char **argv)
 {
-    struct run r = {.common = cli_common_default(), .min_score = -INFINITY, .lines = OUTPUT_CLOSED, .decoder = "auto"};
+    struct run r = {.common = cli_common_default(),
+                    .min_score = -INFINITY,
+                    .lines = OUTPUT_CLOSED,
+                    .decoder = "auto",
+                    .find = find_options_default()};
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file,
                    "boxes of people: COCO annotations or detections, JSON Lines, a poses.jsonl"),
         CLI_OPTION("--category", "NAME|ID", &r.category, "of --boxes: who is a person; several between commas [person]"),
+        CLI_FIND_OPTIONS(r.find),
         CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "without --boxes: crop again around the joints, N times [1]"),
         CLI_FLAG("--flip", &r.flip, "average with a mirrored second pass: better and half as fast"),
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
@@ -411,7 +453,7 @@ int cli_run(int argc, char **argv)
         "run", "INPUT... [options]",
         "Joints and limbs of the people in photographs. INPUT is a file, or a folder and all below it, or - (one picture\n"
         "from standard input), or @FILE (a list of inputs, one a line);\n"
-        "one line of JSON an image, in order of the inputs. Without --boxes the whole image is one person's box.\n"
+        "one line of JSON an image, in order of the inputs. Without --boxes the people are found by the detector.\n"
         "Exit status: 0 done, 1 some images failed, 2 nothing could start or be written, 130 stopped by a signal.",
         options};
     int count, status = cli_parse(&command, argc, argv, &count);
@@ -454,6 +496,7 @@ int cli_run(int argc, char **argv)
     limber_heads_close(&r.heads);
     limber_session_close(&r.session);
     limber_model_close(&r.model);
+    finders_close(&r.finders);
     boxes_close(&r.boxes);
     for (size_t i = 0; i < r.id_count; i++)
         free(r.ids[i].path);

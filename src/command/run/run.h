@@ -4,6 +4,7 @@
 
 #include "base/json_write.h"
 #include "command/boxes.h"
+#include "command/finders.h"
 #include "command/inputs.h"
 #include "command/options.h"
 #include "command/output.h"
@@ -26,12 +27,14 @@ struct run {
     struct cli_common common;
     const char *out, *boxes_file, *category, *shard, *decoder;
     double min_score;
+    struct find_options find;
     bool full_resolution; /* JPEGs are not decoded smaller */
     bool flip, resume, overlay, coco, want_heads;
 
     struct inputs inputs; /* still to be done */
     struct boxes boxes;
-    struct coco_id *ids; /* [id_count], sorted by path: images that the boxes file gives an id */
+    struct finders finders; /* where there is neither --boxes nor --whole */
+    struct coco_id *ids;    /* [id_count], sorted by path: images that the boxes file gives an id */
     size_t id_count;
     limber_model *model;
     limber_session *session;
@@ -49,7 +52,7 @@ struct run {
         size_t pictures;
     } decoded[DECODERS];           /* in this run */
     size_t images, failed, people; /* of the whole output: those lines count too */
-    double begin, seconds_decode, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
+    double begin, seconds_decode, seconds_find, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
 };
 
 /* run_line.c: the line of poses.jsonl for one image, into t. */

@@ -9,7 +9,6 @@
 
 #include "command/report/heads_report.h"
 #include "compute/open.h"
-#include "base/system.h"
 
 /* Why the GPU did not do it, where it could have been asked to. */
 static void put_cuda(struct json_text *t, const struct run *r)
@@ -31,7 +30,7 @@ static void put_absolute(struct json_text *t, const char *path)
 /* What decides the results, so that --resume does not mix two kinds of them. */
 const char *const run_deciding[] = {"model", "input",    "backend",  "precision",       "attention",
                                     "prune", "expert",   "flip",     "refine",          "min_score",
-                                    "boxes", "category", "decoders", "full_resolution", NULL};
+                                    "boxes", "detector", "min_box_score", "max_people", "category", "decoders", "full_resolution", NULL};
 
 /* What decodes each format in this run: with another library come other pixels. */
 static void put_decoders(struct json_text *t, const struct run *r)
@@ -84,6 +83,17 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     else
         put_string(t, NULL);
     put_key(t, "boxes"), put_absolute(t, r->boxes_file);
+    put_key(t, "detector"); /* "none": the whole image is one person's box, or --boxes says it */
+    if (r->boxes_file || r->find.whole)
+        put_string(t, "none");
+    else if (finders_dir(&r->find))
+        put_absolute(t, finders_dir(&r->find));
+    else
+        put_string(t, "built in");
+    if (!r->boxes_file && !r->find.whole) {
+        put_key(t, "min_box_score"), put_number(t, r->find.min_box_score, 6);
+        put_key(t, "max_people"), put_integer(t, r->find.max_people);
+    }
     put_key(t, "category"), put_string(t, r->category);
     if (r->boxes_file)
         put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
@@ -111,13 +121,14 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     /* decode, crop and overlay are summed over the worker threads, which run beside the forward pass */
     put_key(t, "seconds"), put_open(t, '{');
     put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
+    put_key(t, "find"), put_number(t, r->seconds_find, 3);
     put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
     put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
     put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
     put_key(t, "write"), put_number(t, r->seconds_write, 3);
     if (r->heads)
         put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
-    put_key(t, "total"), put_number(t, system_now() - r->begin, 3);
+    put_key(t, "total"), put_number(t, progress_now() - r->begin, 3);
     put_close(t, '}');
     limber_heads_result heads;
     if (r->heads && complete && !limber_heads_summarise(r->heads, &heads, NULL)) {

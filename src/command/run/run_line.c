@@ -11,12 +11,14 @@ static void put_score(struct json_text *t, float v)
     put_number(t, (double)v, 4);
 }
 
-static void put_person(struct json_text *t, const limber_model *model, const limber_person *p)
+static void put_person(struct json_text *t, const limber_model *model, const limber_person *p, bool found)
 {
     put_open(t, '{');
     put_key(t, "box"), put_open(t, '[');
     put_pixels(t, p->box.x), put_pixels(t, p->box.y), put_pixels(t, p->box.width), put_pixels(t, p->box.height);
     put_close(t, ']');
+    if (found)
+        put_key(t, "box_score"), put_score(t, p->box_score);
     put_key(t, "score"), put_score(t, p->score);
     put_key(t, "keypoints"), put_open(t, '{');
     for (int k = 0; k < limber_model_keypoint_count(model); k++) {
@@ -54,7 +56,7 @@ void run_put_line(struct json_text *t, const limber_model *model, const struct s
         put_key(t, "height"), put_integer(t, item->image.height);
         put_key(t, "people"), put_open(t, '[');
         for (int i = 0; i < item->parcel.people.count; i++)
-            put_person(t, model, &item->parcel.people.person[i]);
+            put_person(t, model, &item->parcel.people.person[i], item->found != NULL);
         put_close(t, ']');
     }
     put_close(t, '}');

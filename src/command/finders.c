@@ -1,0 +1,103 @@
+/* command/finders.c - see command/finders.h. */
+#include "command/finders.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "command/progress.h"
+#include "command/say.h"
+#include "model/model.h"
+
+struct find_options find_options_default(void)
+{
+    return (struct find_options){.min_box_score = FINDER_MIN_SCORE, .max_people = FINDER_BOXES_MAX};
+}
+
+const char *finders_dir(const struct find_options *options)
+{
+    const char *dir = options->detector ? options->detector : getenv("LIMBER_DETECTOR");
+    return dir && *dir ? dir : NULL;
+}
+
+int finders_open(struct finders *f, const struct cli_common *common, const struct find_options *options, int workers)
+{
+    *f = (struct finders){.options = *options, .dir = finders_dir(options)};
+    limber_options o = limber_options_default(); /* of the common ones, those that say how to compute */
+    o.backend = common->options.backend;
+    o.precision = common->options.precision;
+    limber_error err;
+    if (model_open(&f->detector, f->dir, TASK_BOXES, &o, &err))
+        return cli_fail("%s", err.text);
+    f->v = calloc((size_t)workers, sizeof *f->v);
+    f->busy = calloc((size_t)workers, sizeof *f->busy);
+    limber_status st = f->v && f->busy ? LIMBER_OK : limber_fail(&err, LIMBER_E_MEMORY, "no memory for %d workers", workers);
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->freed, NULL);
+    for (; !st && f->count < workers; f->count++)
+        st = finder_open(&f->v[f->count], f->detector, 1, 0, &err);
+    if (!st)
+        return CLI_DONE;
+    finders_close(f);
+    return cli_fail("%s", err.text);
+}
+
+void finders_close(struct finders *f)
+{
+    if (!f->detector)
+        return;
+    for (int i = 0; i < f->count; i++)
+        finder_close(&f->v[i]);
+    free(f->v);
+    free(f->busy);
+    pthread_mutex_destroy(&f->lock);
+    pthread_cond_destroy(&f->freed);
+    limber_model_close(&f->detector);
+    *f = (struct finders){0};
+}
+
+static int take(struct finders *f)
+{
+    int i = 0;
+    pthread_mutex_lock(&f->lock);
+    for (;; pthread_cond_wait(&f->freed, &f->lock)) {
+        for (i = 0; i < f->count && f->busy[i]; i++)
+            continue;
+        if (i < f->count)
+            break;
+    }
+    f->busy[i] = true;
+    pthread_mutex_unlock(&f->lock);
+    return i;
+}
+
+limber_status finders_find(struct finders *f, const limber_image *image, limber_box **boxes, float **scores, int *count,
+                           limber_error *err)
+{
+    struct found found[FINDER_BOXES_MAX];
+    *boxes = NULL, *scores = NULL, *count = 0;
+    const int i = take(f);
+    const double begin = progress_now();
+    int n = 0;
+    limber_status st = finder_find(&f->v[i], image, (float)f->options.min_box_score, found, f->options.max_people, &n, err);
+    pthread_mutex_lock(&f->lock);
+    f->seconds += progress_now() - begin;
+    f->busy[i] = false;
+    pthread_cond_signal(&f->freed);
+    pthread_mutex_unlock(&f->lock);
+    if (st || n == 0)
+        return st;
+    *boxes = malloc((size_t)n * sizeof **boxes);
+    *scores = malloc((size_t)n * sizeof **scores);
+    if (!*boxes || !*scores) {
+        free(*boxes);
+        free(*scores);
+        *boxes = NULL, *scores = NULL;
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", n);
+    }
+    for (int k = 0; k < n; k++) {
+        (*boxes)[k] = found[k].box;
+        (*scores)[k] = found[k].score;
+    }
+    *count = n;
+    return LIMBER_OK;
+}

@@ -1,0 +1,49 @@
+/* command/finders.h - who is in the pictures where no --boxes says it: a detector, its weights shared by one finder a worker thread. */
+#ifndef LIMBER_CLI_FINDERS_H
+#define LIMBER_CLI_FINDERS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "command/options.h"
+#include "pose/finder.h"
+
+/* --detector, --whole, --min-box-score, --max-people; the same words in every command that looks for people. */
+struct find_options {
+    const char *detector; /* NULL: LIMBER_DETECTOR, else the built-in one */
+    bool whole;
+    double min_box_score;
+    int max_people;
+};
+struct find_options find_options_default(void);
+/* clang-format off */
+#define CLI_FIND_OPTIONS(f) \
+    CLI_OPTION("--detector", "DIR", &(f).detector, "who finds the people where --boxes does not say [LIMBER_DETECTOR, else built in]"), \
+    CLI_FLAG("--whole", &(f).whole, "find nobody: the whole image is one person's box"), \
+    CLI_NUMBER("--min-box-score", "S", &(f).min_box_score, 0, 1, "a box that the detector is less sure of is nobody [0.3]"), \
+    CLI_INT("--max-people", "N", &(f).max_people, 1, FINDER_BOXES_MAX, "at most so many in one image, the surest [300]")
+/* clang-format on */
+
+struct finders {
+    limber_model *detector;
+    const char *dir; /* NULL: built in */
+    struct find_options options;
+    struct finder *v; /* [count] */
+    bool *busy;
+    int count;
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    double seconds; /* of all finders, since open */
+};
+
+/* One finder each for `workers` threads. An exit status; the reason was said on stderr. */
+int finders_open(struct finders *f, const struct cli_common *common, const struct find_options *options, int workers);
+void finders_close(struct finders *f);                       /* fine on a zeroed one */
+const char *finders_dir(const struct find_options *options); /* NULL: the built-in one */
+
+/* The people of an image, best first: boxes in its pixels and scores, [*count] each, the caller's to free (NULL where nobody is).
+ * Any thread; waits where all finders are busy. */
+limber_status finders_find(struct finders *f, const limber_image *image, limber_box **boxes, float **scores, int *count,
+                           limber_error *err);
+
+#endif

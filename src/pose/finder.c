@@ -1,0 +1,60 @@
+/* pose/finder.c - see pose/finder.h. */
+#include "pose/finder.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "pose/pixels.h"
+#include "pose/resample.h"
+
+/* No grid of box_maps_grid has more: sides are rounded to whole patches, at least 4 and at most 64 of them. */
+static int most_patches(int patches)
+{
+    int rounded = patches + 33 + patches / 128;
+    return rounded > 4 * 64 ? rounded : 4 * 64;
+}
+
+limber_status finder_open(struct finder *f, const struct limber_model *model, int threads, int patches, limber_error *err)
+{
+    const struct config *c = &model->config;
+    *f = (struct finder){.model = model, .patches = patches ? patches : FINDER_PATCHES};
+    size_t most = (size_t)most_patches(f->patches), scale = (size_t)c->scale_factor;
+    limber_status st = vit_open_any(&f->vit, model, threads, 1, (int)most, err);
+    if (st)
+        return st;
+    f->input = malloc(most * (size_t)c->patch_h * (size_t)c->patch_w * 3);
+    f->maps = malloc(most * scale * scale * BOX_MAPS * sizeof *f->maps);
+    if (!f->input || !f->maps) {
+        finder_close(f);
+        return limber_fail(err, LIMBER_E_MEMORY, "detector: no memory for %zu patches", most);
+    }
+    return LIMBER_OK;
+}
+
+void finder_close(struct finder *f)
+{
+    vit_close(&f->vit);
+    free(f->input);
+    free(f->maps);
+    *f = (struct finder){0};
+}
+
+limber_status finder_find(struct finder *f, const limber_image *image, float least, struct found *out, int room, int *count,
+                          limber_error *err)
+{
+    const struct config *c = &f->model->config;
+    *count = 0;
+    limber_status st = pixels_check(image, err);
+    if (st)
+        return st;
+    int rows, cols;
+    box_maps_grid(image->width, image->height, f->patches, &rows, &cols);
+    int h = rows * c->patch_h, w = cols * c->patch_w;
+    st = resample_bilinear(f->input, h, w, image, err);
+    if (!st)
+        st = vit_maps(&f->vit, f->input, 1, h, w, f->maps, err);
+    if (!st)
+        st = box_maps_read(f->maps, rows * c->scale_factor, cols * c->scale_factor, rows, cols, c->patch_w, image->width,
+                           image->height, least, FINDER_OVERLAP, out, room, count, err);
+    return st;
+}

@@ -1,0 +1,33 @@
+/* pose/finder.h - who is in a photograph: one pass of a detector (limber's own kind, pose/box_maps.h), for one thread at a time.
+ *
+ *     photograph -> the grid of its aspect       pose/box_maps.c   box_maps_grid
+ *                -> that many pixels             pose/resample.c   resample_bilinear
+ *                -> five maps                    pose/vit.c        vit_maps
+ *                -> boxes, best first            pose/box_maps.c   box_maps_read */
+#ifndef LIMBER_FINDER_H
+#define LIMBER_FINDER_H
+
+#include "pose/box_maps.h"
+#include "pose/vit.h"
+
+#define FINDER_PATCHES 300   /* of a pass, about: 320 x 240 pixels of a photograph of 4 : 3 */
+#define FINDER_OVERLAP 0.6f  /* of two boxes that overlap more, one is the other again */
+#define FINDER_BOXES_MAX 300 /* people in one photograph */
+#define FINDER_MIN_SCORE 0.3 /* by default; data/limber-find/README.md has the curve */
+
+struct finder {
+    const struct limber_model *model;
+    struct vit vit;
+    int patches;    /* as asked for; a grid may have a few more */
+    uint8_t *input; /* of the largest grid */
+    float *maps;
+};
+
+limber_status finder_open(struct finder *f, const struct limber_model *model, int threads, int patches, limber_error *err);
+void finder_close(struct finder *f); /* fine on a zeroed one */
+
+/* At most `room` people scored at least `least`, best first. */
+limber_status finder_find(struct finder *f, const limber_image *image, float least, struct found *out, int room, int *count,
+                          limber_error *err);
+
+#endif
