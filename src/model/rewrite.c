@@ -78,9 +78,10 @@ static void put_header(struct json_text *t, const struct checkpoint *c, const st
 static uint8_t *zeroed(const struct config *c, const struct rewrite *r, const struct tensor *t, enum part part, int layer)
 {
     uint8_t *bytes = malloc(t->bytes ? t->bytes : 1);
-    if (!bytes)
+    if (!bytes || !tensor_bytes(t, 0, t->bytes, bytes)) {
+        free(bytes);
         return NULL;
-    memcpy(bytes, t->data, t->bytes);
+    }
     const size_t head_dim = (size_t)c->head_dim, width = t->bytes / count_of(t), hidden = (size_t)c->hidden;
     const size_t row = part == ROWS && t->dims == 2 ? hidden * width : width;
     for (size_t h = 0; h < (size_t)c->heads; h++) {
@@ -102,9 +103,10 @@ static float *folded_bias(const struct checkpoint *c, const struct rewrite *r, c
     snprintf(name, sizeof name, "backbone.encoder.layer.%d.attention.output.dense.weight", layer);
     const struct tensor *w = tensors_find(&c->tensors, name);
     float *bias = malloc(hidden * sizeof *bias), *row = malloc(hidden * sizeof *row);
-    for (size_t o = 0; bias && row && o < hidden; o++) {
-        tensor_read(t, o, 1, &bias[o]);
-        tensor_read(w, o * hidden, hidden, row);
+    bool fine = bias && row;
+    for (size_t o = 0; fine && o < hidden; o++) {
+        if (!(fine = tensor_read(t, o, 1, &bias[o]) && tensor_read(w, o * hidden, hidden, row)))
+            break;
         double sum = (double)bias[o];
         for (size_t i = 0; i < hidden; i++)
             if (r->dropped[(size_t)layer * (size_t)c->config.heads + i / head_dim])
@@ -112,7 +114,23 @@ static float *folded_bias(const struct checkpoint *c, const struct rewrite *r, c
         bias[o] = (float)sum;
     }
     free(row);
+    if (!fine) {
+        free(bias);
+        return NULL;
+    }
     return bias;
+}
+
+/* A tensor that stays as it is, piece by piece. */
+static bool copy_tensor(const struct tensor *t, rewrite_write_fn write, void *context)
+{
+    uint8_t piece[1 << 14];
+    bool fine = true;
+    for (size_t from = 0; fine && from < t->bytes; from += sizeof piece) {
+        const size_t n = t->bytes - from < sizeof piece ? t->bytes - from : sizeof piece;
+        fine = tensor_bytes(t, from, n, piece) && write(context, piece, n);
+    }
+    return fine;
 }
 
 static limber_status write_tensor(const struct checkpoint *c, const struct rewrite *r, const struct tensor *t,
@@ -120,19 +138,17 @@ static limber_status write_tensor(const struct checkpoint *c, const struct rewri
 {
     int layer = 0;
     const enum part part = part_of(t->name, &layer);
-    void *own = NULL;
-    size_t size = t->bytes;
     const bool folded = folds(&c->config, r, t, &layer);
-    if (folded) {
-        own = folded_bias(c, r, t, layer);
-        size = 4 * count_of(t);
-    } else if ((part == ROWS || part == COLUMNS) && changed(&c->config, r, layer))
-        own = zeroed(&c->config, r, t, part, layer);
-    if (!own && (folded || ((part == ROWS || part == COLUMNS) && changed(&c->config, r, layer))))
-        return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory", t->name);
-    const bool fine = write(context, own ? own : t->data, size);
-    free(own);
-    return fine ? LIMBER_OK : limber_fail(err, LIMBER_E_IO, "%s: could not be written", t->name);
+    bool fine;
+    if (folded || ((part == ROWS || part == COLUMNS) && changed(&c->config, r, layer))) {
+        void *own = folded ? (void *)folded_bias(c, r, t, layer) : zeroed(&c->config, r, t, part, layer);
+        if (!own)
+            return limber_fail(err, LIMBER_E_IO, "%s: could not be read, or no memory for it", t->name);
+        fine = write(context, own, folded ? 4 * count_of(t) : t->bytes);
+        free(own);
+    } else
+        fine = copy_tensor(t, write, context);
+    return fine ? LIMBER_OK : limber_fail(err, LIMBER_E_IO, "%s: could not be written, or not be read", t->name);
 }
 
 limber_status rewrite_tensors(const struct checkpoint *c, const struct rewrite *r, rewrite_write_fn write, void *context,
@@ -150,6 +166,8 @@ limber_status rewrite_tensors(const struct checkpoint *c, const struct rewrite *
         st = limber_fail(err, LIMBER_E_IO, "the header could not be written");
     for (int i = 0; !st && i < c->tensors.count; i++)
         st = write_tensor(c, r, &c->tensors.v[i], write, context, err);
+    if (!st)
+        st = tensors_unchanged(&c->tensors, err);
     put_free(&header);
     return st;
 }

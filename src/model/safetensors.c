@@ -652,3 +652,11 @@ bool tensor_read(const struct tensor *t, size_t from, size_t n, float *dst)
     }
     return true;
 }
+
+bool tensor_bytes(const struct tensor *t, size_t from, size_t n, void *dst)
+{
+    if (!t->data)
+        return read_at(t->fd, t->at + from, dst, n);
+    memcpy(dst, t->data + from, n);
+    return true;
+}

@@ -40,5 +40,7 @@ void tensors_free(struct tensors *t);
 limber_status tensors_unchanged(const struct tensors *t, limber_error *err);
 /* Converts elements [from, from + n) to fp32. False: they cannot be read, the file has become shorter (errno 0) or fails (errno). */
 bool tensor_read(const struct tensor *t, size_t from, size_t n, float *dst);
+/* Bytes [from, from + n) as the file has them, of any type. */
+bool tensor_bytes(const struct tensor *t, size_t from, size_t n, void *dst);
 
 #endif
