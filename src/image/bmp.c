@@ -57,9 +57,9 @@ static limber_status header(struct bmp *h, const uint8_t *bytes, size_t size, li
         return limber_fail(err, LIMBER_E_FORMAT, "BMP: the header says %dx%lld", h->width, (long long)height);
     h->height = (int)height;
     const bool fields = h->compression == BITFIELDS || h->compression == ALPHABITFIELDS;
-    if (h->compression == EMBEDDED_JPEG || h->compression == EMBEDDED_PNG)
+    if (header_size != 64 && (h->compression == EMBEDDED_JPEG || h->compression == EMBEDDED_PNG))
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "BMP: a JPEG or PNG in a BMP, as printers take it: convert it");
-    if ((h->compression == BITFIELDS && header_size == 64) || h->compression > ALPHABITFIELDS)
+    if ((header_size == 64 && h->compression > RLE4) || h->compression > ALPHABITFIELDS) /* OS/2's own kinds */
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "BMP: compression %u of a header of %u bytes is not read: convert it",
                            h->compression, header_size);
     const bool known = h->compression == RLE8   ? h->bits == 8

@@ -136,9 +136,7 @@ static limber_status take_quantisation(struct walk *w, struct bytes r)
         unsigned table = take_u8(&r), bytes = table >> 4 ? 128 : 64;
         if (table > 0x1f || (table & 15) > 3 || bytes > r.size - r.at)
             return limber_fail(w->err, LIMBER_E_FORMAT, "JPEG: damaged quantisation table (number %02X)", table);
-        for (unsigned i = 0; i < 64; i++)
-            if ((table >> 4 ? take_be16(&r) : take_u8(&r)) == 0)
-                return limber_fail(w->err, LIMBER_E_FORMAT, "JPEG: damaged quantisation table (number %02X holds 0)", table);
+        r.at += bytes;
         w->quantisation[table & 15] = true;
     }
     return LIMBER_OK;
@@ -173,9 +171,12 @@ static limber_status take_scan(struct walk *w, struct bytes r)
         tables[i] = take_u8(&r);
         while (k < w->components && w->c[k].id != id)
             k++;
-        if (k == w->components || (i > 0 && &w->c[k] <= in[i - 1]))
-            return damaged(w, "a scan names, or in the wrong order, component", id);
+        if (k == w->components)
+            return damaged(w, "a scan names component", id);
         in[i] = &w->c[k];
+        for (unsigned other = 0; other < i; other++)
+            if (in[other] == in[i])
+                return damaged(w, "a scan names twice component", id);
     }
     unsigned first = take_u8(&r), last = take_u8(&r), bits = take_u8(&r), high = bits >> 4, low = bits & 15;
     if (w->progressive && (first > last || last > 63 || (first == 0) != (last == 0) || (first > 0 && n > 1) || low > 13 ||

@@ -42,6 +42,7 @@ static void warn(j_common_ptr jpeg, int level)
     case JWRN_EXTRANEOUS_DATA:
     case JWRN_ADOBE_XFORM:
     case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL: /* three numbers of a scan that mean nothing in a sequential file */
     case JWRN_TOO_MUCH_DATA:
         return;
     case JWRN_HIT_MARKER:
