@@ -639,9 +639,9 @@ static void triple(const struct page *p, const struct patch_picture *q)
     static const char *const says[] = {"clear", "blurred", "blurred, this head clear"};
     FILE *f = p->f;
     const struct experiment_view *v = &q->view;
-    double most = 0;
-    for (int i = 0; i < q->map_h * q->map_w; i++)
-        most = fmax(most, (double)v->heat[0][i]);
+    float most = 0;
+    for (int i = 0; i < q->map_h * q->map_w; i++) /* not by fmax of doubles: gcc 12 for ARM dies of it */
+        most = v->heat[0][i] > most ? v->heat[0][i] : most;
     fprintf(f, "<div class=pair><h3>layer %d, head %d: ", q->head / p->r->heads, q->head % p->r->heads);
     limb_text(f, q->limb);
     fputs("</h3><div class=three>", f);
