@@ -639,6 +639,7 @@ test_run_json() {
 test_heads() {
     album 5
     kinds() { tr -d ' \n' <"$1" | sed 's/.*"people_used":\([0-9]*\),"tests":\([0-9]*\).*"kinds":{\([^}]*\)}.*/\1 \2 \3/'; }
+    export LIMBER_MODEL="$LIMBER_TEST_DIR/golden/simple-hd32"
     "$LIMBER" run --whole --quiet photos --out plain
     "$LIMBER" run --whole --quiet photos --out result --heads --threads 1 --batch 2
     "$LIMBER" heads --quiet photos --out told

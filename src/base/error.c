@@ -17,6 +17,13 @@ limber_status limber_fail(limber_error *err, limber_status status, const char *f
     return status;
 }
 
+const char *error_text_into(char text[], int number)
+{
+    if (strerror_r(number, text, ERROR_TEXT_BYTES)) /* POSIX's, not GNU's */
+        snprintf(text, ERROR_TEXT_BYTES, "error %d", number);
+    return text;
+}
+
 void limber_error_prefix(limber_error *err, const char *format, ...)
 {
     if (!err)

@@ -6,12 +6,21 @@
 
 #include "limber.h"
 
+#ifdef __FAST_MATH__
+#error "limber must not be compiled with -ffast-math: NaN and infinity are looked for, results must not depend on the compiler"
+#endif
+
 /* Writes the sentence into err (may be NULL; cut at its size, always terminated) and returns `status`. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
 limber_status
 limber_fail(limber_error *err, limber_status status, const char *format, ...);
+
+/* The sentence of an errno. strerror may write where another thread is reading; this writes into the block it is called in. */
+#define error_text(number) error_text_into((char[ERROR_TEXT_BYTES]){0}, number)
+#define ERROR_TEXT_BYTES 128
+const char *error_text_into(char text[], int number);
 
 /* Puts "prefix: " before the sentence err already holds, as an error travels up to where the file's name is known. */
 #if defined(__GNUC__)

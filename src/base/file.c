@@ -27,7 +27,7 @@ static limber_status read_all(uint8_t **bytes, size_t *size, int fd, size_t room
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return limber_fail(err, LIMBER_E_IO, "cannot read: %s", strerror(errno));
+            return limber_fail(err, LIMBER_E_IO, "cannot read: %s", error_text(errno));
         *size += (size_t)n;
         if (*size > limit)
             return limber_fail(err, LIMBER_E_MEMORY, "larger than %zu bytes, the limit", limit);
@@ -40,11 +40,11 @@ limber_status file_read(uint8_t **bytes, size_t *size, const char *path, size_t 
     *size = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return limber_fail(err, LIMBER_E_IO, "cannot open: %s", strerror(errno));
+        return limber_fail(err, LIMBER_E_IO, "cannot open: %s", error_text(errno));
     struct stat about;
     limber_status st;
     if (fstat(fd, &about))
-        st = limber_fail(err, LIMBER_E_IO, "cannot look at it: %s", strerror(errno));
+        st = limber_fail(err, LIMBER_E_IO, "cannot look at it: %s", error_text(errno));
     else if (S_ISDIR(about.st_mode))
         st = limber_fail(err, LIMBER_E_IO, "a directory, expected a file");
     else if (about.st_size > 0 && (uintmax_t)about.st_size > limit)

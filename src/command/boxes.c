@@ -9,7 +9,6 @@
 #define _GNU_SOURCE
 #include "command/boxes.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_read.h"
+#include "base/text.h"
 #include "command/boxes_parts.h"
 
 #define MAX_COORDINATE 1e8 /* the library's own bound for boxes, see pose/pipeline.c */
@@ -615,7 +615,7 @@ static limber_status read_lines(struct reading *r, const char *text, size_t size
     for (size_t at = 0; at < size; line++) {
         const char *newline = memchr(text + at, '\n', size - at);
         size_t end = newline ? (size_t)(newline - text) : size, n = end - at;
-        while (n && isspace((unsigned char)text[at + n - 1]))
+        while (n && text_is_space(text[at + n - 1]))
             n--;
         if (n) {
             json_t *v = NULL;
@@ -655,7 +655,7 @@ static limber_status read_text(struct reading *r, const char *text, size_t size)
     static const char mark[3] = "\xef\xbb\xbf"; /* byte order mark, which some editors put first */
     if (size >= 3 && !memcmp(text, mark, 3))
         text += 3, size -= 3;
-    while (size && isspace((unsigned char)*text))
+    while (size && text_is_space(*text))
         text++, size--;
     if (!size)
         return limber_fail(r->err, LIMBER_E_FORMAT, "the file is empty");

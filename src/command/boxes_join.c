@@ -1,7 +1,6 @@
 /* Paths <-> images of the file. A name is compared from its end, whole components; both sides are sorted by reversed path, so that
  * the longest common endings are neighbours. Nothing is guessed: what fits twice is answered as an error. */
 #define _GNU_SOURCE
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/unicode.h"
+#include "base/text.h"
 #include "command/boxes_parts.h"
 
 #define MAX_PATH_BYTES 16384 /* no path is longer; a text that is may cost its normal form no memory */
@@ -272,10 +272,10 @@ bool boxes_number_in_name(const char *path, long long *number)
     size_t end = strlen(path), n;
     const char *name = last_component(path, &end, &n), *dot = memrchr(name, '.', n);
     n = dot && dot > name ? (size_t)(dot - name) : n;
-    while (n && !isdigit((unsigned char)name[n - 1]))
+    while (n && !text_is_digit(name[n - 1]))
         n--;
     size_t begin = n;
-    while (begin && isdigit((unsigned char)name[begin - 1]))
+    while (begin && text_is_digit(name[begin - 1]))
         begin--;
     while (begin < n && name[begin] == '0' && begin + 1 < n)
         begin++;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "command/progress.h"
+#include "base/system.h"
 #include "command/say.h"
 #include "model/model.h"
 
@@ -76,11 +76,11 @@ limber_status finders_find(struct finders *f, const limber_image *image, limber_
     struct found found[FINDER_BOXES_MAX];
     *boxes = NULL, *scores = NULL, *count = 0;
     const int i = take(f);
-    const double begin = progress_now();
+    const double begin = system_now();
     int n = 0;
     limber_status st = finder_find(&f->v[i], image, (float)f->options.min_box_score, found, f->options.max_people, &n, err);
     pthread_mutex_lock(&f->lock);
-    f->seconds += progress_now() - begin;
+    f->seconds += system_now() - begin;
     f->busy[i] = false;
     pthread_cond_signal(&f->freed);
     pthread_mutex_unlock(&f->lock);

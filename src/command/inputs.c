@@ -312,7 +312,7 @@ static int read_standard_input(struct input *in)
         if (n > 0)
             in->size += (size_t)n;
         else if (errno == EAGAIN || errno == EWOULDBLOCK ? !wait_for_input() : errno != EINTR)
-            return cli_fail("-: standard input: %s", strerror(errno));
+            return cli_fail("-: standard input: %s", error_text(errno));
         if (cli_stopped)
             return CLI_INTERRUPTED;
         if (in->size > IMAGE_MAX_FILE_BYTES)
@@ -326,7 +326,7 @@ limber_status input_read(const struct input *in, uint8_t **bytes, size_t *size, 
     *bytes = NULL;
     *size = 0;
     if (in->failure)
-        return limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", strerror(in->failure));
+        return limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", error_text(in->failure));
     if (in->bytes) {
         if (!(*bytes = malloc(in->size)))
             return limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu bytes", in->size);
@@ -335,7 +335,7 @@ limber_status input_read(const struct input *in, uint8_t **bytes, size_t *size, 
     }
     /* Regular files only: opening a pipe that somebody named x.jpg would wait forever. */
     if (stat(in->path, &st))
-        return limber_fail(err, LIMBER_E_IO, "%s", strerror(errno));
+        return limber_fail(err, LIMBER_E_IO, "%s", error_text(errno));
     if (!S_ISREG(st.st_mode))
         return limber_fail(err, LIMBER_E_IO, S_ISDIR(st.st_mode) ? "is a folder" : "is not a regular file");
     return file_read(bytes, size, in->path, IMAGE_MAX_FILE_BYTES, err);

@@ -12,6 +12,7 @@
 
 #include "command/commands.h"
 #include "command/say.h"
+#include "base/error.h"
 #include "limber.h"
 
 struct entry {
@@ -46,7 +47,7 @@ static int flushed(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    return cli_fail("standard output: %s", strerror(errno));
+    return cli_fail("standard output: %s", error_text(errno));
 }
 
 /* A standard stream that the caller closed is opened on nothing, or the next file opened would take its place. Standard output

@@ -1,8 +1,8 @@
 /* command/options.c - see command/options.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "command/options.h"
+#include "base/text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -78,7 +78,7 @@ static int set(const struct cli_command *c, const struct cli_option *o, const ch
         return CLI_GO;
     }
     case CLI_KIND_NUMBER: {
-        double x = strtod(value, &end);
+        double x = text_number(value, &end);
         if (end == value || *end || errno || !(x >= o->low && x <= o->high)) /* a NaN fails both */
             return cli_usage(c, "%s is \"%s\", expected a number in %g..%g", o->name, value, o->low, o->high);
         *o->number = x;
@@ -165,7 +165,7 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, int *inputs)
     for (int i = 1; i < argc; i++) {
         char *word = !only_inputs && !strcmp(argv[i], "-o") && find(c, "--out", 5) ? "--out" : argv[i];
         if (only_inputs || strncmp(word, "--", 2)) {
-            if (!only_inputs && word[0] == '-' && word[1] && !isdigit((unsigned char)word[1]))
+            if (!only_inputs && word[0] == '-' && word[1] && !text_is_digit(word[1]))
                 return strcmp(word, "-h") ? cli_usage(c, "unknown option %s (a file of that name: ./%s)", word, word)
                                           : (print_help(c), CLI_DONE);
             argv[++*inputs] = word;

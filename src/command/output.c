@@ -14,6 +14,7 @@
 
 #include "command/options.h"
 #include "base/file.h"
+#include "base/error.h"
 
 char *output_path(const char *dir, const char *name)
 {
@@ -45,7 +46,7 @@ int output_folder(const char *dir)
     else if (!failure && !S_ISDIR(st.st_mode))
         failure = ENOTDIR;
     free(path);
-    return failure ? cli_fail("output folder %s: %s", dir, strerror(failure)) : CLI_DONE;
+    return failure ? cli_fail("output folder %s: %s", dir, error_text(failure)) : CLI_DONE;
 }
 
 int output_stdout(struct output *o)
@@ -62,7 +63,7 @@ static int open_locked(struct output *o, char *path, int flags)
         return cli_fail("no memory");
     o->fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
     if (o->fd < 0)
-        return cli_fail("%s: %s", path, strerror(errno));
+        return cli_fail("%s: %s", path, error_text(errno));
     struct stat st;
     if (fstat(o->fd, &st) || !S_ISREG(st.st_mode)) {
         o->whole = -1; /* a device or a pipe that somebody put there on purpose */
@@ -83,7 +84,7 @@ int output_new(struct output *o, const char *dir, const char *name)
             status = cli_fail("no memory");
         } else {
             if (rename(o->name, kept)) {
-                status = cli_fail("%s: cannot be kept as %s: %s", o->name, kept, strerror(errno));
+                status = cli_fail("%s: cannot be kept as %s: %s", o->name, kept, error_text(errno));
             } else {
                 cli_warn("%s was there: kept as %s (--resume would have gone on with it)", o->name, kept);
                 close(o->fd);
@@ -107,7 +108,7 @@ int output_resume(struct output *o, const char *dir, const char *name,
         int copy = dup(o->fd); /* shares the lock, and is closed with the stream */
         f = copy < 0 ? NULL : fdopen(copy, "r");
         if (!f) {
-            status = cli_fail("%s: %s", o->name, strerror(errno));
+            status = cli_fail("%s: %s", o->name, error_text(errno));
             if (copy >= 0)
                 close(copy);
         }
@@ -124,11 +125,11 @@ int output_resume(struct output *o, const char *dir, const char *name,
             whole += n;
         }
         if (status == CLI_DONE && ferror(f))
-            status = cli_fail("%s: %s", o->name, strerror(errno));
+            status = cli_fail("%s: %s", o->name, error_text(errno));
         free(text);
         fclose(f);
         if (status == CLI_DONE && whole < o->whole && ftruncate(o->fd, whole))
-            status = cli_fail("%s: the torn last line cannot be cut off: %s", o->name, strerror(errno));
+            status = cli_fail("%s: the torn last line cannot be cut off: %s", o->name, error_text(errno));
         o->whole = whole;
     }
     if (status != CLI_DONE)
@@ -149,7 +150,7 @@ int output_replace(struct output *o, const char *dir, const char *name)
         *o = (struct output){.fd = open(final, O_WRONLY | O_APPEND | O_CLOEXEC), .name = final, .whole = -1};
         if (o->fd >= 0)
             return CLI_DONE;
-        cli_fail("%s: %s", final, strerror(errno));
+        cli_fail("%s: %s", final, error_text(errno));
         output_abandon(o);
         return CLI_NOTHING;
     }
@@ -163,7 +164,7 @@ int output_replace(struct output *o, const char *dir, const char *name)
     int status = open_locked(o, partial, O_RDWR | O_APPEND);
     if (status == CLI_DONE && o->whole > 0) {
         if (ftruncate(o->fd, 0)) /* what a killed run left */
-            status = cli_fail("%s: %s", o->name, strerror(errno));
+            status = cli_fail("%s: %s", o->name, error_text(errno));
         o->whole = 0;
     }
     o->final = final;
@@ -183,7 +184,7 @@ int output_write(struct output *o, const char *text, size_t length)
             int failure = n == 0 ? EIO : errno;
             if (o->whole >= 0 && done && ftruncate(o->fd, o->whole))
                 failure = errno;
-            return cli_fail("%s: %s", o->name, strerror(failure));
+            return cli_fail("%s: %s", o->name, error_text(failure));
         }
     }
     if (o->whole >= 0)
@@ -197,12 +198,12 @@ int output_close(struct output *o)
     if (o->fd >= 0) {
         /* Some file systems tell only now that the disk is full. A pipe or a terminal cannot be synced, and need not. */
         if (fsync(o->fd) && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
-            status = cli_fail("%s: %s", o->name, strerror(errno));
+            status = cli_fail("%s: %s", o->name, error_text(errno));
         if (o->fd != STDOUT_FILENO && close(o->fd) && status == CLI_DONE)
-            status = cli_fail("%s: %s", o->name, strerror(errno));
+            status = cli_fail("%s: %s", o->name, error_text(errno));
         o->fd = -1;
         if (status == CLI_DONE && o->final && rename(o->name, o->final))
-            status = cli_fail("%s: %s", o->final, strerror(errno));
+            status = cli_fail("%s: %s", o->final, error_text(errno));
         if (status != CLI_DONE && o->final)
             unlink(o->name);
     }

@@ -1,6 +1,7 @@
 /* command/progress.c - see command/progress.h. The rate is the mean since the start: all that was seen guesses best. */
 #define _GNU_SOURCE
 #include "command/progress.h"
+#include "base/system.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,16 +12,9 @@
 /* Whether a bar stands in the terminal's last line: guarded by the lock of stderr, which whoever writes there holds. */
 static bool bar_stands;
 
-double progress_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void progress_start(struct progress *p, size_t total, bool wanted)
 {
-    *p = (struct progress){.shown = wanted && isatty(STDERR_FILENO), .total = total, .begin = progress_now()};
+    *p = (struct progress){.shown = wanted && isatty(STDERR_FILENO), .total = total, .begin = system_now()};
 }
 
 static int columns(void)
@@ -40,7 +34,7 @@ static void clock_text(char out[32], double seconds)
 
 void progress_step(struct progress *p, size_t done, size_t people)
 {
-    double t = progress_now();
+    double t = system_now();
     p->done = done;
     p->people = people;
     if (!p->shown || t - p->drawn < 0.1)

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/system.h"
 
 struct progress {
     bool shown;
@@ -14,7 +15,6 @@ struct progress {
 void progress_start(struct progress *p, size_t total, bool wanted);
 void progress_step(struct progress *p, size_t done, size_t people); /* totals so far; draws ten times a second at most */
 void progress_clear(struct progress *p);                            /* at the end */
-void progress_hide(void);  /* wipes the bar, if one stands, before something else is printed; the next step draws it again */
-double progress_now(void); /* seconds of the monotonic clock */
+void progress_hide(void); /* wipes the bar, if one stands, before something else is printed; the next step draws it again */
 
 #endif

@@ -16,6 +16,7 @@
 #include "command/progress.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/system.h"
 
 enum { EMPTY, READING, READY, TAKEN, FINISHING, FINISHED };
 
@@ -47,9 +48,9 @@ static void run_finish(struct stream *s)
 {
     struct stream_item *item = at(s, s->to_finish[s->finish_head++ % s->window]);
     pthread_mutex_unlock(&s->lock);
-    double begin = progress_now();
+    double begin = system_now();
     item->finish_status = s->calls.finish(s->calls.context, item, &item->parcel.error);
-    item->seconds_finish = progress_now() - begin;
+    item->seconds_finish = system_now() - begin;
     pthread_mutex_lock(&s->lock);
     item->state = FINISHED;
     pthread_cond_signal(&s->news);
@@ -104,7 +105,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     struct image_about about = {0};
     struct image_options options = {.built_in = s->calls.built_in};
     pthread_mutex_unlock(&s->lock);
-    double begin = progress_now();
+    double begin = system_now();
     limber_error *err = &item->parcel.error;
     limber_status st = LIMBER_OK;
     st = input_read(item->input, &bytes, &size, err);
@@ -118,22 +119,22 @@ static void prepare(struct stream *s, struct stream_item *item)
                               : job_reduction(s->model, about.width, about.height, boxes, count);
     const size_t smaller = options.reduce > 1 ? (size_t)options.reduce * (size_t)options.reduce : 1;
     item->reserved = about.memory / smaller;
-    item->seconds_decode = progress_now() - begin;
+    item->seconds_decode = system_now() - begin;
     pthread_mutex_lock(&s->lock);
     bool go = admit(s, item);
     pthread_mutex_unlock(&s->lock);
-    begin = progress_now();
+    begin = system_now();
     if (go && !st)
         st = image_decode_with(&item->image, &options, bytes, size, err);
     free(bytes);
-    double decoded = progress_now();
+    double decoded = system_now();
     item->seconds_decode += decoded - begin;
     if (go && !st && look) {
         static const limber_box nobody;
         st = s->calls.find(s->calls.context, item, err);
         boxes = item->found ? item->found : &nobody; /* not NULL: that would be the whole image */
         count = item->found_count;
-        const double found = progress_now();
+        const double found = system_now();
         item->seconds_find = found - decoded;
         decoded = found;
     }
@@ -142,7 +143,7 @@ static void prepare(struct stream *s, struct stream_item *item)
         const struct reduced_image reduced = {im->view, im->width, im->height, im->reduce};
         st = job_prepare_reduced(&item->parcel.job, s->model, &reduced, boxes, count, err);
     }
-    item->seconds_crop = progress_now() - decoded;
+    item->seconds_crop = system_now() - decoded;
     item->parcel.status = st;
     pthread_mutex_lock(&s->lock);
     const size_t kept = item->image.view.stride * (size_t)item->image.view.height;
@@ -215,7 +216,7 @@ limber_status stream_open(struct stream **out, const struct limber_model *model,
     for (int i = 0; !st && i < workers; i++) {
         int failure = pthread_create(&s->threads[i], NULL, worker, s);
         if (failure && i == 0)
-            st = limber_fail(err, LIMBER_E_MEMORY, "no thread can be started: %s", strerror(failure));
+            st = limber_fail(err, LIMBER_E_MEMORY, "no thread can be started: %s", error_text(failure));
         else if (failure)
             break; /* fewer do too */
         else

@@ -458,6 +458,6 @@ limber_status image_write_png(const char *path, const limber_image *image, limbe
     free(name);
     free(png);
     if (!written)
-        return limber_fail(err, LIMBER_E_IO, "%s: cannot write: %s", path, strerror(reason));
+        return limber_fail(err, LIMBER_E_IO, "%s: cannot write: %s", path, error_text(reason));
     return LIMBER_OK;
 }

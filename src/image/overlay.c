@@ -10,8 +10,8 @@
  *
  * Fears: joints far outside or not finite. A shape is cut to the image before a coordinate becomes an index. */
 #include "image/overlay.h"
+#include "base/text.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -95,7 +95,7 @@ enum side { MIDDLE, LEFT, RIGHT };
 static bool is_left(const struct overlay_style *s, int joint)
 {
     const char *label = s->labels ? s->labels[joint] : NULL;
-    int first = label ? tolower((unsigned char)label[0]) : 0;
+    int first = label ? text_lower(label[0]) : 0;
     return first == 'l' || first == 'r' ? first == 'l' : joint < s->flip_pairs[joint];
 }
 

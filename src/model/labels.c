@@ -1,13 +1,13 @@
 /* model/labels.c - see model/labels.h. Labels are somebody else's text: read as bytes, never longer than LABEL_BYTES_MAX. */
 #include "model/labels.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 const char *const coco_keypoint_names[COCO_KEYPOINTS] = {
     "nose",           "left_eye",   "right_eye",   "left_ear",   "right_ear",   "left_shoulder",
@@ -34,8 +34,8 @@ static char side_of_word(const char *word, size_t n)
 
 static bool word_begins(const char *s, size_t i)
 {
-    unsigned char before = (unsigned char)(i ? s[i - 1] : 0), c = (unsigned char)s[i];
-    return isupper(c) && (islower(before) || (isupper(before) && islower((unsigned char)s[i + 1])));
+    const char before = i ? s[i - 1] : 0, c = s[i];
+    return text_is_upper(c) && (text_is_lower(before) || (text_is_upper(before) && text_is_lower(s[i + 1])));
 }
 
 static struct spelling spelling_of(const char *label)
@@ -46,10 +46,10 @@ static struct spelling spelling_of(const char *label)
     int sides = 0;
     for (size_t i = 0; label[i];) {
         size_t length = 0;
-        for (; label[i] && (isalnum((unsigned char)label[i]) || (unsigned char)label[i] >= 128); i++) {
+        for (; label[i] && (text_is_alnum(label[i]) || (unsigned char)label[i] >= 128); i++) {
             if (length && word_begins(label, i))
                 break;
-            lower[length++] = (char)tolower((unsigned char)label[i]);
+            lower[length++] = text_lower(label[i]);
         }
         if (!length) {
             i++;

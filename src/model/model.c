@@ -50,7 +50,7 @@ static limber_status read_text(uint8_t **out, size_t *size, const char *dir, con
         return limber_fail(err, LIMBER_E_ARGUMENT, "the model's path has more than %zu bytes", sizeof path - 1);
     if (stat(path, &s) != 0) {
         *missing = errno == ENOENT;
-        return limber_fail(err, LIMBER_E_IO, "%s: cannot open: %s", path, strerror(errno));
+        return limber_fail(err, LIMBER_E_IO, "%s: cannot open: %s", path, error_text(errno));
     }
     if (!S_ISREG(s.st_mode)) /* a pipe by that name must not hold us up */
         return limber_fail(err, LIMBER_E_IO, "%s: not a regular file", path);
@@ -96,7 +96,7 @@ static limber_status not_a_model(const char *dir, limber_error *err)
     struct stat s;
     if (stat(dir, &s) != 0) {
         int error = errno;
-        return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s%s", dir, strerror(error),
+        return limber_fail(err, LIMBER_E_IO, "%s: no such model directory: %s%s", dir, error_text(error),
                            is_hub_name(dir)
                                ? " (a name on the Hugging Face hub? nothing is downloaded: fetch it with `hf download NAME "
                                  "--local-dir DIR`, then give DIR)"

@@ -344,7 +344,7 @@ static bool read_at(int fd, uint64_t at, void *to, size_t n)
 
 static limber_status gone(limber_error *err)
 {
-    return errno ? limber_fail(err, LIMBER_E_IO, "cannot read: %s", strerror(errno))
+    return errno ? limber_fail(err, LIMBER_E_IO, "cannot read: %s", error_text(errno))
                  : limber_fail(err, LIMBER_E_IO, "changed while it was read: it has become shorter");
 }
 
@@ -423,11 +423,11 @@ static limber_status open_file(struct source *source, const char *dir, const cha
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe by that name must not hold us up */
     if (fd < 0) {
         *missing = errno == ENOENT;
-        return limber_fail(err, LIMBER_E_IO, "cannot open: %s", strerror(errno));
+        return limber_fail(err, LIMBER_E_IO, "cannot open: %s", error_text(errno));
     }
     limber_status st = LIMBER_OK;
     if (fstat(fd, &source->about) != 0)
-        st = limber_fail(err, LIMBER_E_IO, "cannot stat: %s", strerror(errno));
+        st = limber_fail(err, LIMBER_E_IO, "cannot stat: %s", error_text(errno));
     else if (!S_ISREG(source->about.st_mode))
         st = limber_fail(err, LIMBER_E_IO, "not a regular file");
     if (st != LIMBER_OK) {

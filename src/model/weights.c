@@ -344,7 +344,7 @@ static limber_status read_all(struct packer *p, const struct tensor *t, float *d
         size_t count = n - from < CHUNK ? n - from : CHUNK;
         if (!tensor_read(t, from, count, dst + from))
             return limber_fail(p->err, LIMBER_E_IO, "%s: cannot be read (%s)", t->name,
-                               errno ? strerror(errno) : "the file changed while it was read: it has become shorter");
+                               errno ? error_text(errno) : "the file changed while it was read: it has become shorter");
         int bad = 0;
         for (size_t i = from; i < from + count; i++) {
             uint32_t bits;

@@ -16,16 +16,14 @@
  * One image on its way is a struct job. limber_run is job_prepare, jobs_forward and job_finish in a row. For pictures that come one
  * after another pose/conveyor.c calls the last two, and the sender the first, beside the forward pass of the pictures before.
  * A person's result depends on its own crop only: neither the batch it shares nor the number of threads changes a bit. */
-#define _GNU_SOURCE
 #include "pose/pipeline.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
+#include "base/system.h"
 #include "pose/limbs.h"
 #include "pose/pixels.h"
 
@@ -35,23 +33,7 @@
 #define MAX_COORDINATE 1e8f /* a box further out than this is no box, and float arithmetic on it means nothing */
 #define CROPS_AHEAD 256     /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- a session ---- */
-
-/* CPUs this process may run on, which is not how many the machine has. */
-static int usable_cpus(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    return 1;
-}
 
 static limber_status in_range(const char *what, int value, int low, int high, limber_error *err)
 {
@@ -86,7 +68,7 @@ limber_status limber_session_open(limber_session **out, const limber_model *mode
     if (st)
         return st;
     const struct config *c = &model->config;
-    int threads = o.threads ? o.threads : usable_cpus();
+    int threads = o.threads ? o.threads : system_cpus();
     limber_session *s = calloc(1, sizeof *s);
     if (!s)
         return limber_fail(err, LIMBER_E_MEMORY, "session: no memory");
@@ -253,7 +235,7 @@ static limber_status forward_round(limber_session *s, struct job *jobs[], int co
     for (;;) {
         struct subject *turn[MAX_BATCH];
         int n = 0;
-        double begin = now();
+        double begin = system_now();
         for (; job < count; job++, subject = 0) {
             const struct job *j = jobs[job];
             if (round > 0 && !j->refine)
@@ -277,12 +259,12 @@ static limber_status forward_round(limber_session *s, struct job *jobs[], int co
             if (subject < j->count)
                 break; /* the batch is full */
         }
-        double cropped = now();
+        double cropped = system_now();
         s->seconds_crop += cropped - begin;
         if (n == 0)
             return LIMBER_OK;
         limber_status st = vit_forward(&s->vit, s->crops, n, s->joints, err);
-        s->seconds_forward += now() - cropped;
+        s->seconds_forward += system_now() - cropped;
         if (st)
             return st;
         for (int i = 0; i < n; i++)

@@ -16,6 +16,7 @@
 #include "command/bench/bench.h"
 #include "command/eval/eval_set.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "model/model.h"
 
 #define DEFAULT_RESOLUTIONS "256x192,384x288,512x384,768x576,1024x768,1536x1152"
@@ -309,7 +310,7 @@ int bench_attention(int argc, char **argv)
         b->backend = be->ops->name;
         b->emulated = strstr(b->backend, "emulated") != NULL;
         b->precision = precision_name(be->precision);
-        b->threads = common.options.threads ? common.options.threads : bench_cpus();
+        b->threads = common.options.threads ? common.options.threads : system_cpus();
         b->naive_limit_bytes = limit * 1e9;
         b->clock = clock;
         bench_clock_cpu(strcmp(clock, "cpu") == 0 ? b->threads : 0);

@@ -22,6 +22,8 @@
 #include "command/bench/util.h"
 #include "compute/cpu/cpu.h"
 #include "pose/vit.h"
+#include "base/system.h"
+#include "base/error.h"
 
 /* ---- a model to time, and its passes ---- */
 
@@ -143,7 +145,7 @@ static float *expected_heatmaps(const struct wanted *w, limber_error *err)
     setenv("LIMBER_CPU", "scalar", 1);
     struct wanted plain = *w;
     plain.backend = "cpu";
-    limber_status st = subject_open(&s, &plain, "fp32", bench_cpus(), 1);
+    limber_status st = subject_open(&s, &plain, "fp32", system_cpus(), 1);
     if (old)
         setenv("LIMBER_CPU", old, 1);
     else
@@ -283,7 +285,7 @@ static void print_parts(struct subject *s, double seconds, int threads, double p
     watch.clock = s->batch >= threads ? CLOCK_THREAD_CPUTIME_ID : CLOCK_PROCESS_CPUTIME_ID;
     s->vit.ex->ops = &watch.ops;
     int passes = 0;
-    for (double end = bench_now() + seconds; passes < 3 || bench_now() < end; passes++)
+    for (double end = system_now() + seconds; passes < 3 || system_now() < end; passes++)
         forward(s);
     s->vit.ex->ops = watch.real;
     double all = 0;
@@ -336,9 +338,9 @@ static int interactive(struct subject *s, int batch, const char *heat_file)
     char line[64];
     while (fgets(line, sizeof line, stdin)) {
         for (int i = 0, n = atoi(line); i < n; i++) {
-            double t = bench_now(), cpu = bench_process_cpu();
+            double t = system_now(), cpu = bench_process_cpu();
             forward(s);
-            printf("%.9f %.9f%c", bench_now() - t, bench_process_cpu() - cpu, i + 1 < n ? ' ' : '\n');
+            printf("%.9f %.9f%c", system_now() - t, bench_process_cpu() - cpu, i + 1 < n ? ' ' : '\n');
         }
         fflush(stdout);
     }
@@ -438,7 +440,7 @@ int bench_model(int argc, char **argv)
     plan.batch_count = parse_list(batches, plan.batches, 16, 1, 1024);
     if (!plan.batch_count)
         return cli_usage(&command, "--batches %s: expected up to 16 numbers from 1 to 1024, with commas", batches);
-    plan.threads[0] = 1, plan.threads[1] = bench_cpus();
+    plan.threads[0] = 1, plan.threads[1] = system_cpus();
     plan.thread_count = plan.threads[1] > 1 ? 2 : 1;
     if (common.options.threads)
         plan.threads[0] = common.options.threads, plan.thread_count = 1;
@@ -450,7 +452,7 @@ int bench_model(int argc, char **argv)
 
     if (talk) {
         struct subject s;
-        status = subject_open(&s, &w, common.options.precision, common.options.threads ? common.options.threads : bench_cpus(),
+        status = subject_open(&s, &w, common.options.precision, common.options.threads ? common.options.threads : system_cpus(),
                               plan.batches[0])
                      ? cli_fail("%s", s.error.text)
                      : interactive(&s, plan.batches[0], heat_file);
@@ -464,7 +466,7 @@ int bench_model(int argc, char **argv)
         return cli_fail("%s", err.text);
     if (csv && !(plan.csv = fopen(csv, "w"))) {
         free(expected);
-        return cli_fail("%s: %s", csv, strerror(errno));
+        return cli_fail("%s: %s", csv, error_text(errno));
     }
     if (plan.csv)
         fprintf(plan.csv, "model,backend,precision,threads,batch,off,median_ms,min_ms,p90_ms,cpu_ms,gflops,peak_gflops\n");

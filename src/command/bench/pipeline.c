@@ -16,6 +16,8 @@
 #include "command/bench/util.h"
 #include "command/inputs.h"
 #include "command/stream.h"
+#include "base/system.h"
+#include "base/error.h"
 
 enum stage { STAGE_DECODE, STAGE_CROP, STAGE_NETWORK, STAGE_PEOPLE, STAGES };
 static const char *const stage_names[STAGES] = {"decode", "crop", "network", "people"};
@@ -59,7 +61,7 @@ static limber_status alone(const struct bench *b, const struct input *input, dou
     int count;
     uint8_t *bytes = NULL;
     size_t size;
-    const double begin = bench_now(), crop_before = s->seconds_crop, network_before = s->seconds_forward;
+    const double begin = system_now(), crop_before = s->seconds_crop, network_before = s->seconds_forward;
     limber_status st = boxes_to_run(b->has_boxes ? &b->boxes : NULL, input->number, &boxes, &count, err);
     if (!st)
         st = input_read(input, &bytes, &size, err);
@@ -70,16 +72,16 @@ static limber_status alone(const struct bench *b, const struct input *input, dou
     if (!st)
         st = image_decode_with(&image, &options, bytes, size, err);
     free(bytes);
-    const double decoded = bench_now();
+    const double decoded = system_now();
     const struct reduced_image reduced = {image.view, image.width, image.height, image.reduce};
     if (!st)
         st = job_prepare_reduced(&job, b->model, &reduced, boxes, count, err);
-    const double prepared = bench_now();
+    const double prepared = system_now();
     if (!st)
         st = jobs_forward(s, jobs, 1, err);
     if (!st)
         st = job_finish(&job, b->model, &people, err);
-    const double end = bench_now(), cropped = s->seconds_crop - crop_before;
+    const double end = system_now(), cropped = s->seconds_crop - crop_before;
     seconds[STAGE_DECODE] = decoded - begin;
     seconds[STAGE_CROP] = prepared - decoded + cropped; /* crops of further passes are taken between them */
     seconds[STAGE_NETWORK] = s->seconds_forward - network_before;
@@ -182,11 +184,11 @@ static int rounds(struct bench *b)
             return cli_fail("no memory for the times of %d rounds", b->rounds);
     for (int r = 0; r < b->rounds; r++)
         for (int w = 0; w < WAYS; w++) {
-            const double cpu = bench_process_cpu(), begin = bench_now(), busy = b->session->seconds_forward;
+            const double cpu = bench_process_cpu(), begin = system_now(), busy = b->session->seconds_forward;
             int status = w == ALONE ? pass_alone(b, r) : pass_overlapped(b, NULL);
             if (status)
                 return status;
-            b->wall[w][r] = (bench_now() - begin) / (double)images;
+            b->wall[w][r] = (system_now() - begin) / (double)images;
             b->cpu[w] += bench_process_cpu() - cpu;
             b->busy += w == OVERLAPPED ? b->session->seconds_forward - busy : 0;
         }
@@ -199,7 +201,7 @@ static int report(struct bench *b, const char *csv)
     const char *precision = limber_model_precision(b->model);
     FILE *f = csv ? fopen(csv, "w") : NULL;
     if (csv && !f)
-        return cli_fail("%s: %s", csv, strerror(errno));
+        return cli_fail("%s: %s", csv, error_text(errno));
     if (f)
         fprintf(f, "what,precision,threads,workers,batch,images,people,rounds,median_ms,p10_ms,p90_ms,share,cpu_ms\n");
     double total[STAGES] = {0}, all = 0, overlapped = 0;
@@ -249,12 +251,12 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
         if (boxes_open_for(&b->boxes, boxes_file, category, &b->inputs, &err))
             status = cli_fail("%s", err.text);
     }
-    const double begin = bench_now();
+    const double begin = system_now();
     if (!status)
         status = cli_model_open(&b->common, &b->model);
     if (!status)
         status = cli_session_open(&b->common, b->model, &b->session);
-    const double opened = bench_now() - begin;
+    const double opened = system_now() - begin;
     if (!status && !b->workers)
         b->workers = stream_workers(b->session, false);
     if (status || (status = first_pass(b)))

@@ -1,5 +1,7 @@
 #define _GNU_SOURCE
 #include "command/bench/util.h"
+#include "base/system.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <sched.h>
@@ -12,13 +14,6 @@
 #include <unistd.h>
 
 #define MAX_RUNS 2000
-
-double bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 double bench_process_cpu(void)
 {
@@ -36,7 +31,7 @@ void bench_clock_cpu(int threads)
 
 static double timed_now(void)
 {
-    return cpu_clock_threads ? bench_process_cpu() / cpu_clock_threads : bench_now();
+    return cpu_clock_threads ? bench_process_cpu() / cpu_clock_threads : system_now();
 }
 
 static int ascending(const void *pa, const void *pb)
@@ -61,11 +56,11 @@ struct bench_times bench_time(void (*fn)(void *context), void *context, double s
 {
     static double v[MAX_RUNS];
     int n = 0;
-    double first = bench_now();
+    double first = system_now();
     fn(context);
-    if (bench_now() - first > seconds && min_runs > 2)
+    if (system_now() - first > seconds && min_runs > 2)
         min_runs = 2;
-    for (double start = bench_now(); n < MAX_RUNS && (n < min_runs || bench_now() - start < seconds); n++) {
+    for (double start = system_now(); n < MAX_RUNS && (n < min_runs || system_now() - start < seconds); n++) {
         double t = timed_now();
         fn(context);
         v[n] = timed_now() - t;
@@ -112,25 +107,19 @@ static int proc_value(const char *path, const char *key, char *value, size_t siz
     return found;
 }
 
-int bench_cpus(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0 ? CPU_COUNT(&set) : 1;
-}
-
 void bench_machine(char *text, size_t size)
 {
     char cpu[256] = "unknown CPU";
     struct utsname os = {0};
     proc_value("/proc/cpuinfo", "model name", cpu, sizeof cpu);
     uname(&os);
-    snprintf(text, size, "%s, %d CPUs usable, %s %s", cpu, bench_cpus(), os.sysname, os.release);
+    snprintf(text, size, "%s, %d CPUs usable, %s %s", cpu, system_cpus(), os.sysname, os.release);
 }
 
 double bench_clock_mhz(void)
 {
     char v[64];
-    return proc_value("/proc/cpuinfo", "cpu MHz", v, sizeof v) ? strtod(v, NULL) : 0;
+    return proc_value("/proc/cpuinfo", "cpu MHz", v, sizeof v) ? text_number(v, NULL) : 0;
 }
 
 double bench_load(void)

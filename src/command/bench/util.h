@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "base/system.h"
 
 /* Order statistics over the runs of one thing. */
 struct bench_times {
@@ -20,14 +21,12 @@ struct bench_times bench_time(void (*fn)(void *context), void *context, double s
 void bench_clock_cpu(int threads); /* 0: the wall clock again */
 /* Order statistics of measured values; sorts v. */
 struct bench_times bench_times_of(double *v, int n);
-double bench_now(void);         /* monotonic clock */
 double bench_process_cpu(void); /* user and system time of all threads */
 
 /* Normal deviates times `scale`; the same for the same seed on every machine. */
 void bench_random(float *v, size_t n, uint64_t seed, float scale);
 
 /* "AMD EPYC ..., 2 CPUs usable, Linux 6.1", and the present clock in MHz as the kernel states it (0 where it does not). */
-int bench_cpus(void); /* that this process may run on */
 void bench_machine(char *text, size_t size);
 double bench_clock_mhz(void);
 double bench_load(void); /* average of the last minute; -1 where it is not known */

@@ -14,6 +14,7 @@
 #include "command/progress.h"
 #include "command/stream.h"
 #include "base/error.h"
+#include "base/system.h"
 
 #define HOLD 256 /* images that may wait for a full batch */
 
@@ -291,7 +292,7 @@ int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_m
     const struct stream_calls calls = {.context = (void *)s, .boxes = boxes_of_item, .stop = &cli_stopped};
     const struct conveyor conveyor = {.context = &m, .next = next, .done = done, .stop = &cli_stopped, .window = HOLD};
     limber_error err;
-    double begin = progress_now(), forward_before = session->seconds_forward;
+    double begin = system_now(), forward_before = session->seconds_forward;
     *r = (struct eval_result){0};
     r->poses = calloc((size_t)s->box_total, sizeof *r->poses);
     r->truth = calloc((size_t)s->box_total, sizeof *r->truth);
@@ -303,7 +304,7 @@ int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_m
         st = conveyor_run(session, &conveyor, &err);
     progress_clear(&m.progress);
     stream_close(&m.stream);
-    r->seconds = progress_now() - begin;
+    r->seconds = system_now() - begin;
     r->seconds_forward = session->seconds_forward - forward_before;
     return st ? cli_fail("%s", err.text) : cli_stopped ? CLI_INTERRUPTED : CLI_DONE;
 }

@@ -59,7 +59,7 @@ static limber_status add_image(struct run *r, size_t input, limber_error *err)
     const struct boxes_list *list = NULL;
     limber_keypoint *joints = NULL;
     limber_status st =
-        r->inputs.v[input].failure ? limber_fail(err, LIMBER_E_IO, "%s", strerror(r->inputs.v[input].failure)) : LIMBER_OK;
+        r->inputs.v[input].failure ? limber_fail(err, LIMBER_E_IO, "%s", error_text(r->inputs.v[input].failure)) : LIMBER_OK;
     if (!st && r->annotations)
         st = boxes_of(&r->boxes, input, &list, err);
     if (!st)

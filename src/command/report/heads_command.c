@@ -18,6 +18,7 @@
 #include "command/output.h"
 #include "command/progress.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "command/report/heads_report.h"
 #include "image/image.h"
 #include "model/labels.h"
@@ -288,7 +289,7 @@ static void say_summary(const struct run *r, double seconds)
 
 static int run(struct run *r)
 {
-    double begin = progress_now();
+    double begin = system_now();
     int status = output_folder(r->out);
     if (status)
         return status;
@@ -312,7 +313,7 @@ static int run(struct run *r)
     if ((status = write_results(r, !interrupted)))
         return status;
     if (!r->common.quiet)
-        say_summary(r, progress_now() - begin);
+        say_summary(r, system_now() - begin);
     return interrupted ? CLI_INTERRUPTED : r->failed ? CLI_SOME_FAILED : CLI_DONE;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/system.h"
 #include "command/boxes.h"
 #include "command/eval/coco_eval.h"
 #include "command/inputs.h"
@@ -281,7 +282,7 @@ static int write_results(struct run *r, bool complete)
 
 static int run(struct run *r)
 {
-    const double begin = progress_now();
+    const double begin = system_now();
     int status = output_folder(r->out);
     if (!status && (r->kinds >> BY_MEAN & 1 || r->kinds >> BY_CONST & 1))
         status = calibrate(r);
@@ -294,7 +295,7 @@ static int run(struct run *r)
         return status;
     if (!r->common.quiet)
         fprintf(stderr, "limber: %zu images, %zu failed, %lld that say something, in %.1f s: %s/patch.html\n",
-                r->images + r->failed, r->failed, (long long)r->result.images, progress_now() - begin, r->out);
+                r->images + r->failed, r->failed, (long long)r->result.images, system_now() - begin, r->out);
     return interrupted ? CLI_INTERRUPTED : r->failed ? CLI_SOME_FAILED : CLI_DONE;
 }
 

@@ -13,6 +13,7 @@
 #include "command/run/lines.h"
 #include "command/output.h"
 #include "base/json_write.h"
+#include "base/error.h"
 
 /* "people" of one line. */
 static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, const char *text, bool *first)
@@ -59,7 +60,7 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
     int status = CLI_DONE;
     bool first = true;
     if (!f)
-        status = cli_fail("%s: %s", path ? path : dir, path ? strerror(errno) : "no memory");
+        status = cli_fail("%s: %s", path ? path : dir, path ? error_text(errno) : "no memory");
     if (!status)
         status = output_replace(&o, dir, coco_name);
     if (!status)
@@ -93,7 +94,7 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
         json_decref(rest);
     }
     if (!status && ferror(f))
-        status = cli_fail("%s: %s", path, strerror(errno));
+        status = cli_fail("%s: %s", path, error_text(errno));
     if (!status)
         status = output_write(&o, "\n]\n", 3);
     if (!status)

@@ -23,6 +23,7 @@
 #include "command/run/lines.h"
 #include "heads/heads.h"
 #include "base/error.h"
+#include "base/system.h"
 #include "image/overlay.h"
 #include "pose/same.h"
 #include "command/eval/coco_eval.h"
@@ -160,7 +161,7 @@ static void count_decoder(struct run *r, const char *decoder)
 /* An item that has all it needs becomes a line. */
 static int write_item(struct run *r, struct stream_item *item)
 {
-    double begin = progress_now();
+    double begin = system_now();
     r->seconds_decode += item->seconds_decode;
     r->seconds_find += item->seconds_find;
     r->seconds_crop += item->seconds_crop;
@@ -179,7 +180,7 @@ static int write_item(struct run *r, struct stream_item *item)
     r->images++;
     r->failed += item->parcel.status != LIMBER_OK;
     r->people += (size_t)item->parcel.people.count;
-    r->seconds_write += progress_now() - begin;
+    r->seconds_write += system_now() - begin;
     progress_step(&r->progress, r->images - r->resumed, r->people);
     return CLI_DONE;
 }
@@ -200,11 +201,11 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
     if (item->found)
         score_found(r, item);
     keep_confident(&parcel->people, r->min_score);
-    double begin = progress_now();
+    double begin = system_now();
     limber_status st = LIMBER_OK;
     if (r->heads) /* before the overlay is drawn into the picture */
         st = heads_add_people(r->heads, &item->image.view, &parcel->people, err);
-    r->seconds_heads += progress_now() - begin;
+    r->seconds_heads += system_now() - begin;
     if (st)
         r->status = cli_fail("%s", err->text);
     else if (r->overlay)
@@ -346,7 +347,7 @@ static int open_output(struct run *r)
 
 static void say_summary(const struct run *r, bool interrupted)
 {
-    double total = progress_now() - r->begin;
+    double total = system_now() - r->begin;
     size_t done = r->images - r->resumed;
     fprintf(stderr, "limber: images %zu, people %zu, failed %zu%s; %.1f s", r->images, r->people, r->failed,
             interrupted ? ", stopped before the end" : "", total);
@@ -383,7 +384,7 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
 static int run(struct run *r)
 {
     limber_error err;
-    r->begin = progress_now();
+    r->begin = system_now();
     const bool looks = !r->boxes_file && !r->find.whole;
     r->workers = stream_workers(r->session, looks || r->overlay);
     const size_t window = stream_window(r->session, r->workers);

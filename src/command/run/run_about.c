@@ -9,6 +9,7 @@
 
 #include "command/report/heads_report.h"
 #include "compute/open.h"
+#include "base/system.h"
 
 /* Why the GPU did not do it, where it could have been asked to. */
 static void put_cuda(struct json_text *t, const struct run *r)
@@ -128,7 +129,7 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "write"), put_number(t, r->seconds_write, 3);
     if (r->heads)
         put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
-    put_key(t, "total"), put_number(t, progress_now() - r->begin, 3);
+    put_key(t, "total"), put_number(t, system_now() - r->begin, 3);
     put_close(t, '}');
     limber_heads_result heads;
     if (r->heads && complete && !limber_heads_summarise(r->heads, &heads, NULL)) {

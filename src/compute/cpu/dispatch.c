@@ -19,7 +19,6 @@
 #include "compute/cpu/cpu.h"
 #include "compute/open.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/system.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
 #elif defined(__aarch64__)
@@ -223,9 +223,8 @@ bool backend_cpu_has(enum precision precision)
 
 int cpu_count(void)
 {
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+    const int n = system_cpus();
+    return n > 1024 ? 1024 : n;
 }
 
 void backend_cpu_report(struct backend_report *out)

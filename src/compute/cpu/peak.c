@@ -2,6 +2,7 @@
  * `limber bench model`. Random operands, never zeros (AMX is a third faster on zeros, by clock). */
 #define _POSIX_C_SOURCE 200809L
 #include "compute/cpu/cpu.h"
+#include "base/system.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -21,13 +22,6 @@ static void peak_chunk(void *context, int worker, int chunk)
     const struct peak_job *j = context;
     (void)chunk;
     j->done[worker * 8] += j->kernels->peak(j->memory[worker], j->rounds);
-}
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* Numbers between -1 and 1 with random mantissas, in the operand's format; random bytes. */
@@ -57,12 +51,12 @@ double cpu_peak(enum precision precision, int threads, double seconds)
         if (ok)
             random_operands(job.memory[i], precision);
     }
-    for (double end = seconds_now() + seconds; ok && seconds_now() < end;) {
-        double flops = 0, start = seconds_now();
+    for (double end = system_now() + seconds; ok && system_now() < end;) {
+        double flops = 0, start = system_now();
         for (int i = 0; i < threads; i++)
             job.done[i * 8] = 0;
         pool_run(pool, threads * SLICES, peak_chunk, &job);
-        double took = seconds_now() - start;
+        double took = system_now() - start;
         for (int i = 0; i < threads; i++)
             flops += 2e-9 * job.done[i * 8];
         best = flops / took > best ? flops / took : best;

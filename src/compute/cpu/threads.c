@@ -10,6 +10,7 @@
  * everybody who entered has left; entering is a compare-and-swap on the open gate. */
 #define _GNU_SOURCE
 #include "compute/cpu/cpu.h"
+#include "base/system.h"
 
 #include <linux/futex.h>
 #include <limits.h>
@@ -55,13 +56,6 @@ static void futex_wake(_Atomic uint32_t *word)
     syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void cpu_relax(void)
 {
 #if defined(__x86_64__)
@@ -74,14 +68,14 @@ static void cpu_relax(void)
 /* Spins until *word differs from `seen`; false when the time is up. */
 static bool spin_until_changed(_Atomic uint32_t *word, uint32_t seen)
 {
-    uint64_t end = now_ns() + SPIN_NS;
+    uint64_t end = system_now_ns() + SPIN_NS;
     do
         for (int i = 0; i < 64; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != seen)
                 return true;
             cpu_relax();
         }
-    while (now_ns() < end);
+    while (system_now_ns() < end);
     return false;
 }
 
