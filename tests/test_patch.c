@@ -506,7 +506,7 @@ Test(patch, little_and_nothing)
     limber_session *session = open_session(&model, GOLDEN "/simple-hd32", "cpu", "fp32", NULL, 1, 0);
     struct effects_result r = experiment_of(session, ALL_BYS, 1, 0, true); /* one person: no interval, no test */
     const struct effect *f = effects_at(&r, BY_NOISE, 0, LEFT_ARM, EFFECT_HEAT);
-    cr_expect(f->known && !f->tested && !f->raw.interval && f->raw.images == 1);
+    cr_expect(f->known && !f->tested && !f->raw.interval && f->raw.images == 1 && !f->shared);
     hash_of(&r);
     effects_result_free(&r);
     r = experiment_of(session, ALL_BYS, 2, 0, false); /* no labelled joint */

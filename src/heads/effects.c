@@ -419,7 +419,9 @@ static void summarise_by(const struct effects *e, struct effects_result *r, int 
             const size_t column = boot_column(TOTAL, c, m);
             limber_heads_estimate *gap = &r->gap[b][c][m];
             *gap = estimate(&of->boot, e->heads, &(struct mix){{column}, {1}, 1, NULL}, scratch);
-            r->gap_known[b][c][m] = gap->images > 0 && (gap->low > 0 || gap->high < 0) && (gap->interval || gap->images == 1);
+            /* one image has no interval: nothing says that its gap is one */
+            r->gap_known[b][c][m] =
+                e->shape.replicates > 0 ? gap->interval && (gap->low > 0 || gap->high < 0) : gap->images > 0 && gap->mean != 0;
         }
     }
     for (size_t h = 0; h < e->heads; h++)
