@@ -54,7 +54,7 @@ extern "C" {
  * sets reserved to zero (limber_options_default(), or {0} and designated initializers, do), and whatever is not known to the library
  * that runs is refused with LIMBER_E_ARGUMENT: nothing asked for is left out in silence. limber_box and limber_keypoint never
  * change: arrays of four and of three floats. */
-#define LIMBER_API_VERSION 200
+#define LIMBER_API_VERSION 300
 
 typedef struct limber_model limber_model;     /* weights, read-only, shared */
 typedef struct limber_session limber_session; /* activations and threads, one caller at a time */
@@ -152,7 +152,7 @@ typedef struct {
     float score;                /* box_score times the mean of the keypoints' scores */
     limber_keypoint *keypoints; /* [keypoint_count of limber_people], in the model's order */
     limber_limb *limbs;         /* [limb_count], in the order of limber_limb_name; NULL where limb_count is 0 */
-    int limb_count;             /* 8 where the model has COCO's joints, else 0 */
+    int limb_count;             /* 8 where the model has COCO's joints (COCO, COCO-WholeBody), else 0 */
     int track;                  /* the same number for the same person from frame to frame, from 1; 0: not tracked */
     int reserved[8];            /* zero */
 } limber_person;
@@ -182,7 +182,16 @@ LIMBER_API void limber_model_close(limber_model **model); /* NULL and *NULL are 
 
 LIMBER_API int limber_model_keypoint_count(const limber_model *model);
 LIMBER_API const char *limber_model_keypoint_name(const limber_model *model,
-                                                  int k);                 /* "left_elbow"; NULL where k is out of range */
+                                                  int k); /* "left_elbow"; NULL where k is out of range */
+/* The set of joints, where it is a known one: "COCO" (17), "COCO-WholeBody" (133: body, feet, face, hands), "AP-10K" (17 of animals),
+ * in any spelling of the labels; else NULL. keypoint_mirror: the joint on the other side of the body, k itself in the middle or
+ * where no label tells; -1 where k is out of range. */
+LIMBER_API const char *limber_model_label_set(const limber_model *model);
+LIMBER_API int limber_model_keypoint_mirror(const limber_model *model, int k);
+/* The lines of a drawing: *from and *to become keypoint indices, 0 <= bone < limber_model_bone_count. 1 where there is such a bone,
+ * else 0. */
+LIMBER_API int limber_model_bone_count(const limber_model *model);
+LIMBER_API int limber_model_bone(const limber_model *model, int bone, int *from, int *to);
 LIMBER_API const char *limber_model_backend(const limber_model *model);   /* what "auto" became: "cpu" */
 LIMBER_API const char *limber_model_precision(const limber_model *model); /* what "auto" became: "bf16" */
 LIMBER_API const char *limber_limb_name(int limb); /* 0..7: "left_upper_arm", "right_upper_arm", "left_forearm", ... */

@@ -161,7 +161,7 @@ LIMBER_API void limber_heads_close(limber_heads **heads); /* NULL and *NULL are 
 /* One image and its people. boxes NULL: the whole image is one box, refined as the session says. joints: [count][17] in image
  * pixels, in COCO's order, with a score that min_score is held against (0: hidden or not labelled); NULL: the model's own joints,
  * found by a pass of their own (LIMBER_E_UNSUPPORTED where they are not COCO's 17). A patch belongs to a limb if its centre lies within a radius of a bone between two joints that are
- * both there; the radius is a share of the longer side of the person's box and at least 0.75 patch (src/heads/masks.c, limb_rules).
+ * both there; the radius is a share of the longer side of the person's box and at least 0.75 patch (src/model/skeleton.c, src/heads/masks.c).
  * An image whose people show no limb counts as an image, and for nothing else. On failure nothing of the image is counted. */
 LIMBER_API limber_status limber_heads_add(limber_heads *heads, const limber_image *image, const limber_box *boxes,
                                           const limber_keypoint *joints, int count, limber_error *err);

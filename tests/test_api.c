@@ -90,6 +90,14 @@ Test(api, names_and_versions)
     cr_expect_str_eq(limber_model_keypoint_name(m, 7), "left_elbow");
     cr_expect_null(limber_model_keypoint_name(m, 17));
     cr_expect_null(limber_model_keypoint_name(m, -1));
+    cr_expect_str_eq(limber_model_label_set(m), "COCO");
+    cr_expect_eq(limber_model_keypoint_mirror(m, 7), 8);
+    cr_expect_eq(limber_model_keypoint_mirror(m, 0), 0);
+    cr_expect_eq(limber_model_keypoint_mirror(m, 17), -1);
+    int from = -1, to = -1;
+    cr_expect_eq(limber_model_bone_count(m), 19);
+    cr_expect(limber_model_bone(m, 18, &from, &to) && from >= 0 && from < 17 && to >= 0 && to < 17 && from != to);
+    cr_expect(!limber_model_bone(m, 19, &from, &to) && !limber_model_bone(m, -1, &from, &to));
     cr_expect_str_eq(limber_model_backend(m), "cpu");
     cr_expect_str_eq(limber_model_precision(m), "fp32");
     limber_model_close(&m);

@@ -9,9 +9,9 @@
 static limber_limb measured(limber_keypoint from, limber_keypoint to)
 {
     limber_keypoint joints[17] = {{0}};
-    joints[limb_joints[0][0]] = from;
-    joints[limb_joints[0][1]] = to;
-    limber_limb limbs[LIMBS];
+    joints[skeleton_limbs[0][0]] = from;
+    joints[skeleton_limbs[0][1]] = to;
+    limber_limb limbs[SKELETON_LIMBS];
     limber_person person = {.keypoints = joints, .limbs = limbs};
     limbs_measure(&person);
     return limbs[0];
@@ -21,18 +21,18 @@ Test(limbs, names_and_joints_belong_together)
 {
     static const char *const ends[][2] = {{"shoulder", "elbow"}, {"elbow", "wrist"}, {"hip", "knee"}, {"knee", "ankle"}};
     static const char *const bones[] = {"upper_arm", "forearm", "thigh", "shin"};
-    for (int i = 0; i < LIMBS; i++) {
+    for (int i = 0; i < SKELETON_LIMBS; i++) {
         const char *side = i % 2 ? "right" : "left";
         char name[64], from[64], to[64];
         snprintf(name, sizeof name, "%s_%s", side, bones[i / 2]);
         snprintf(from, sizeof from, "%s_%s", side, ends[i / 2][0]);
         snprintf(to, sizeof to, "%s_%s", side, ends[i / 2][1]);
         cr_expect_str_eq(limber_limb_name(i), name);
-        cr_expect_str_eq(coco_keypoint_names[limb_joints[i][0]], from);
-        cr_expect_str_eq(coco_keypoint_names[limb_joints[i][1]], to);
+        cr_expect_str_eq(coco_keypoint_names[skeleton_limbs[i][0]], from);
+        cr_expect_str_eq(coco_keypoint_names[skeleton_limbs[i][1]], to);
     }
     cr_expect_null(limber_limb_name(-1));
-    cr_expect_null(limber_limb_name(LIMBS));
+    cr_expect_null(limber_limb_name(SKELETON_LIMBS));
 }
 
 Test(limbs, angles_turn_counter_clockwise_with_y_up)

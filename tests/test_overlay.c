@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "image/overlay.h"
+#include "model/skeleton.h"
 
 static struct image grey(int w, int h)
 {
@@ -26,6 +27,19 @@ static bool is(const uint8_t *p, int r, int g, int b)
 #define RIGHT 40, 150, 255
 #define MIDDLE 245, 245, 245
 #define NOTHING 100, 100, 100
+
+static struct overlay_style coco;
+
+static void setup(void)
+{
+    coco = (struct overlay_style){.keypoint_count = skeleton_coco.keypoints,
+                                  .edges = skeleton_coco.bones,
+                                  .edge_count = skeleton_coco.bone_count,
+                                  .flip_pairs = skeleton_coco.mirror,
+                                  .sides = skeleton_coco.sides,
+                                  .min_score = 0.3f};
+}
+TestSuite(overlay, .init = setup);
 
 /* A person who stands facing us, `size` pixels high, top left at (x, y). */
 static void stand(limber_keypoint joints[17], float x, float y, float size)
@@ -50,7 +64,7 @@ Test(overlay, left_right_and_middle_have_their_colours)
     limber_keypoint joints[17];
     stand(joints, 100, 50, 400);
     limber_person p = {.keypoints = joints};
-    overlay_draw(&im, &p, 1, &overlay_coco);
+    overlay_draw(&im, &p, 1, &coco);
     cr_expect(is(pixel(&im, 240, 110), LEFT), "left shoulder");
     cr_expect(is(pixel(&im, 160, 110), RIGHT), "right shoulder");
     cr_expect(is(pixel(&im, 250, 140), LEFT), "left upper arm, half way");
@@ -70,7 +84,7 @@ Test(overlay, a_dark_rim_lies_around_everything)
     limber_keypoint joints[17];
     stand(joints, 100, 50, 400);
     limber_person p = {.keypoints = joints};
-    overlay_draw(&im, &p, 1, &overlay_coco);
+    overlay_draw(&im, &p, 1, &coco);
     int darkest = 255; /* from the white line between the shoulders upwards, over a white background */
     for (int y = 95; y < 110; y++)
         darkest = pixel(&im, 200, y)[0] < darkest ? pixel(&im, 200, y)[0] : darkest;
@@ -85,7 +99,7 @@ Test(overlay, joints_below_the_score_and_their_lines_are_left_out)
     stand(joints, 100, 50, 400);
     joints[7].score = 0.29f; /* left elbow */
     limber_person p = {.keypoints = joints};
-    overlay_draw(&im, &p, 1, &overlay_coco);
+    overlay_draw(&im, &p, 1, &coco);
     cr_expect(is(pixel(&im, 260, 170), NOTHING), "elbow");
     cr_expect(is(pixel(&im, 250, 140), NOTHING), "upper arm");
     cr_expect(is(pixel(&im, 270, 200), NOTHING), "forearm");
@@ -93,7 +107,7 @@ Test(overlay, joints_below_the_score_and_their_lines_are_left_out)
     for (int k = 0; k < 17; k++)
         joints[k].score = NAN;
     struct image none = grey(600, 600);
-    overlay_draw(&none, &p, 1, &overlay_coco);
+    overlay_draw(&none, &p, 1, &coco);
     cr_expect_eq(touched(&none), 0);
     image_close(&im);
     image_close(&none);
@@ -153,9 +167,9 @@ Test(overlay, widths_follow_the_size)
     limber_keypoint joints[17];
     limber_person p = {.keypoints = joints};
     stand(joints, 40, 40, 200);
-    overlay_draw(&small, &p, 1, &overlay_coco);
+    overlay_draw(&small, &p, 1, &coco);
     stand(joints, 160, 160, 800);
-    overlay_draw(&large, &p, 1, &overlay_coco);
+    overlay_draw(&large, &p, 1, &coco);
     double ratio = (double)touched(&large) / touched(&small);
     cr_expect(ratio > 11 && ratio < 18, "%.2f", ratio);
     image_close(&small);
@@ -171,7 +185,7 @@ Test(overlay, small_people_are_drawn_over_large_ones)
     for (int k = 0; k < 17; k++) /* the far one's left wrist on the near one's right shoulder */
         far[k].x += 160 - 45, far[k].y += 110 - 45;
     limber_person people[2] = {{.keypoints = far}, {.keypoints = near}};
-    overlay_draw(&im, people, 2, &overlay_coco);
+    overlay_draw(&im, people, 2, &coco);
     cr_expect(is(pixel(&im, 160, 110), LEFT));
     image_close(&im);
 }
@@ -211,7 +225,7 @@ Test(overlay, coordinates_anywhere)
             for (int k = 0; k < 17; k++)
                 joints[k] = (limber_keypoint){far[(a + 3 * k) % N], far[(a / N + 5 * k) % N], 1};
             limber_person p = {.keypoints = joints};
-            overlay_draw(&im, &p, 1, &overlay_coco);
+            overlay_draw(&im, &p, 1, &coco);
         }
         image_close(&im);
     }
@@ -220,8 +234,8 @@ Test(overlay, coordinates_anywhere)
     joints[5] = (limber_keypoint){-50000, -50000, 1};
     joints[7] = (limber_keypoint){50050, 50050, 1};
     limber_person p = {.keypoints = joints};
-    overlay_draw(&im, &p, 1, &overlay_coco);
+    overlay_draw(&im, &p, 1, &coco);
     cr_expect(is(pixel(&im, 50, 50), LEFT) && is(pixel(&im, 10, 90), NOTHING));
     image_close(&im);
-    overlay_draw(&im, NULL, 0, &overlay_coco);
+    overlay_draw(&im, NULL, 0, &coco);
 }

@@ -370,7 +370,7 @@ static void draw_person(uint8_t *rgb, struct experiment_person *p, uint64_t seed
 
 static struct effects_result experiment_of(limber_session *session, unsigned by, int images, int people, bool labelled)
 {
-    const struct experiment_options o = {.by = by, .bootstrap = 200, .seed = 5, .sigmas = coco_sigmas, .people = people};
+    const struct experiment_options o = {.by = by, .bootstrap = 200, .seed = 5, .sigmas = skeleton_coco.sigmas, .people = people};
     struct experiment *e = NULL;
     struct effects_result r;
     limber_error err = {0};

@@ -39,7 +39,13 @@ ANIMAL = (
     "left_eye right_eye nose neck root_of_tail left_shoulder left_elbow left_front_paw right_shoulder right_elbow right_front_paw "
     "left_hip left_knee left_back_paw right_hip right_knee right_back_paw"
 ).split()
-LABELS = [COCO, AIC, MPII, ANIMAL, ANIMAL, []]
+HAND = ["hand_root"] + [f"{f}{i}" for f in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger") for i in range(1, 5)]
+WHOLE_BODY = (
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist left_hip "
+    "right_hip left_knee right_knee left_ankle right_ankle left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel"
+).split()
+WHOLE_BODY += [f"face-{i}" for i in range(68)] + [f"{side}_{joint}" for side in ("left", "right") for joint in HAND]
+LABELS = [COCO, AIC, MPII, ANIMAL, ANIMAL, WHOLE_BODY]
 COCO_EDGES = [
     [15, 13],
     [13, 11],

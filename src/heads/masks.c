@@ -11,26 +11,16 @@
 
 /* ---- limbs ---- */
 
-enum { HEAD, TORSO, LEFT_ARM, RIGHT_ARM, LEFT_LEG, RIGHT_LEG };
 const char *const heads_limb_names[LIMBER_HEADS_LIMBS] = {"head", "torso", "left_arm", "right_arm", "left_leg", "right_leg"};
-const int heads_limb_mirror[LIMBER_HEADS_LIMBS] = {-1, -1, RIGHT_ARM, LEFT_ARM, RIGHT_LEG, LEFT_LEG};
+const int heads_limb_mirror[LIMBER_HEADS_LIMBS] = {-1, -1, CLASS_RIGHT_ARM, CLASS_LEFT_ARM, CLASS_RIGHT_LEG, CLASS_LEFT_LEG};
 
-/* COCO's joints: 0 nose, 1-2 eyes, 3-4 ears, 5-6 shoulders, 7-8 elbows, 9-10 wrists, 11-12 hips, 13-14 knees, 15-16 ankles; the
- * odd one of a pair is the left one, and of the same sides of the body as the class. A bone from a joint to itself is a disc.
+/* The bones of each class are skeleton_class_bones (model/skeleton.c), capsules here; a bone from a joint to itself is a disc.
  * The radius is a share of the longer side of the person's box: half a forearm's thickness is about 1/40 of a person's height,
  * half a shin's 1/30; twice that, so that the flesh is inside and a patch that is mostly limb counts. Never below MIN_RADIUS, or a
  * limb of a small grid would fall between the centres. */
 #define MIN_RADIUS 0.75
 static const double limb_radius[LIMBER_HEADS_LIMBS] = {0.07, 0.06, 0.05, 0.05, 0.06, 0.06};
-static const struct {
-    signed char class, from, to;
-} limb_rules[] = {
-    {HEAD, 0, 0},       {HEAD, 0, 1},       {HEAD, 0, 2},       {HEAD, 1, 2},        {HEAD, 1, 3},        {HEAD, 2, 4},
-    {HEAD, 0, 3},       {HEAD, 0, 4},       {HEAD, 3, 4},       {TORSO, 5, 6},       {TORSO, 11, 12},     {TORSO, 5, 11},
-    {TORSO, 6, 12},     {TORSO, 5, 12},     {TORSO, 6, 11},     {LEFT_ARM, 5, 7},    {LEFT_ARM, 7, 9},    {RIGHT_ARM, 6, 8},
-    {RIGHT_ARM, 8, 10}, {LEFT_LEG, 11, 13}, {LEFT_LEG, 13, 15}, {RIGHT_LEG, 12, 14}, {RIGHT_LEG, 14, 16},
-};
-_Static_assert(sizeof limb_rules / sizeof *limb_rules <= HEADS_MAX_CAPSULES, "room for every bone");
+_Static_assert(SKELETON_CLASS_BONES <= HEADS_MAX_CAPSULES, "room for every bone");
 
 struct heads_place heads_place_of(const struct config *c, struct crop_region region)
 {
@@ -52,13 +42,13 @@ int heads_capsules(struct heads_capsule out[HEADS_MAX_CAPSULES], const limber_ke
     double width = (double)box.width * place.scale_x, height = (double)box.height * place.scale_y;
     double size = width > height ? width : height;
     int n = 0;
-    for (size_t i = 0; i < sizeof limb_rules / sizeof *limb_rules; i++) {
-        limber_keypoint a = joints[limb_rules[i].from], b = joints[limb_rules[i].to];
+    for (int i = 0; i < SKELETON_CLASS_BONES; i++) {
+        limber_keypoint a = joints[skeleton_class_bones[i].from], b = joints[skeleton_class_bones[i].to];
         bool there = a.score >= min_score && b.score >= min_score && a.score > 0 && b.score > 0 && isfinite(a.x) &&
                      isfinite(a.y) && isfinite(b.x) && isfinite(b.y);
         if (!there)
             continue;
-        int class = limb_rules[i].class;
+        int class = skeleton_class_bones[i].class;
         double radius = limb_radius[class] * size;
         out[n++] = (struct heads_capsule){
             .class = class,

@@ -32,15 +32,6 @@ static const struct colour rim_colour = {16, 16, 24};
 #define CROWDED_LEAST 0.55 /* ... unless it is already less than this share of the usual */
 #define FAR_AWAY 1e7       /* pixels; nothing out there reaches the image at these widths */
 
-static const int coco_edges[][2] = {{15, 13}, {13, 11}, {16, 14}, {14, 12}, {11, 12}, {5, 11}, {6, 12}, {5, 6}, {5, 7}, {6, 8},
-                                    {7, 9},   {8, 10},  {1, 2},   {0, 1},   {0, 2},   {1, 3},  {2, 4},  {3, 5}, {4, 6}};
-static const int coco_pairs[] = {0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15};
-const struct overlay_style overlay_coco = {.keypoint_count = 17,
-                                           .edges = coco_edges,
-                                           .edge_count = sizeof coco_edges / sizeof *coco_edges,
-                                           .flip_pairs = coco_pairs,
-                                           .min_score = 0.3f};
-
 /* ---- shapes ---- */
 
 struct point {
@@ -94,6 +85,8 @@ enum side { MIDDLE, LEFT, RIGHT };
 
 static bool is_left(const struct overlay_style *s, int joint)
 {
+    if (s->sides)
+        return s->sides[joint] == 'l';
     const char *label = s->labels ? s->labels[joint] : NULL;
     int first = label ? text_lower(label[0]) : 0;
     return first == 'l' || first == 'r' ? first == 'l' : joint < s->flip_pairs[joint];

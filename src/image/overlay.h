@@ -12,11 +12,10 @@ struct overlay_style {
     int edge_count;
     const int *flip_pairs; /* [keypoint_count]: the joint that mirrors this one, itself in the middle; NULL: all in the middle */
     const char *const
-        *labels;     /* [keypoint_count]: "left..." or "L_..." tells which of a pair is left; NULL: the lower index is */
-    float min_score; /* joints below are left out, and lines that end in them */
+        *labels;       /* [keypoint_count]: "left..." or "L_..." tells which of a pair is left; NULL: the lower index is */
+    const char *sides; /* [keypoint_count]: 'l' for the left one of a pair; NULL: the labels tell */
+    float min_score;   /* joints below are left out, and lines that end in them */
 };
-/* COCO's 17 joints and 19 edges. */
-extern const struct overlay_style overlay_coco;
 
 /* Draws all people onto `image`, in place; small ones last, so that they stay visible. The person's left is drawn in one colour,
  * the right in another, the middle in a third; width of lines and size of dots follow the person's size within bounds given by

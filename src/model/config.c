@@ -79,12 +79,32 @@ static limber_status parse_labels(struct config *c, const json_t *root, limber_e
     }
     json_decref(seen);
     if (st == LIMBER_OK)
-        st = labels_rename_coco(c->labels, c->keypoints, &c->coco, err);
+        st = labels_recognise(c->labels, c->keypoints, &c->skeleton, err);
     if (st != LIMBER_OK)
         return st;
-    c->flip_pairs = malloc((size_t)c->keypoints * sizeof *c->flip_pairs);
-    return c->flip_pairs ? labels_pair_sides(c->flip_pairs, c->labels, c->keypoints, err)
-                         : limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    c->coco = c->skeleton == &skeleton_coco;
+    const size_t bytes = (size_t)c->keypoints * sizeof *c->flip_pairs;
+    if (!(c->flip_pairs = malloc(bytes)))
+        return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    if (!c->skeleton)
+        return labels_pair_sides(c->flip_pairs, c->labels, c->keypoints, err);
+    memcpy(c->flip_pairs, c->skeleton->mirror, bytes);
+    return LIMBER_OK;
+}
+
+/* The bones of a known skeleton, whatever the file has. */
+static limber_status skeleton_edges(struct config *c, limber_error *err)
+{
+    if (!c->skeleton)
+        return LIMBER_OK;
+    const size_t bytes = (size_t)c->skeleton->bone_count * sizeof *c->edges;
+    free(c->edges);
+    c->edge_count = 0;
+    if (!(c->edges = malloc(bytes)))
+        return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    memcpy(c->edges, c->skeleton->bones, bytes);
+    c->edge_count = c->skeleton->bone_count;
+    return LIMBER_OK;
 }
 
 static limber_status parse_edges(struct config *c, const json_t *root, limber_error *err)
@@ -92,7 +112,7 @@ static limber_status parse_edges(struct config *c, const json_t *root, limber_er
     const json_t *edges = json_object_get(root, "edges");
     char text[JSON_SHOW];
     if (!edges || json_is_null(edges))
-        return LIMBER_OK;
+        return skeleton_edges(c, err);
     if (!json_is_array(edges) || json_array_size(edges) > EDGES_MAX)
         return limber_fail(err, LIMBER_E_FORMAT, "edges is %s, expected an array of at most %d", json_show(text, edges),
                            EDGES_MAX);
@@ -112,7 +132,7 @@ static limber_status parse_edges(struct config *c, const json_t *root, limber_er
         }
     }
     c->edge_count = (int)n;
-    return LIMBER_OK;
+    return skeleton_edges(c, err);
 }
 
 /* ---- the backbone ---- */

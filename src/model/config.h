@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "limber.h"
+#include "model/skeleton.h"
 
 #define PATCH_PAD 2               /* of ViTPose's patch convolution, whatever the patch */
 #define CLASSIC_HEAD_CHANNELS 256 /* between its two deconvolutions and after them */
@@ -26,11 +27,12 @@ struct config {
     bool simple_head;
     int scale_factor; /* of the simple head */
     int keypoints;
-    char **labels; /* [keypoints], as config.json writes them, or COCO's names ("left_elbow") where they are COCO's 17 */
-    bool coco;     /* labels are COCO's 17, in COCO's order, in any spelling */
-    int (*edges)[2];
+    char **labels; /* [keypoints], as config.json writes them, or the skeleton's names ("left_elbow") where they are its own */
+    const struct skeleton *skeleton; /* the row of model/skeleton.h whose labels these are, in any spelling; NULL: none */
+    bool coco;                       /* it is skeleton_coco */
+    int (*edges)[2];                 /* bones, as config.json writes them, or the skeleton's */
     int edge_count;
-    int *flip_pairs; /* [keypoints]: the joint that mirrors this one, by label; itself where there is none */
+    int *flip_pairs; /* [keypoints]: the joint that mirrors this one: the skeleton's, or by label; itself where there is none */
     /* preprocessor */
     float mean[3], std[3];
     double rescale;

@@ -9,12 +9,6 @@
 #include "base/error.h"
 #include "base/text.h"
 
-const char *const coco_keypoint_names[COCO_KEYPOINTS] = {
-    "nose",           "left_eye",   "right_eye",   "left_ear",   "right_ear",   "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
-    "right_hip",      "left_knee",  "right_knee",  "left_ankle", "right_ankle",
-};
-
 /* Which side a label names and what of it, so that "L_Eye", "left eye", "LEFT_EYE", "leftEye" and "eye.L" are one:
  * words end at anything but letters and digits and where small letters turn to capitals; the word l, left, r or right, if there
  * is exactly one, is the side; the other words in small letters make `rest`. */
@@ -80,24 +74,32 @@ static bool spelling_same(const struct spelling *a, const struct spelling *b)
     return a->side == b->side && strcmp(a->rest, b->rest) == 0;
 }
 
-limber_status labels_rename_coco(char **labels, int count, bool *coco, limber_error *err)
+static bool labels_are(char *const *labels, int count, const struct skeleton *skeleton)
 {
-    *coco = false;
-    if (count != COCO_KEYPOINTS)
-        return LIMBER_OK;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        struct spelling ours = spelling_of(coco_keypoint_names[k]), theirs = spelling_of(labels[k]);
+    if (count != skeleton->keypoints)
+        return false;
+    for (int k = 0; k < count; k++) {
+        struct spelling ours = spelling_of(skeleton->names[k]), theirs = spelling_of(labels[k]);
         if (!spelling_same(&ours, &theirs))
-            return LIMBER_OK;
+            return false;
     }
-    *coco = true;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        size_t n = strlen(coco_keypoint_names[k]) + 1;
+    return true;
+}
+
+limber_status labels_recognise(char **labels, int count, const struct skeleton **skeleton, limber_error *err)
+{
+    *skeleton = NULL;
+    for (int i = 0; skeletons[i] && !*skeleton; i++)
+        if (labels_are(labels, count, skeletons[i]))
+            *skeleton = skeletons[i];
+    for (int k = 0; *skeleton && k < count; k++) {
+        const char *ours = (*skeleton)->names[k];
+        size_t n = strlen(ours) + 1;
         char *name = malloc(n);
         if (!name)
             return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
         free(labels[k]);
-        labels[k] = memcpy(name, coco_keypoint_names[k], n);
+        labels[k] = memcpy(name, ours, n);
     }
     return LIMBER_OK;
 }

@@ -336,6 +336,30 @@ const char *limber_model_keypoint_name(const limber_model *model, int k)
     return model && k >= 0 && k < model->config.keypoints ? model->config.labels[k] : NULL;
 }
 
+const char *limber_model_label_set(const limber_model *model)
+{
+    return model && model->config.skeleton ? model->config.skeleton->name : NULL;
+}
+
+int limber_model_keypoint_mirror(const limber_model *model, int k)
+{
+    return model && k >= 0 && k < model->config.keypoints ? model->config.flip_pairs[k] : -1;
+}
+
+int limber_model_bone_count(const limber_model *model)
+{
+    return model ? model->config.edge_count : 0;
+}
+
+int limber_model_bone(const limber_model *model, int bone, int *from, int *to)
+{
+    if (!model || !from || !to || bone < 0 || bone >= model->config.edge_count)
+        return 0;
+    *from = model->config.edges[bone][0];
+    *to = model->config.edges[bone][1];
+    return 1;
+}
+
 const char *limber_model_backend(const limber_model *model)
 {
     return model ? model->be->ops->name : NULL;

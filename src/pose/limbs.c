@@ -3,21 +3,19 @@
 
 #include <math.h>
 
-static const char *const names[LIMBS] = {
+static const char *const names[SKELETON_LIMBS] = {
     "left_upper_arm", "right_upper_arm", "left_forearm", "right_forearm", "left_thigh", "right_thigh", "left_shin", "right_shin",
 };
 
-const int limb_joints[LIMBS][2] = {{5, 7}, {6, 8}, {7, 9}, {8, 10}, {11, 13}, {12, 14}, {13, 15}, {14, 16}};
-
 const char *limber_limb_name(int limb)
 {
-    return limb >= 0 && limb < LIMBS ? names[limb] : NULL;
+    return limb >= 0 && limb < SKELETON_LIMBS ? names[limb] : NULL;
 }
 
 void limbs_measure(limber_person *person)
 {
-    for (int i = 0; i < LIMBS; i++) {
-        int from = limb_joints[i][0], to = limb_joints[i][1];
+    for (int i = 0; i < SKELETON_LIMBS; i++) {
+        int from = skeleton_limbs[i][0], to = skeleton_limbs[i][1];
         const limber_keypoint *a = &person->keypoints[from], *b = &person->keypoints[to];
         double right = (double)b->x - (double)a->x, up = (double)a->y - (double)b->y;
         float angle = (float)(atan2(up, right) * (180 / 3.14159265358979323846));

@@ -1,14 +1,11 @@
-/* pose/limbs.h - the bones a COCO-labelled pose has, and which joints they join. */
+/* pose/limbs.h - how long the bones of arms and legs are, and which way they point. */
 #ifndef LIMBER_LIMBS_H
 #define LIMBER_LIMBS_H
 
 #include "limber.h"
+#include "model/skeleton.h"
 
-enum { LIMBS = 8 };
-
-/* limb_joints[i] = {from, to} of limb i (order of limber_limb_name). */
-extern const int limb_joints[LIMBS][2];
-/* Fills person->limbs, [LIMBS], from person->keypoints (17 of COCO). */
+/* Fills person->limbs, [SKELETON_LIMBS], from person->keypoints, which begin with COCO's 17. */
 void limbs_measure(limber_person *person);
 
 #endif

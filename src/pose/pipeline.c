@@ -8,7 +8,7 @@
  *         the same, fast                          compute/cpu/, ../cuda/
  *     heatmap -> sub-pixel joint                  compute/joints.c    joint_decode
  *     joint -> pixels of the image                pose/crop.c         crop_to_image
- *     joints -> lengths and angles of limbs       pose/limbs.c        limbs_measure
+ *     joints -> lengths and angles of limbs       pose/limbs.c        limbs_measure (which bones: model/skeleton.c)
  *     people -> JSON, overlay                     command/run/run_line.c, image/overlay.c
  *
  * and before the first pixel, checkpoint directory -> packed weights: model/model.c.
@@ -298,7 +298,7 @@ limber_status job_finish(struct job *job, const struct limber_model *model, limb
     *people = (limber_people){.keypoint_count = model->config.keypoints};
     limber_status st = LIMBER_OK;
     /* Persons, their keypoints and limbs in one block: whoever sorts or drops persons can still free them. */
-    const size_t limbs = model->config.coco ? LIMBS : 0;
+    const size_t limbs = model->config.skeleton ? (size_t)model->config.skeleton->limb_count : 0;
     size_t bytes = count * (sizeof *people->person + keypoints * sizeof(limber_keypoint) + limbs * sizeof(limber_limb));
     if (count > 0 && !(people->person = calloc(1, bytes))) {
         *people = (limber_people){0};

@@ -18,9 +18,6 @@ const char *const coco_number_names[COCO_NUMBERS] = {"AP", "AP50", "AP75", "AP-M
 enum { AREA_ALL, AREA_MEDIUM, AREA_LARGE, AREAS };
 static const double area_range[AREAS][2] = {{0, 1e10}, {32 * 32, 96 * 96}, {96 * 96, 1e10}}; /* both ends inclusive */
 
-const double coco_sigmas[COCO_KEYPOINTS] = {.026, .025, .025, .035, .035, .079, .079, .072, .072,
-                                            .062, .062, .107, .107, .087, .087, .089, .089};
-
 /* numpy.linspace's own rounding: i * step + start, the last value exact */
 static double threshold_at(int t)
 {
@@ -47,7 +44,7 @@ double coco_oks(const struct coco_truth *g, const double keypoints[COCO_KEYPOINT
             /* without labels: the distance outside of the box, doubled on every side */
             d[axis] = labelled ? v - g->keypoints[k][axis] : fmax(0, low - v) + fmax(0, v - high);
         }
-        double variance = (2 * coco_sigmas[k]) * (2 * coco_sigmas[k]);
+        double variance = (2 * skeleton_coco.sigmas[k]) * (2 * skeleton_coco.sigmas[k]);
         sum += exp(-((d[0] * d[0] + d[1] * d[1]) / variance / (g->area + SPACING) / 2));
         n++;
     }

@@ -36,8 +36,6 @@ extern const char *const coco_number_names[COCO_NUMBERS]; /* "AP", "AP50", ... *
 limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_truth *truths, int truth_count,
                             const struct coco_pose *poses, int pose_count, int image_count, limber_error *err);
 
-extern const double coco_sigmas[COCO_KEYPOINTS]; /* how far annotators are apart, in square roots of the area */
-
 /* Object keypoint similarity of one prediction with one person, in [0, 1]. */
 double coco_oks(const struct coco_truth *truth, const double keypoints[COCO_KEYPOINTS][2]);
 

@@ -127,7 +127,7 @@ static void target_of(struct effect_target *t, const struct run *r, int truth, l
         joints[k][1] = of->keypoints[k][1];
         joints[k][2] = of->visibility[k];
     }
-    effect_target_make(t, c, coco_sigmas, joints, box, of->area,
+    effect_target_make(t, c, skeleton_coco.sigmas, joints, box, of->area,
                        crop_region_of_box(box, c->image_h, c->image_w, c->normalize_factor));
 }
 

@@ -406,7 +406,7 @@ static int open_all(struct run *r, const struct cli_command *command)
                                          .seed = (uint64_t)r->seed,
                                          .people = r->people,
                                          .heads = r->chosen,
-                                         .sigmas = coco_sigmas};
+                                         .sigmas = skeleton_coco.sigmas};
     if (!status && experiment_open(&r->experiment, r->session, &o, &err))
         status = cli_fail("%s", err.text);
     return status;

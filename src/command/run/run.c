@@ -87,18 +87,19 @@ static char *overlay_name(const char *path)
     return out;
 }
 
+#define DRAWN_SCORE 0.3f /* joints below are not drawn */
+
 static limber_status draw_overlay(void *context, struct stream_item *item, limber_error *err)
 {
     const struct run *r = context;
     const struct config *c = &r->model->config;
-    struct overlay_style style = overlay_coco;
-    if (!c->coco) {
-        style.keypoint_count = c->keypoints;
-        style.edges = (const int(*)[2])c->edges;
-        style.edge_count = c->edge_count;
-        style.flip_pairs = c->flip_pairs;
-        style.labels = (const char *const *)c->labels;
-    }
+    const struct overlay_style style = {.keypoint_count = c->keypoints,
+                                        .edges = (const int(*)[2])c->edges,
+                                        .edge_count = c->edge_count,
+                                        .flip_pairs = c->flip_pairs,
+                                        .labels = (const char *const *)c->labels,
+                                        .sides = c->skeleton ? c->skeleton->sides : NULL,
+                                        .min_score = DRAWN_SCORE};
     char *name = overlay_name(item->input->path), *path = NULL;
     if (!name || asprintf(&path, "%s/overlay/%s", r->out, name) < 0)
         path = NULL;
