@@ -126,7 +126,7 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
 
 static const double *sigmas_of(const limber_model *model)
 {
-    return model->config.coco ? coco_sigmas : NULL;
+    return model->config.coco ? skeleton_coco.sigmas : NULL;
 }
 
 /* Scores as mmpose's: how sure of the box, times how sure of the joints. Two answers for one person become one. */
