@@ -95,8 +95,8 @@ static void check(const struct entry *e, bool built_in)
                       "%s (%s): differs by up to %d (allowed %d), mean %.3f (allowed %.3f)", e->name, by, worst, e->largest,
                       sum / (double)n, e->mean);
         else
-            cr_expect_eq(fnv(im.view.pixels, n), e->hash, "%s (%s): other pixels, the first %d %d %d", e->name, by, im.view.pixels[0],
-                         im.view.pixels[1], im.view.pixels[2]);
+            cr_expect_eq(fnv(im.view.pixels, n), e->hash, "%s (%s): other pixels, the first %d %d %d", e->name, by,
+                         im.view.pixels[0], im.view.pixels[1], im.view.pixels[2]);
     }
     image_close(&im);
 }

@@ -346,7 +346,7 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
 
 int attention_bench_measure(struct attention_bench *b, struct backend *be, struct attention_plan plan, bool quiet)
 {
-#ifdef M_MMAP_THRESHOLD /* glibc */
+#ifdef M_MMAP_THRESHOLD                 /* glibc */
     mallopt(M_MMAP_THRESHOLD, 1 << 18); /* what is freed goes back at once: memory is measured */
 #endif
     limber_error err = {0};

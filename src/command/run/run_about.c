@@ -29,9 +29,9 @@ static void put_absolute(struct json_text *t, const char *path)
 }
 
 /* What decides the results, so that --resume does not mix two kinds of them. */
-const char *const run_deciding[] = {"model", "input",    "backend",  "precision",       "attention",
-                                    "prune", "expert",   "flip",     "refine",          "min_score",
-                                    "boxes", "detector", "min_box_score", "max_people", "category", "decoders", "full_resolution", NULL};
+const char *const run_deciding[] = {"model",         "input",      "backend",  "precision", "attention",       "prune",
+                                    "expert",        "flip",       "refine",   "min_score", "boxes",           "detector",
+                                    "min_box_score", "max_people", "category", "decoders",  "full_resolution", NULL};
 
 /* What decodes each format in this run: with another library come other pixels. */
 static void put_decoders(struct json_text *t, const struct run *r)
