@@ -70,10 +70,10 @@ run_by() { # OUT LEVEL COMMAND...: both samples by cpu with LIMBER_CPU=LEVEL; wi
     shift 2
     mkdir -p "$out"
     for sample in waving.jpg stretching.png; do
-        LIMBER_CPU=$level "$@" run --backend cpu --precision fp32 --threads 1 "data/samples/$sample" >"$out/cpu.$sample.json" || return
+        LIMBER_CPU=$level "$@" run --decoder stb --backend cpu --precision fp32 --threads 1 "data/samples/$sample" >"$out/cpu.$sample.json" || return
     done
     [ "$level" != scalar ] ||
-        "$@" run --backend ref --precision fp32 --threads 1 data/samples/stretching.png >"$out/ref.stretching.png.json"
+        "$@" run --decoder stb --backend ref --precision fp32 --threads 1 data/samples/stretching.png >"$out/ref.stretching.png.json"
 }
 pictures() { # MACHINE LEVEL NATIVE_LEVEL EMULATED_COMMAND...
     machine=$1 level=$2 native=$3
