@@ -36,7 +36,8 @@ if(NOT CMAKE_CROSSCOMPILING)
   include(CheckPIESupported)
   check_pie_supported(LANGUAGES C)
 endif()
-# Where the sources lie is nobody's business, and would make two builds of the same sources differ.
+# Where sources and build lie is nobody's business, and would make two builds of the same sources differ.
+set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 set(harden_prefix -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 
 function(limber_harden target)
