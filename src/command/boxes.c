@@ -19,9 +19,9 @@
 #include "base/file.h"
 #include "base/json_read.h"
 #include "base/text.h"
+#include "pose/pipeline.h"
 #include "command/boxes_parts.h"
 
-#define MAX_COORDINATE 1e8 /* the library's own bound for boxes, see pose/pipeline.c */
 #define MAX_KEYPOINTS 1024
 
 static limber_status no_memory(limber_error *err)
@@ -193,7 +193,7 @@ static limber_status read_number(const json_t *v, const char *key, double *value
 static const char *wrong_with_box(const double box[4])
 {
     for (int i = 0; i < 4; i++)
-        if (!(fabs(box[i]) < MAX_COORDINATE))
+        if (!(fabs(box[i]) < (double)JOB_MAX_COORDINATE))
             return "every number must be below 1e8";
     /* limber_box holds floats: 1e-50 is no width there */
     return (float)box[2] > 0 && (float)box[3] > 0 ? NULL : "width and height must be positive";

@@ -281,16 +281,6 @@ static void copy_donors(struct heads_donors *to, const struct heads_donors *from
     to->masks = masks;
 }
 
-/* A box's check of pose/pipeline.c, and the crop it stands for, come from job_prepare; only the check is wanted here. */
-static limber_status check_people(limber_heads *h, const limber_image *image, const limber_box *boxes, int count,
-                                  limber_error *err)
-{
-    struct job job;
-    limber_status st = job_prepare(&job, h->session->model, image, boxes, count, err);
-    job_free(&job);
-    return st;
-}
-
 static limber_status add_people(limber_heads *h, const limber_image *image, const uint8_t *labels, const limber_box *boxes,
                                 const limber_keypoint *joints, int count, limber_error *err)
 {
@@ -321,7 +311,7 @@ limber_status limber_heads_add(limber_heads *h, const limber_image *image, const
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_add: opened for label maps; use limber_heads_add_labels");
     limber_status st;
     if (joints) {
-        st = check_people(h, image, boxes, count, err);
+        st = job_check(image, boxes, count, err);
         return st ? st : add_people(h, image, NULL, boxes, joints, count, err);
     }
     limber_people people;
@@ -378,7 +368,7 @@ limber_status limber_heads_add_labels(limber_heads *h, const limber_image *image
         boxes = &whole;
         count = 1;
     }
-    limber_status st = check_people(h, image, boxes, count, err);
+    limber_status st = job_check(image, boxes, count, err);
     if (!st)
         st = check_labels(h, image, labels, err);
     return st ? st : add_people(h, image, labels, boxes, NULL, count, err);

@@ -30,8 +30,7 @@
 #define MAX_BATCH 1024
 #define MAX_THREADS 1024
 #define MAX_REFINE 16
-#define MAX_COORDINATE 1e8f /* a box further out than this is no box, and float arithmetic on it means nothing */
-#define CROPS_AHEAD 256     /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
+#define CROPS_AHEAD 256 /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
 
 /* ---- a session ---- */
 
@@ -107,8 +106,8 @@ void limber_session_close(limber_session **session)
 static limber_status check_box(const limber_box *b, int i, int count, const struct reduced_image *im, limber_error *err)
 {
     const char *wrong = NULL;
-    if (!(fabsf(b->x) < MAX_COORDINATE && fabsf(b->y) < MAX_COORDINATE && fabsf(b->width) < MAX_COORDINATE &&
-          fabsf(b->height) < MAX_COORDINATE))
+    if (!(fabsf(b->x) < JOB_MAX_COORDINATE && fabsf(b->y) < JOB_MAX_COORDINATE && fabsf(b->width) < JOB_MAX_COORDINATE &&
+          fabsf(b->height) < JOB_MAX_COORDINATE))
         wrong = "every number must be finite, and below 1e8";
     else if (!(b->width > 0 && b->height > 0))
         wrong = "width and height must be positive";
@@ -149,19 +148,28 @@ void job_free(struct job *job)
     *job = (struct job){0};
 }
 
+static limber_status check(const struct reduced_image *image, const limber_box *boxes, int count, limber_error *err)
+{
+    const limber_box everything = {0, 0, (float)image->width, (float)image->height};
+    limber_status st = pixels_check(&image->view, err);
+    if (boxes && count < 0)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: count is %d", count);
+    if (!st && !boxes)
+        st = check_box(&everything, 0, 1, image, err);
+    for (int i = 0; !st && boxes && i < count; i++)
+        st = check_box(&boxes[i], i, count, image, err);
+    return st;
+}
+
 /* Boxes checked and placed; the first `crops` subjects have room for their crop, the others are sampled when their turn comes. */
 static limber_status job_open(struct job *out, const struct config *c, const struct reduced_image *image, const limber_box *boxes,
                               int count, int crops, limber_error *err)
 {
     *out = (struct job){0};
-    limber_status st = pixels_check(&image->view, err);
+    limber_status st = check(image, boxes, count, err);
     limber_box everything = {0, 0, (float)image->width, (float)image->height};
-    if (boxes && count < 0)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "boxes: count is %d", count);
     int n = boxes ? count : 1;
     const limber_box *box = boxes ? boxes : &everything;
-    for (int i = 0; !st && i < n; i++)
-        st = check_box(&box[i], i, n, image, err);
     if (st)
         return st;
     struct job job = {.image = *image, .count = n, .refine = !boxes};
@@ -190,6 +198,12 @@ static limber_status job_open(struct job *out, const struct config *c, const str
 static struct reduced_image whole(const limber_image *image)
 {
     return (struct reduced_image){.view = *image, .width = image->width, .height = image->height, .reduce = 1};
+}
+
+limber_status job_check(const limber_image *image, const limber_box *boxes, int count, limber_error *err)
+{
+    const struct reduced_image all = whole(image);
+    return check(&all, boxes, count, err);
 }
 
 limber_status job_prepare(struct job *out, const struct limber_model *model, const limber_image *image, const limber_box *boxes,

@@ -36,6 +36,11 @@ struct job {
     bool refine;                 /* the box was the whole image */
 };
 
+/* A box further out than this is no box, and float arithmetic on it means nothing. */
+#define JOB_MAX_COORDINATE 1e8f
+
+/* What job_prepare checks before it begins: the image's pixels and every box; NULL is the whole image. */
+limber_status job_check(const limber_image *image, const limber_box *boxes, int count, limber_error *err);
 /* Checks boxes and samples the crops. Needs only the model: may run in any thread, beside forward passes. */
 limber_status job_prepare(struct job *out, const struct limber_model *model, const limber_image *image, const limber_box *boxes,
                           int count, limber_error *err);
