@@ -66,9 +66,8 @@ static size_t mirrored(const struct export *e, size_t k)
 
 static int end(struct export *e)
 {
-    export_print(
-        e, "# the photographs belong into images/, beside labels/\npath: .\ntrain: images\nval: images\nkpt_shape: [%zu, 3]\n",
-        e->joint_count);
+    export_print(e, "# the photographs belong into images/, beside labels/\ntrain: images\nval: images\nkpt_shape: [%zu, 3]\n",
+                 e->joint_count);
     export_text(e, "flip_idx: [");
     for (size_t k = 0; k < e->joint_count; k++)
         export_print(e, "%s%zu", k ? ", " : "", mirrored(e, k));

@@ -1,0 +1,16 @@
+"""limber: joints of people in photographs by Vision Transformers. numpy in, numpy out; no GPU and no download needed.
+
+    import limber
+    model = limber.Model()                       # or a ViTPose checkpoint directory
+    people = model.run("photo.jpg", boxes)       # boxes [people, 4]: x, y, width, height
+    people.keypoints                             # [people, joints, 3]: x, y, score, in pixels
+"""
+
+from ._c import LimberError, lib as _lib
+from ._heads import Heads
+from ._model import Model, People, limb_names
+from ._patch import CONST, MEAN, ZERO, Patch
+from ._picture import ImageLike
+
+__version__: str = _lib.limber_version().decode()
+__all__ = ["Model", "People", "Heads", "Patch", "ZERO", "MEAN", "CONST", "ImageLike", "LimberError", "limb_names"]

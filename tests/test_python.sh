@@ -1,0 +1,9 @@
+#!/bin/sh
+# test_python.sh - the Python package over the library that was built: pytest, where python3, numpy and pytest are there.
+# LIMBER_LIBRARY is that library, SOURCE_DIR the repository.
+set -eu
+: "${LIMBER_LIBRARY:?}" "${SOURCE_DIR:?}"
+python=${PYTHON:-python3}
+"$python" -c 'import numpy, pytest' 2>/dev/null || { echo "skipped: no $python with numpy and pytest"; exit 77; }
+export PYTHONPATH="$SOURCE_DIR/bindings/python${PYTHONPATH:+:$PYTHONPATH}" PYTHONDONTWRITEBYTECODE=1
+"$python" -m pytest -q -rs -p no:cacheprovider "$SOURCE_DIR/bindings/python/tests"
