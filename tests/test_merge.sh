@@ -5,7 +5,7 @@ pictures=$LIMBER_TEST_DIR/corpus/images
 tiny=$LIMBER_TEST_DIR/golden/simple-hd32
 . "$LIMBER_TEST_DIR/shell.sh"
 
-run() { "$LIMBER" run --model "$tiny" --quiet "$@"; }
+run() { "$LIMBER" run --model "$tiny" --quiet --whole "$@"; } # a person in each picture
 merge() { "$LIMBER" merge --quiet "$@"; }
 # 7 pictures, one of them broken, and the output of one run over them; every name has a number, so that --coco has ids
 mkdir photos
@@ -72,7 +72,7 @@ test_other_models_and_options() {
     run photos --shard 2/2 --refine 0 --out part/2
     refused "refine 1, part/2 has refine 0" part/1 part/2
     rm -r part/2
-    "$LIMBER" run --quiet --model "$LIMBER_TEST_DIR/golden/classic-hd32-bf16" photos --shard 2/2 --out part/2
+    "$LIMBER" run --quiet --whole --model "$LIMBER_TEST_DIR/golden/classic-hd32-bf16" photos --shard 2/2 --out part/2
     refused "has model" part/1 part/2
     sed 's/"limber": "[^"]*"/"limber": "0.0.1"/' kept/run.json >run.json
     rm -r part/2

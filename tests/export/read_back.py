@@ -27,6 +27,10 @@ def seen(joint):
     return joint[2] >= MIN_SCORE
 
 
+def inside(line, joint):
+    return 0 <= joint[0] <= line["width"] and 0 <= joint[1] <= line["height"]
+
+
 def name(line):
     return line["image"].removeprefix("photos/")
 
@@ -74,8 +78,7 @@ def ultralytics_by_its_reader():
             assert empty == (not line["people"]) and len(boxes) == len(line["people"])
             for person, points in zip(line["people"], keypoints if keypoints is not None else []):
                 for joint, (x, y, visible) in zip(joints(person), points):
-                    inside = 0 <= joint[0] <= line["width"] and 0 <= joint[1] <= line["height"]
-                    assert visible == (2 if seen(joint) and inside else 0), (joint, visible)
+                    assert visible == (2 if seen(joint) and inside(line, joint) else 0), (joint, visible)
                     if visible:
                         near(x * line["width"], joint[0], 1e-3)
                         near(y * line["height"], joint[1], 1e-3)
@@ -114,7 +117,7 @@ def labelstudio_by_its_sdk():
         for prediction in task["predictions"]:
             assert config.validate_prediction(prediction), config.validate_prediction(prediction, return_errors=True)
             points = [r for r in prediction["result"] if r["type"] == "keypointlabels"]
-            wanted = [(n, j) for p in line["people"] for n, j in p["keypoints"].items() if seen(j)]
+            wanted = [(n, j) for p in line["people"] for n, j in p["keypoints"].items() if seen(j) and inside(line, j)]
             assert len(points) == len(wanted)
             for point, (label, joint) in zip(points, wanted):
                 assert point["value"]["keypointlabels"] == [label]

@@ -65,26 +65,37 @@ static void put_label(struct json_text *t, const char *key, const char *label)
     put_key(t, key), put_open(t, '['), put_string(t, label), put_close(t, ']');
 }
 
+static double cut(double v, double high)
+{
+    return v < 0 ? 0 : v > high ? high : v;
+}
+
+/* Places beyond 0..100 % are refused by Label Studio: a box is cut at the image's edge, a joint out of the image left out. */
 static void put_person(struct export *e, const struct pose_image *image, size_t p)
 {
     struct json_text *t = &e->text;
     const struct pose_person *person = &image->people[p];
     char id[64], joint_id[96];
     snprintf(id, sizeof id, "person%zu", p);
+    const double w = image->width, h = image->height;
+    const double left = cut(person->box[0], w), right = cut(person->box[0] + person->box[2], w);
+    const double top = cut(person->box[1], h), bottom = cut(person->box[1] + person->box[3], h);
+    if (!(right > left && bottom > top))
+        return;
     put_result(t, image, id, "rectanglelabels", "person");
     put_key(t, "score"), put_number(t, person->score, 4);
     put_key(t, "value"), put_open(t, '{');
-    put_percent(t, "x", person->box[0], image->width);
-    put_percent(t, "y", person->box[1], image->height);
-    put_percent(t, "width", person->box[2], image->width);
-    put_percent(t, "height", person->box[3], image->height);
+    put_percent(t, "x", left, image->width);
+    put_percent(t, "y", top, image->height);
+    put_percent(t, "width", right - left, image->width);
+    put_percent(t, "height", bottom - top, image->height);
     put_key(t, "rotation"), put_integer(t, 0);
     put_label(t, "rectanglelabels", "person");
     put_close(t, '}');
     put_close(t, '}');
     for (size_t k = 0; k < e->joint_count; k++) {
         const struct pose_joint *joint = &person->joints[k];
-        if (!joint->seen)
+        if (!joint->seen || joint->x < 0 || joint->x > w || joint->y < 0 || joint->y > h)
             continue;
         snprintf(joint_id, sizeof joint_id, "%s-%zu", id, k);
         put_result(t, image, joint_id, "keypointlabels", "joint");
