@@ -54,10 +54,11 @@ extern "C" {
  * sets reserved to zero (limber_options_default(), or {0} and designated initializers, do), and whatever is not known to the library
  * that runs is refused with LIMBER_E_ARGUMENT: nothing asked for is left out in silence. limber_box and limber_keypoint never
  * change: arrays of four and of three floats. */
-#define LIMBER_API_VERSION 300
+#define LIMBER_API_VERSION 400
 
-typedef struct limber_model limber_model;     /* weights, read-only, shared */
-typedef struct limber_session limber_session; /* activations and threads, one caller at a time */
+typedef struct limber_model limber_model;       /* weights, read-only, shared */
+typedef struct limber_session limber_session;   /* activations and threads, one caller at a time */
+typedef struct limber_detector limber_detector; /* finds people: weights, read-only, shared */
 
 typedef enum {
     LIMBER_OK = 0,
@@ -89,7 +90,12 @@ typedef struct {
     int input_height;      /* of a model: 0, 0 for the size it was trained at; else multiples of its patch. Position embeddings */
     int input_width;       /* are then resized bicubically: it runs, but was not trained so */
     const char *prune; /* of a model: "LAYER.HEAD,...", both from 0: attention heads whose output counts as zero; NULL: none */
-    int reserved[12];  /* zero */
+    /* Of a session: limber_find asks it, and limber_run where it gets no boxes. NULL: the whole image is one person's box then. It must
+     * outlive the session. */
+    const limber_detector *detector;
+    int max_people;      /* of one image found, the surest, 1..300; 0: 300 */
+    float min_box_score; /* a box that the detector is less sure of is nobody, 0..1 (default 0.3) */
+    int reserved[8];     /* zero */
 } limber_options;
 
 /* How a pixel lies in memory, 8 bits a channel. Only the pixels that a person's crop looks at are read and converted; the result is
@@ -223,14 +229,34 @@ LIMBER_API limber_status limber_image_decode(limber_image *out, const uint8_t *b
                                              const limber_image_options *options, limber_error *err);
 LIMBER_API void limber_image_free(limber_image *image); /* of these two only; NULL and zero are fine; leaves it all zero */
 
-/* The people in `boxes` [count] of one image. boxes NULL: the whole image is one box, refined as the options say.
+/* Opens a detector: a ViTPose checkpoint directory whose maps are center, left, top, right and bottom (config.json says
+ * "limber": {"task": "boxes"}); path NULL: the one that is built into the library. Of options (NULL: the defaults) backend and precision
+ * are read. On failure *out is NULL and err says what is wrong, a pose model by its name. Errors as limber_model_open. */
+LIMBER_API limber_status limber_detector_open(limber_detector **out, const char *path, const limber_options *options,
+                                              limber_error *err);
+LIMBER_API void limber_detector_close(limber_detector **detector); /* NULL and *NULL are fine. Close sessions first */
+
+/* Somebody found: box in pixels of the image, inside it; score 0..1. */
+typedef struct {
+    limber_box box;
+    float score;
+    int reserved[3]; /* zero */
+} limber_found;
+
+/* Who is in an image, surest first, at most `room` of them into found; *count says how many (0 is no error). The session must have a
+ * detector; its min_box_score and max_people hold. On failure *count is 0. */
+LIMBER_API limber_status limber_find(limber_session *session, const limber_image *image, limber_found *found, int room,
+                                     int *count, limber_error *err);
+
+/* The people in `boxes` [count] of one image. boxes NULL: those that the session's detector finds, best score first, each person once
+ * (answers of OKS above 0.9 are one); without a detector the whole image is one box, refined as the options say.
  * A box must be finite and have a positive width and height; it may reach outside the image.
  * On success *people is filled (release it with limber_people_free); on failure it is all zero. */
 LIMBER_API limber_status limber_run(limber_session *session, const limber_image *image, const limber_box *boxes, int count,
                                     limber_people *people, limber_error *err);
 
 /* The same over several images at once, so that all their people share batches: boxes[i] has counts[i] boxes of images[i]
- * (boxes NULL, or boxes[i] NULL: the whole image), people[i] receives the result. All succeed or all are zero. */
+ * (boxes NULL, or boxes[i] NULL: as in limber_run), people[i] receives the result. All succeed or all are zero. */
 LIMBER_API limber_status limber_run_images(limber_session *session, const limber_image *images, const limber_box *const *boxes,
                                            const int *counts, int image_count, limber_people *people, limber_error *err);
 LIMBER_API void limber_people_free(limber_people *people); /* leaves it all zero */

@@ -506,3 +506,120 @@ Test(api, sessions_in_threads)
     limber_model_close(&m);
     free(rgb);
 }
+
+/* ---- a detector ---- */
+
+static limber_session *finding_session(limber_model **model, limber_detector **detector, float least)
+{
+    limber_error err;
+    limber_session *session = NULL;
+    limber_options o = limber_options_default();
+    o.backend = "cpu";
+    cr_assert_eq(limber_detector_open(detector, NULL, &o, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_model_open(model, NULL, &o, &err), LIMBER_OK, "%s", err.text);
+    o.detector = *detector;
+    o.min_box_score = least;
+    cr_assert_eq(limber_session_open(&session, *model, &o, &err), LIMBER_OK, "%s", err.text);
+    return session;
+}
+
+/* What limber_run finds is what limber_find says, run through it: the same joints, scored by how sure the box was, best first. */
+Test(detector, run_without_boxes_is_find_and_run)
+{
+    limber_model *model = NULL;
+    limber_detector *detector = NULL;
+    limber_session *session = finding_session(&model, &detector, 0.05f);
+    limber_image image = {0};
+    limber_error err;
+    limber_found found[300];
+    limber_people bare = {0}, boxed = {0};
+    int count = -1;
+    cr_assert_eq(limber_image_read(&image, LIMBER_DATA_DIR "/samples/three.jpg", NULL, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_find(session, &image, found, 300, &count, &err), LIMBER_OK, "%s", err.text);
+    cr_assert(count > 0, "nobody in three.jpg");
+    cr_assert_eq(limber_run(session, &image, NULL, 0, &bare, &err), LIMBER_OK, "%s", err.text);
+    cr_expect(bare.count > 0 && bare.count <= count);
+    for (int p = 0; p < bare.count; p++) {
+        const limber_person *person = &bare.person[p];
+        int which = -1;
+        for (int i = 0; i < count; i++)
+            if (!memcmp(&found[i].box, &person->box, sizeof person->box))
+                which = i;
+        cr_assert(which >= 0, "person %d is in no box that was found", p);
+        cr_assert_eq(limber_run(session, &image, &found[which].box, 1, &boxed, &err), LIMBER_OK, "%s", err.text);
+        cr_expect(!memcmp(boxed.person[0].keypoints, person->keypoints, 17 * sizeof *person->keypoints), "other joints");
+        cr_expect_eq(person->box_score, found[which].score);
+        cr_expect_eq(person->score, boxed.person[0].score * found[which].score);
+        cr_expect(p == 0 || person->score <= bare.person[p - 1].score, "not best first");
+        limber_people_free(&boxed);
+    }
+    cr_assert_eq(limber_find(session, &image, found, 1, &count, &err), LIMBER_OK, "%s", err.text);
+    cr_expect_eq(count, 1);
+    limber_people_free(&bare);
+    limber_image_free(&image);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    limber_detector_close(&detector);
+}
+
+/* Sizes nobody expects, and other formats than RGB: found without a fault, the same for the same colours. */
+Test(detector, any_size_and_format)
+{
+    limber_model *model = NULL;
+    limber_detector *detector = NULL;
+    limber_session *session = finding_session(&model, &detector, 0.02f);
+    static const int sizes[][2] = {{1, 1}, {1, 3000}, {3000, 1}, {37, 91}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        const int w = sizes[s][0], h = sizes[s][1];
+        uint8_t *grey = malloc((size_t)w * (size_t)h), *rgb = malloc(3 * (size_t)w * (size_t)h);
+        for (int i = 0; i < w * h; i++)
+            rgb[3 * i] = rgb[3 * i + 1] = rgb[3 * i + 2] = grey[i] = (uint8_t)(i * 2654435761u >> 24);
+        const limber_image a = {.pixels = rgb, .width = w, .height = h, .stride = 3 * (size_t)w};
+        const limber_image b = {.pixels = grey, .width = w, .height = h, .stride = (size_t)w, .format = LIMBER_GRAY};
+        limber_found one[300], two[300];
+        int n = -1, m = -1;
+        limber_error err;
+        cr_assert_eq(limber_find(session, &a, one, 300, &n, &err), LIMBER_OK, "%d x %d: %s", w, h, err.text);
+        cr_assert_eq(limber_find(session, &b, two, 300, &m, &err), LIMBER_OK, "%d x %d: %s", w, h, err.text);
+        cr_expect(n == m && !memcmp(one, two, (size_t)n * sizeof *one), "%d x %d: %d and %d", w, h, n, m);
+        free(grey);
+        free(rgb);
+    }
+    limber_session_close(&session);
+    limber_model_close(&model);
+    limber_detector_close(&detector);
+}
+
+Test(detector, what_is_wrong_is_said)
+{
+    limber_error err = {0};
+    limber_detector *detector = NULL;
+    limber_model *model = NULL;
+    cr_expect_eq(limber_detector_open(&detector, LIMBER_DATA_DIR "/limber-s", NULL, &err), LIMBER_E_MODEL);
+    cr_expect(strstr(err.text, "a pose model of 17 joints"), "%s", err.text);
+    cr_expect_eq(limber_model_open(&model, LIMBER_DATA_DIR "/limber-find", NULL, &err), LIMBER_E_MODEL);
+    cr_expect(strstr(err.text, "a detector"), "%s", err.text);
+    limber_session *session = finding_session(&model, &detector, 0.3f), *plain = NULL;
+    uint8_t pixel[3] = {0};
+    limber_image image = {.pixels = pixel, .width = 1, .height = 1, .stride = 3};
+    limber_found found[1];
+    int count = 7;
+    limber_options o = limber_options_default();
+    o.min_box_score = 1.5f;
+    cr_expect_eq(limber_session_open(&plain, model, &o, &err), LIMBER_E_ARGUMENT);
+    o.min_box_score = 0.5f, o.max_people = 301;
+    cr_expect_eq(limber_session_open(&plain, model, &o, &err), LIMBER_E_ARGUMENT);
+    o.max_people = 0;
+    cr_assert_eq(limber_session_open(&plain, model, &o, &err), LIMBER_OK, "%s", err.text);
+    cr_expect_eq(limber_find(plain, &image, found, 1, &count, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "without a detector"), "%s", err.text);
+    cr_expect_eq(count, 0);
+    cr_expect_eq(limber_find(session, NULL, found, 1, &count, &err), LIMBER_E_ARGUMENT);
+    cr_expect_eq(limber_find(session, &image, found, -1, &count, &err), LIMBER_E_ARGUMENT);
+    image.stride = 2;
+    cr_expect_eq(limber_find(session, &image, found, 1, &count, &err), LIMBER_E_ARGUMENT);
+    limber_session_close(&plain);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    limber_detector_close(&detector);
+}

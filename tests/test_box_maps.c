@@ -25,7 +25,7 @@ static void somebody(int y, int x, float logit, float left, float top, float rig
         maps[(s + 1) * SIZE + y * W + x] = logf(side[s] / PATCH);
 }
 
-static struct found out[100];
+static limber_found out[100];
 
 static int read_maps(int width, int height, float least, int room)
 {

@@ -73,7 +73,7 @@ static int take(struct finders *f)
 limber_status finders_find(struct finders *f, const limber_image *image, limber_box **boxes, float **scores, int *count,
                            limber_error *err)
 {
-    struct found found[FINDER_BOXES_MAX];
+    limber_found found[FINDER_BOXES_MAX];
     *boxes = NULL, *scores = NULL, *count = 0;
     const int i = take(f);
     const double begin = system_now();

@@ -83,19 +83,6 @@ static bool admit(struct stream *s, struct stream_item *item)
     return true;
 }
 
-/* Nobody knows yet how small the people are: so much of a picture is always decoded. A person whose crop wants every pixel of a
- * phone's 12 megapixels is a tenth of its height. */
-#define LOOK_SIDE 1600
-
-static int reduction_to_look(int width, int height)
-{
-    const int side = width > height ? width : height;
-    int reduce = 1;
-    while (reduce < 8 && side / (2 * reduce) >= LOOK_SIDE)
-        reduce *= 2;
-    return reduce;
-}
-
 static void prepare(struct stream *s, struct stream_item *item)
 {
     uint8_t *bytes = NULL;
@@ -115,8 +102,7 @@ static void prepare(struct stream *s, struct stream_item *item)
         st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
     const bool look = !st && !boxes && s->calls.find;
     if (!st && s->calls.reduce && about.reducible)
-        options.reduce = look ? reduction_to_look(about.width, about.height)
-                              : job_reduction(s->model, about.width, about.height, boxes, count);
+        options.reduce = job_reduction(s->model, about.width, about.height, boxes, count);
     const size_t smaller = options.reduce > 1 ? (size_t)options.reduce * (size_t)options.reduce : 1;
     item->reserved = about.memory / smaller;
     item->seconds_decode = system_now() - begin;

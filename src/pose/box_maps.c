@@ -36,7 +36,7 @@ static float overlap_of(const limber_box *a, const limber_box *b)
 }
 
 struct candidate {
-    struct found found;
+    limber_found found;
     int order; /* row-major place on the map: decides between equals */
 };
 
@@ -63,7 +63,7 @@ static float clamp(float v, float low, float high)
 }
 
 limber_status box_maps_read(const float *maps, int map_h, int map_w, int rows, int cols, int patch, int width, int height,
-                            float least, float overlap, struct found *out, int room, int *count, limber_error *err)
+                            float least, float overlap, limber_found *out, int room, int *count, limber_error *err)
 {
     *count = 0;
     int size = map_h * map_w;
@@ -95,7 +95,7 @@ limber_status box_maps_read(const float *maps, int map_h, int map_w, int rows, i
         float x0 = clamp((at_x - side[0]) * scale_x, 0, (float)width), x1 = clamp((at_x + side[2]) * scale_x, 0, (float)width);
         float y0 = clamp((at_y - side[1]) * scale_y, 0, (float)height), y1 = clamp((at_y + side[3]) * scale_y, 0, (float)height);
         if ((x1 - x0) * (y1 - y0) > 1)
-            c[n++] = (struct candidate){{{x0, y0, x1 - x0, y1 - y0}, score}, i};
+            c[n++] = (struct candidate){{.box = {x0, y0, x1 - x0, y1 - y0}, .score = score}, i};
     }
     qsort(c, (size_t)n, sizeof *c, surest_first);
     int kept = 0;

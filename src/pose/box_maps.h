@@ -13,12 +13,6 @@
 
 enum { BOX_MAPS = 5 };
 
-/* Somebody found: the box in pixels of the photograph, clipped to it, and a score from 0 to 1. */
-struct found {
-    limber_box box;
-    float score;
-};
-
 /* Rows and columns of patches for a photograph: its aspect, about `tokens` in all, 4 to 64 a side. */
 void box_maps_grid(int width, int height, int tokens, int *rows, int *cols);
 
@@ -26,6 +20,6 @@ void box_maps_grid(int width, int height, int tokens, int *rows, int *cols);
  * Peaks scored below `least` are nobody. Of two boxes whose overlap (intersection over union) is above `overlap` the surer one stays.
  * Best first, at most `room`, into `out`; *count says how many. A NaN in the maps is an error: nobody is lost in silence. */
 limber_status box_maps_read(const float *maps, int map_h, int map_w, int rows, int cols, int patch, int width, int height,
-                            float least, float overlap, struct found *out, int room, int *count, limber_error *err);
+                            float least, float overlap, limber_found *out, int room, int *count, limber_error *err);
 
 #endif

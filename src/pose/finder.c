@@ -39,7 +39,7 @@ void finder_close(struct finder *f)
     *f = (struct finder){0};
 }
 
-limber_status finder_find(struct finder *f, const limber_image *image, float least, struct found *out, int room, int *count,
+limber_status finder_find(struct finder *f, const limber_image *image, float least, limber_found *out, int room, int *count,
                           limber_error *err)
 {
     const struct config *c = &f->model->config;

@@ -27,7 +27,7 @@ limber_status finder_open(struct finder *f, const struct limber_model *model, in
 void finder_close(struct finder *f); /* fine on a zeroed one */
 
 /* At most `room` people scored at least `least`, best first. */
-limber_status finder_find(struct finder *f, const limber_image *image, float least, struct found *out, int room, int *count,
+limber_status finder_find(struct finder *f, const limber_image *image, float least, limber_found *out, int room, int *count,
                           limber_error *err);
 
 #endif

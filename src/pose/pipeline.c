@@ -24,13 +24,19 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "model/model.h"
 #include "pose/limbs.h"
 #include "pose/pixels.h"
+#include "pose/same.h"
 
 #define MAX_BATCH 1024
 #define MAX_THREADS 1024
 #define MAX_REFINE 16
 #define CROPS_AHEAD 256 /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
+
+struct limber_detector {
+    struct limber_model *model;
+};
 
 /* ---- a session ---- */
 
@@ -45,8 +51,11 @@ static limber_status check_options(const limber_options *o, limber_error *err)
 {
     limber_status st;
     if ((st = in_range("threads", o->threads, 0, MAX_THREADS, err)) || (st = in_range("batch", o->batch, 0, MAX_BATCH, err)) ||
-        (st = in_range("flip", o->flip, 0, 1, err)) || (st = in_range("refine", o->refine, 0, MAX_REFINE, err)))
+        (st = in_range("flip", o->flip, 0, 1, err)) || (st = in_range("refine", o->refine, 0, MAX_REFINE, err)) ||
+        (st = in_range("max_people", o->max_people, 0, FINDER_BOXES_MAX, err)))
         return st;
+    if (!(o->min_box_score >= 0 && o->min_box_score <= 1))
+        return limber_fail(err, LIMBER_E_ARGUMENT, "options: min_box_score is %g, expected 0..1", (double)o->min_box_score);
     return LIMBER_CHECK_RESERVED(o, "options", "limber_options_default()", err);
 }
 
@@ -78,10 +87,14 @@ limber_status limber_session_open(limber_session **out, const limber_model *mode
     s->batch = o.batch ? o.batch : model->be->ops->preferred_batch(model->be, threads, &shape);
     s->crops = malloc((size_t)s->batch * crop_bytes(c));
     s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);
+    s->min_box_score = o.min_box_score;
+    s->max_people = o.max_people ? o.max_people : FINDER_BOXES_MAX;
     if (!s->crops || !s->joints)
         st = limber_fail(err, LIMBER_E_MEMORY, "session: no memory for %d crops of %dx%d", s->batch, c->image_w, c->image_h);
     else
         st = vit_open(&s->vit, model, threads, s->batch, o.flip, err);
+    if (!st && o.detector)
+        st = finder_open(&s->finder, o.detector->model, threads, 0, err);
     if (st)
         limber_session_close(&s);
     *out = s;
@@ -94,6 +107,8 @@ void limber_session_close(limber_session **session)
         return;
     limber_session *s = *session;
     vit_close(&s->vit);
+    if (s->finder.model)
+        finder_close(&s->finder);
     free(s->crops);
     free(s->joints);
     free(s);
@@ -347,6 +362,90 @@ void limber_people_free(limber_people *people)
     *people = (limber_people){0};
 }
 
+/* ---- people that nobody pointed at ---- */
+
+limber_status limber_detector_open(limber_detector **out, const char *path, const limber_options *options, limber_error *err)
+{
+    if (!out)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_detector_open: out is NULL");
+    *out = NULL;
+    limber_detector *d = calloc(1, sizeof *d);
+    if (!d)
+        return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    limber_options o = limber_options_default();
+    if (options) {
+        o.backend = options->backend;
+        o.precision = options->precision;
+    }
+    limber_status st = model_open(&d->model, path, TASK_BOXES, &o, err);
+    if (st)
+        limber_detector_close(&d);
+    *out = d;
+    return st;
+}
+
+void limber_detector_close(limber_detector **detector)
+{
+    if (!detector || !*detector)
+        return;
+    limber_model_close(&(*detector)->model);
+    free(*detector);
+    *detector = NULL;
+}
+
+limber_status limber_find(limber_session *session, const limber_image *image, limber_found *found, int room, int *count,
+                          limber_error *err)
+{
+    if (count)
+        *count = 0;
+    if (!session || !image || !count || room < 0 || (room > 0 && !found))
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_find: %s", room < 0 ? "room is negative" : "a pointer is NULL");
+    if (!session->finder.model)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_find: the session was opened without a detector");
+    const int most = room < session->max_people ? room : session->max_people;
+    return finder_find(&session->finder, image, session->min_box_score, found, most, count, err);
+}
+
+/* The boxes of one image's people and how sure the detector is of them. */
+struct found_people {
+    limber_box *boxes; /* [count]; NULL: nobody was looked for */
+    float *scores;     /* [count] */
+    int count;
+};
+
+static void found_free(struct found_people *f)
+{
+    free(f->boxes);
+    free(f->scores);
+    *f = (struct found_people){0};
+}
+
+static limber_status find_one(struct found_people *f, limber_session *session, const limber_image *image, limber_error *err)
+{
+    limber_found found[FINDER_BOXES_MAX];
+    limber_status st = limber_find(session, image, found, FINDER_BOXES_MAX, &f->count, err);
+    if (st)
+        return st;
+    f->boxes = malloc((size_t)(f->count + 1) * sizeof *f->boxes); /* + 1: nobody is not NULL */
+    f->scores = malloc((size_t)(f->count + 1) * sizeof *f->scores);
+    if (!f->boxes || !f->scores)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", f->count);
+    for (int i = 0; i < f->count; i++) {
+        f->boxes[i] = found[i].box;
+        f->scores[i] = found[i].score;
+    }
+    return LIMBER_OK;
+}
+
+void people_score_found(limber_people *people, const float *scores, const struct limber_model *model)
+{
+    for (int i = 0; i < people->count; i++) {
+        people->person[i].box_score = scores[i];
+        people->person[i].score *= scores[i];
+    }
+    same_suppress(people, model->config.skeleton ? model->config.skeleton->sigmas : NULL, SAME_OKS);
+}
+
 /* ---- the public calls ---- */
 
 limber_status limber_run_images(limber_session *session, const limber_image *images, const limber_box *const *boxes,
@@ -366,21 +465,34 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
                                      : "counts (boxes is not)");
     struct job *jobs = calloc((size_t)image_count, sizeof *jobs);
     struct job **list = calloc((size_t)image_count, sizeof *list);
+    struct found_people *found = calloc((size_t)image_count, sizeof *found);
     limber_status st = LIMBER_OK;
-    if (!jobs || !list)
+    if (!jobs || !list || !found)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d images", image_count);
     for (int i = 0; !st && i < image_count; i++) {
         list[i] = &jobs[i];
         const struct reduced_image image = whole(&images[i]);
-        st = job_open(&jobs[i], &session->model->config, &image, boxes ? boxes[i] : NULL, counts ? counts[i] : 0, 0, err);
+        const limber_box *box = boxes ? boxes[i] : NULL;
+        int count = box ? counts[i] : 0;
+        if (!box && session->finder.model) {
+            st = find_one(&found[i], session, &images[i], err);
+            box = found[i].boxes, count = found[i].count;
+        }
+        if (!st)
+            st = job_open(&jobs[i], &session->model->config, &image, box, count, 0, err);
         if (st && image_count > 1)
             limber_error_prefix(err, "image %d of %d", i + 1, image_count);
     }
     if (!st)
         st = jobs_forward(session, list, image_count, err);
-    for (int i = 0; !st && i < image_count; i++)
+    for (int i = 0; !st && i < image_count; i++) {
         st = job_finish(&jobs[i], session->model, &people[i], err);
+        if (!st && found[i].boxes)
+            people_score_found(&people[i], found[i].scores, session->model);
+    }
     for (int i = 0; i < image_count; i++) {
+        if (found)
+            found_free(&found[i]);
         if (jobs)
             job_free(&jobs[i]);
         if (st)
@@ -388,6 +500,7 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
     }
     free(jobs);
     free(list);
+    free(found);
     return st;
 }
 

@@ -5,14 +5,17 @@
 #define LIMBER_PIPELINE_H
 
 #include "pose/crop.h"
-#include "pose/vit.h"
+#include "pose/finder.h"
 
 struct limber_session {
     const struct limber_model *model;
     struct vit vit;
-    int batch, threads, refine;           /* as decided: no 0 for "choose" */
-    uint8_t *crops;                       /* [batch][image_h][image_w][3]: staging of one forward pass */
-    limber_keypoint *joints;              /* [batch][keypoints] */
+    int batch, threads, refine; /* as decided: no 0 for "choose" */
+    uint8_t *crops;             /* [batch][image_h][image_w][3]: staging of one forward pass */
+    limber_keypoint *joints;    /* [batch][keypoints] */
+    struct finder finder;       /* finder.model NULL: no detector */
+    float min_box_score;
+    int max_people;
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */
 };
 
@@ -55,5 +58,8 @@ limber_status jobs_forward(limber_session *session, struct job *jobs[], int coun
 /* Joints to people with scores and limbs; frees what the job holds, whatever the outcome. */
 limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err);
 void job_free(struct job *job);
+/* After job_finish, of people that a detector found: scores [people->count] in the order of their boxes. Each score becomes box score x
+ * mean joint score, as mmpose has it; best first; of two answers for one person (pose/same.h) the better stays. */
+void people_score_found(limber_people *people, const float *scores, const struct limber_model *model);
 
 #endif

@@ -25,8 +25,6 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "image/overlay.h"
-#include "pose/same.h"
-#include "command/eval/coco_eval.h"
 
 bool run_reduces(const struct run *r)
 {
@@ -124,22 +122,6 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
 
 /* ---- the run ---- */
 
-static const double *sigmas_of(const limber_model *model)
-{
-    return model->config.coco ? skeleton_coco.sigmas : NULL;
-}
-
-/* Scores as mmpose's: how sure of the box, times how sure of the joints. Two answers for one person become one. */
-static void score_found(const struct run *r, struct stream_item *item)
-{
-    for (int i = 0; i < item->parcel.people.count; i++) {
-        limber_person *p = &item->parcel.people.person[i];
-        p->box_score = item->found_scores[i];
-        p->score *= p->box_score;
-    }
-    same_suppress(&item->parcel.people, sigmas_of(r->model), SAME_OKS);
-}
-
 /* Leaves out the people below --min-score. */
 static void keep_confident(limber_people *people, double min_score)
 {
@@ -200,7 +182,7 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
     struct run *r = context;
     struct stream_item *item = (struct stream_item *)parcel;
     if (item->found)
-        score_found(r, item);
+        people_score_found(&parcel->people, item->found_scores, r->model);
     keep_confident(&parcel->people, r->min_score);
     double begin = system_now();
     limber_status st = LIMBER_OK;
