@@ -8,7 +8,7 @@ import os
 import pathlib
 from typing import Any
 
-API = 2  # LIMBER_API_VERSION // 100 that these structures are of
+API = 3  # LIMBER_API_VERSION // 100 that these structures are of
 
 
 class Error(C.Structure):
