@@ -780,11 +780,69 @@ test_resume_refuses() {
     status 0 run photos --out result
     status 2 run photos --out result --resume --flip
     says "was made with flip false, this run has true"
+    status 2 run photos --out result --resume --overlay
+    says "was made with overlay false, this run has true"
+    cp result/run.json about
+    # not known what made the lines, or by another limber
+    for json in none '{"limber"' '[]' ''; do
+        rm -f result/run.json
+        [ "$json" = none ] || echo "$json" >result/run.json
+        status 2 run photos --out result --resume
+        says "it is not known what made result/poses.jsonl"
+    done
+    sed 's/"limber": "[^"]*"/"limber": "0.0.9"/' about >result/run.json
+    status 2 run photos --out result --resume
+    says 'was made with limber "0.0.9"'
+    sed '/"flip"/d' about >result/run.json
+    status 2 run photos --out result --resume
+    says 'was made with flip not stated'
+    cp about result/run.json
+    status 0 run photos --out result --resume
+    # a model whose path is no UTF-8; moved, with other weights
+    model=$(printf 'm\344del')
+    mkdir "$model"
+    cp "$tiny"/*.json "$tiny/model.safetensors" "$model"
+    status 0 "$LIMBER" run --quiet --model "$model" photos --out other
+    status 0 "$LIMBER" run --quiet --model "$model" photos --out other --resume
+    mv "$model" moved
+    status 0 "$LIMBER" run --quiet --model moved photos --out other --resume
+    chmod u+w moved/model.safetensors
+    printf '\1' | dd of=moved/model.safetensors bs=1 seek="$(($(wc -c <moved/model.safetensors) - 4))" conv=notrunc 2>dd
+    status 2 "$LIMBER" run --quiet --model moved photos --out other --resume
+    says "was made with model_content"
+    # another boxes file under the same name
+    echo '{"image":"000.jpg","boxes":[[0,0,9,9]]}' >boxes.jsonl
+    status 1 run photos --boxes boxes.jsonl --out boxes
+    echo '{"image":"000.jpg","boxes":[[0,0,8,9]]}' >boxes.jsonl
+    status 2 run photos --boxes boxes.jsonl --out boxes --resume
+    says "was made with boxes_content"
+    # begun, and no line yet
+    rm other/run.json
+    : >other/poses.jsonl
+    status 0 "$LIMBER" run --quiet --model moved photos --out other --resume
     echo "my notes" >>result/poses.jsonl
     cp result/poses.jsonl before
     status 2 run photos --out result --resume
     says "line 3"
     same before result/poses.jsonl
+}
+
+# Pictures whose overlays would have one name: each has its own.
+test_overlays_keep_apart() {
+    plain=${work#/}
+    mkdir -p a down/__ "down/$plain/a"
+    cp "$pictures/ok_rgb8.png" a/b.png
+    cp "$pictures/ok_baseline.jpg" "down/$plain/a/b.png"
+    cp "$pictures/ok_rgb8.png" c.png
+    cp "$pictures/ok_baseline.jpg" down/__/c.png
+    cd down
+    status 0 run "$work/a/b.png" "$plain/a/b.png" ../c.png __/c.png --out result --overlay
+    [ "$(find result -name '*.png' | wc -l)" -eq 4 ] || fail "$(find result -name '*.png')"
+    [ -f "result/overlay$work/a/b.png.png" ] && [ -f result/overlay/__/c.png.png ] || fail "the first keeps its plain name"
+    find result -name '*.png' -exec cksum {} + | sort >before
+    status 0 run "$work/a/b.png" "$plain/a/b.png" ../c.png __/c.png --out result --overlay --shard 2/2
+    find result -name '*.png' -exec cksum {} + | sort >after
+    same before after
 }
 
 test_two_writers() {

@@ -29,6 +29,13 @@ extern const struct json_limits json_limits_annotations; /* COCO files and boxes
  * line and column, or what the limit is. */
 limber_status json_parse(json_t **out, const char *text, size_t size, const struct json_limits *limits, limber_error *err);
 
+/* The same of text that base/json_write.h wrote, where a byte that is no UTF-8 stands as \udcXX, a surrogate alone, which no JSON
+ * reader takes. *lone: there are such; each is U+10FFXX in the result, which is no character and never will be one, until
+ * json_put_bytes_back. */
+limber_status json_parse_own(json_t **out, bool *lone, const char *text, size_t size, const struct json_limits *limits,
+                             limber_error *err);
+void json_put_bytes_back(char *text); /* in place: it only becomes shorter */
+
 /* The reads below leave *value alone where the key is absent or null, and say what stands there where it is of another kind or
  * out of [low, high]. A whole number must be written as one: 3.0 is not. */
 limber_status json_read_int(const json_t *object, const char *key, int low, int high, int *value, limber_error *err);

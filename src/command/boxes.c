@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/fingerprint.h"
 #include "base/json_read.h"
 #include "base/text.h"
 #include "pose/pipeline.h"
@@ -531,47 +532,6 @@ static limber_status read_plain_box(struct annotation *a, const json_t *v, const
     return read_box(a, v, where, err);
 }
 
-/* A byte that is no UTF-8 stands in limber's lines as \udcXX, a surrogate alone, which no JSON reader takes. It is read as U+10FFXX,
- * which is no character and never will be one, and in the name it becomes the byte again. */
-static char *with_lone_bytes_named(const char *text, size_t *size)
-{
-    char *out = malloc(2 * *size + 1), *to = out;
-    for (size_t i = 0; out && i < *size;) {
-        const bool lone = *size - i >= 6 && !memcmp(text + i, "\\udc", 4);
-        const size_t n = lone ? 6 : text[i] == '\\' && i + 1 < *size ? 2 : 1;
-        if (lone)
-            to += sprintf(to, "\\udbff\\udf%.2s", text + i + 4);
-        else
-            to = (char *)memcpy(to, text + i, n) + n;
-        i += n;
-    }
-    if (out)
-        *size = (size_t)(to - out);
-    return out;
-}
-
-static void put_lone_bytes_back(char *name)
-{
-    char *to = name;
-    for (const unsigned char *p = (unsigned char *)name; *p;) {
-        const bool lone = p[0] == 0xf4 && p[1] == 0x8f && (p[2] & 0xfe) == 0xbe;
-        *to++ = (char)(lone ? (p[2] & 3) << 6 | (p[3] & 0x3f) : *p);
-        p += lone ? 4 : 1;
-    }
-    *to = 0;
-}
-
-static limber_status parse_line(json_t **v, bool *lone, const char *text, size_t size, limber_error *err)
-{
-    limber_status st = json_parse(v, text, size, &json_limits_annotations, err);
-    *lone = st && memmem(text, size, "\\udc", 4);
-    char *named = *lone ? with_lone_bytes_named(text, &size) : NULL;
-    if (named)
-        st = json_parse(v, named, size, &json_limits_annotations, err);
-    free(named);
-    return st;
-}
-
 static limber_status read_line(struct reading *r, const json_t *v, bool lone)
 {
     char show[JSON_SHOW];
@@ -593,7 +553,7 @@ static limber_status read_line(struct reading *r, const json_t *v, bool lone)
                 (!all && asprintf(&list->fault, "it was an error there: %.200s", json_string_value(error)) < 0)))
         st = no_memory(r->err);
     if (!st && lone)
-        put_lone_bytes_back(list->name);
+        json_put_bytes_back(list->name);
     for (size_t i = 0; !st && i < json_array_size(all); i++) {
         struct annotation a = nobody_yet;
         char where[64];
@@ -620,7 +580,7 @@ static limber_status read_lines(struct reading *r, const char *text, size_t size
         if (n) {
             json_t *v = NULL;
             bool lone;
-            limber_status st = parse_line(&v, &lone, text + at, n, r->err);
+            limber_status st = json_parse_own(&v, &lone, text + at, n, &json_limits_annotations, r->err);
             if (!st)
                 st = read_line(r, v, lone);
             json_decref(v);
@@ -643,7 +603,7 @@ static bool begins_with_a_line(const char *text, size_t size)
     size_t n = newline ? (size_t)(newline - text) : size;
     json_t *v = NULL;
     bool lone;
-    if (n > (1 << 24) || parse_line(&v, &lone, text, n, NULL))
+    if (n > (1 << 24) || json_parse_own(&v, &lone, text, n, &json_limits_config, NULL))
         return false;
     bool line = json_object_get(v, "image") || (json_object_get(v, "boxes") && !json_object_get(v, "annotations"));
     json_decref(v);
@@ -700,6 +660,7 @@ limber_status boxes_open(struct boxes *out, const char *path, const char *catego
         return st;
     }
     st = boxes_parse(out, path, (const char *)bytes, size, category, err);
+    out->fingerprint = fingerprint(FINGERPRINT_BEGIN, bytes, size);
     free(bytes);
     return st;
 }

@@ -20,6 +20,7 @@
 #define LIMBER_BOXES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/json_write.h"
 #include "command/inputs.h"
@@ -73,6 +74,7 @@ struct boxes {
     struct boxes_left_out left_out;
     char *others; /* "car 3, dog 1": left_out.category by name or id, the most frequent ones; NULL where there are none */
     char *path;
+    uint64_t fingerprint; /* of the file (base/fingerprint.h) */
     struct boxes_answer *answers;
     size_t answer_count;
 };

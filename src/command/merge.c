@@ -52,15 +52,15 @@ static int read_shard(struct part *p)
 
 static int open_part(struct part *p, const char *dir)
 {
-    json_error_t error;
+    limber_error err;
     char *about = output_path(dir, ABOUT);
     p->dir = dir;
     p->lines_path = output_path(dir, LINES);
     p->coco_path = output_path(dir, COCO);
     int status = about && p->lines_path && p->coco_path ? CLI_DONE : cli_fail("no memory");
-    if (!status && !(p->about = json_load_file(about, 0, &error)))
+    if (!status && run_read_about(&p->about, about, &err))
         status = access(about, R_OK) ? cli_fail("%s: %s: not the --out of a run?", about, strerror(errno))
-                                     : cli_fail("%s: line %d: %s", about, error.line, error.text);
+                                     : cli_fail("%s: %s", about, err.text);
     if (!status && !json_is_true(json_object_get(p->about, "complete")))
         status = cli_fail("%s: its run is not complete; `limber run --resume` goes on with it", dir);
     if (!status && !(p->lines = fopen(p->lines_path, "re")))
@@ -73,20 +73,17 @@ static int open_part(struct part *p, const char *dir)
 
 static int check_same_kind(const struct part *a, const struct part *b)
 {
-    for (size_t i = 0; i == 0 || run_deciding[i - 1]; i++) {
-        const char *key = i ? run_deciding[i - 1] : "limber";
-        const json_t *x = json_object_get(a->about, key), *y = json_object_get(b->about, key);
-        if (x == y || (x && y && json_equal(x, y)))
-            continue;
-        char *left = x ? json_dumps(x, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-        char *right = y ? json_dumps(y, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-        cli_fail("%s has %s %s, %s has %s %s: parts of two kinds make no whole", a->dir, key, left ? left : "(none)", b->dir, key,
-                 right ? right : "(none)");
-        free(left);
-        free(right);
-        return CLI_NOTHING;
-    }
-    return CLI_DONE;
+    const char *key = run_difference(a->about, b->about);
+    if (!key)
+        return CLI_DONE;
+    const json_t *x = json_object_get(a->about, key), *y = json_object_get(b->about, key);
+    char *left = x ? json_dumps(x, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    char *right = y ? json_dumps(y, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    int status = cli_fail("%s has %s %s, %s has %s %s: parts of two kinds make no whole", a->dir, key, left ? left : "(none)",
+                          b->dir, key, right ? right : "(none)");
+    free(left);
+    free(right);
+    return status;
 }
 
 /* Every shard once, each in its place. */

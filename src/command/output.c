@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,24 +56,47 @@ int output_stdout(struct output *o)
     return o->name ? CLI_DONE : cli_fail("no memory");
 }
 
-/* Opens and locks; a second writer would tear the first one's lines. */
+static int another(const char *path)
+{
+    return cli_fail("%s: another limber is writing it", path);
+}
+
+/* Opens, and locks a regular file; a second writer would tear the first one's lines. Between the two another limber may have
+ * renamed the file away, so that the lock is one of a file without this name, or of somebody's finished result: then once more. */
 static int open_locked(struct output *o, char *path, int flags)
 {
+    struct stat st, named;
     *o = (struct output){.fd = -1, .name = path};
     if (!path)
         return cli_fail("no memory");
-    o->fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
-    if (o->fd < 0)
-        return cli_fail("%s: %s", path, error_text(errno));
-    struct stat st;
-    if (fstat(o->fd, &st) || !S_ISREG(st.st_mode)) {
-        o->whole = -1; /* a device or a pipe that somebody put there on purpose */
-        return CLI_DONE;
+    for (int tries = 0; tries < 100; tries++) {
+        o->fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
+        if (o->fd < 0)
+            return errno == EEXIST ? another(path) : cli_fail("%s: %s", path, error_text(errno));
+        if (fstat(o->fd, &st))
+            return cli_fail("%s: %s", path, error_text(errno));
+        if (!S_ISREG(st.st_mode)) {
+            o->whole = -1; /* a device or a pipe that somebody put there on purpose */
+            return CLI_DONE;
+        }
+        if (flock(o->fd, LOCK_EX | LOCK_NB)) {
+            if (errno == EWOULDBLOCK)
+                return another(path);
+            if (errno == EINTR) {
+                close(o->fd);
+                continue;
+            }
+            /* some network file systems have no locks */
+        }
+        if (!stat(path, &named) && named.st_dev == st.st_dev && named.st_ino == st.st_ino && !fstat(o->fd, &st)) {
+            o->whole = st.st_size;
+            o->locked = true;
+            return CLI_DONE;
+        }
+        close(o->fd);
+        o->fd = -1;
     }
-    o->whole = st.st_size;
-    if (flock(o->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        return cli_fail("%s: another limber is writing it", path);
-    return CLI_DONE;
+    return another(path);
 }
 
 int output_new(struct output *o, const char *dir, const char *name)
@@ -87,9 +111,9 @@ int output_new(struct output *o, const char *dir, const char *name)
                 status = cli_fail("%s: cannot be kept as %s: %s", o->name, kept, error_text(errno));
             } else {
                 cli_warn("%s was there: kept as %s (--resume would have gone on with it)", o->name, kept);
-                close(o->fd);
-                char *path = o->name;
-                status = open_locked(o, path, O_RDWR | O_APPEND | O_EXCL);
+                const int old = o->fd;
+                status = open_locked(o, o->name, O_RDWR | O_APPEND | O_EXCL);
+                close(old);
             }
             free(kept);
         }
@@ -180,6 +204,9 @@ int output_write(struct output *o, const char *text, size_t length)
         ssize_t n = write(o->fd, text + done, length - done);
         if (n > 0) {
             done += (size_t)n;
+        } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            /* a pipe that whoever holds its other end, or shares this one, made non-blocking */
+            poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, -1);
         } else if (n == 0 || errno != EINTR) {
             int failure = n == 0 ? EIO : errno;
             if (o->whole >= 0 && done && ftruncate(o->fd, o->whole))
@@ -192,6 +219,20 @@ int output_write(struct output *o, const char *text, size_t length)
     return CLI_DONE;
 }
 
+/* That a file has a new name is lost by a power cut unless its folder is synced too. Where that cannot be done it need not be said. */
+static void sync_folder_of(const char *path)
+{
+    char *folder = strdup(path), *slash = folder ? strrchr(folder, '/') : NULL;
+    if (slash)
+        slash[slash == folder] = 0;
+    int fd = folder ? open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)!fsync(fd);
+        close(fd);
+    }
+    free(folder);
+}
+
 int output_close(struct output *o)
 {
     int status = CLI_DONE;
@@ -199,13 +240,21 @@ int output_close(struct output *o)
         /* Some file systems tell only now that the disk is full. A pipe or a terminal cannot be synced, and need not. */
         if (fsync(o->fd) && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
             status = cli_fail("%s: %s", o->name, error_text(errno));
-        if (o->fd != STDOUT_FILENO && close(o->fd) && status == CLI_DONE)
-            status = cli_fail("%s: %s", o->name, error_text(errno));
+        if (status == CLI_DONE && o->final && o->locked) {
+            if (rename(o->name, o->final)) {
+                status = cli_fail("%s: %s", o->final, error_text(errno));
+            } else {
+                o->locked = false; /* it is no partial file any more */
+                sync_folder_of(o->final);
+            }
+        }
+        if (o->fd != STDOUT_FILENO) {
+            if (o->final && o->locked)
+                unlink(o->name);
+            if (close(o->fd) && errno != EINTR && status == CLI_DONE)
+                status = cli_fail("%s: %s", o->name, error_text(errno));
+        }
         o->fd = -1;
-        if (status == CLI_DONE && o->final && rename(o->name, o->final))
-            status = cli_fail("%s: %s", o->final, error_text(errno));
-        if (status != CLI_DONE && o->final)
-            unlink(o->name);
     }
     output_abandon(o);
     return status;
@@ -214,8 +263,8 @@ int output_close(struct output *o)
 void output_abandon(struct output *o)
 {
     if (o->fd >= 0) {
-        if (o->final)
-            unlink(o->name);
+        if (o->final && o->locked)
+            unlink(o->name); /* before the lock is gone */
         if (o->fd != STDOUT_FILENO)
             close(o->fd);
     }

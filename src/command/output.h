@@ -4,12 +4,16 @@
  *              is taken back; what a kill -9 tore is cut off when the file is opened to go on (output_resume).
  *   replaced   written to NAME.partial, synced, renamed to NAME when complete; through a link, to the file that it names.
  *
- * What is a device or a pipe is neither cut nor replaced, only written to.
+ * What is a device or a pipe is neither cut nor replaced, only written to; one that is non-blocking is waited for.
+ *
+ * One process at a time writes a file: it is locked, and the lock is compared with what the name stands for by then. A writer that is
+ * refused touches nothing. The rename happens under the lock.
  *
  * Functions that fail have said why on stderr and return CLI_NOTHING. */
 #ifndef LIMBER_CLI_OUTPUT_H
 #define LIMBER_CLI_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -18,6 +22,7 @@ struct output {
     char *name;  /* as messages call it */
     char *final; /* rename to this when complete; NULL: written in place */
     off_t whole; /* bytes of whole lines; -1: not a file that can be cut back */
+    bool locked; /* ours: nobody else writes it, and what is to be renamed may be removed */
 };
 #define OUTPUT_CLOSED ((struct output){.fd = -1})
 

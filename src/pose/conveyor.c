@@ -44,8 +44,15 @@ static limber_status forward(struct belt *b, limber_error *err)
         struct parcel *p = at(b, b->seen);
         if (p->status)
             continue;
-        st = job_finish(&p->job, b->session->model, &p->people, err);
-        if (!st && b->c->seen)
+        st = job_finish(&p->job, b->session->model, &p->people, &p->error);
+        if (st == LIMBER_E_MODEL) { /* no finite result: of this picture alone */
+            p->status = st;
+            st = LIMBER_OK;
+            continue;
+        }
+        if (st)
+            limber_fail(err, st, "%s", p->error.text);
+        else if (b->c->seen)
             b->finished = !b->c->seen(b->c->context, p, err);
     }
     return st;

@@ -46,7 +46,7 @@ struct conveyor {
     limber_status (*find)(void *context, struct parcel *const parcels[], int count, limber_error *err);
     int find_batch;
 
-    /* Optional: a parcel of status LIMBER_OK is past the network, its `people` are there. Work on it may begin elsewhere (to draw it,
+    /* Optional: a parcel of status LIMBER_OK (still: a result that is not finite has become its error) is past the network, its `people` are there. Work on it may begin elsewhere (to draw it,
      * say). */
     bool (*seen)(void *context, struct parcel *parcel, limber_error *err);
 

@@ -321,6 +321,22 @@ static float mean_score(const limber_keypoint *joints, int count)
     return (float)(sum / count);
 }
 
+/* Overflow in the network, which huge weights bring about, is no person and no absence of one. */
+static limber_status check_finite(const limber_people *people, limber_error *err)
+{
+    for (int i = 0; i < people->count; i++)
+        for (int k = 0; k < people->keypoint_count; k++) {
+            const limber_keypoint *j = &people->person[i].keypoints[k];
+            if (!isfinite(j->x) || !isfinite(j->y) || !isfinite(j->score))
+                return limber_fail(
+                    err, LIMBER_E_MODEL,
+                    "person %d of %d: joint %d is (%g, %g), score %g: the network's result is not finite, which weights "
+                    "or a precision unfit for them cause",
+                    i + 1, people->count, k, (double)j->x, (double)j->y, (double)j->score);
+        }
+    return LIMBER_OK;
+}
+
 limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err)
 {
     size_t keypoints = (size_t)model->config.keypoints, count = (size_t)job->count;
@@ -350,6 +366,8 @@ limber_status job_finish(struct job *job, const struct limber_model *model, limb
             }
         }
     }
+    if (!st && (st = check_finite(people, err)))
+        limber_people_free(people);
     job_free(job);
     return st;
 }

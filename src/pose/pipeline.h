@@ -55,7 +55,7 @@ limber_status job_prepare_reduced(struct job *out, const struct limber_model *mo
 int job_reduction(const struct limber_model *model, int width, int height, const limber_box *boxes, int count);
 /* Forward passes over the people of all jobs, `batch` at a time; refinement passes where a job asks for them. */
 limber_status jobs_forward(limber_session *session, struct job *jobs[], int count, limber_error *err);
-/* Joints to people with scores and limbs; frees what the job holds, whatever the outcome. */
+/* Joints to people with scores and limbs; frees what the job holds, whatever the outcome. LIMBER_E_MODEL: a number is not finite. */
 limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err);
 void job_free(struct job *job);
 /* After job_finish, of people that a detector found: scores [people->count] in the order of their boxes. Each score becomes box score x

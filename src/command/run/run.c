@@ -58,33 +58,6 @@ static limber_status find_people(void *context, struct stream_item *item, limber
     return st;
 }
 
-/* Where below the overlay folder a picture goes: the path as given, without what leads out of the folder. A component longer
- * than a file system takes keeps its head and a hash of all of it. */
-static char *overlay_name(const char *path)
-{
-    size_t room = 2 * strlen(path) + 64;
-    char *out = malloc(room), *to = out;
-    while (out && *path) {
-        size_t n = strcspn(path, "/");
-        if (n == 2 && !memcmp(path, "..", 2)) {
-            to += sprintf(to, "__/");
-        } else if (n > 220) {
-            uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-            for (size_t i = 0; i < n; i++)
-                hash = (hash ^ (unsigned char)path[i]) * 0x100000001b3u;
-            to += sprintf(to, "%.200s-%016llx/", path, (unsigned long long)hash);
-        } else if (n > 0 && !(n == 1 && *path == '.')) {
-            memcpy(to, path, n);
-            to[n] = '/';
-            to += n + 1;
-        }
-        path += n + (path[n] == '/');
-    }
-    if (out)
-        strcpy(to > out ? to - 1 : to, ".png");
-    return out;
-}
-
 #define DRAWN_SCORE 0.3f /* joints below are not drawn */
 
 static limber_status draw_overlay(void *context, struct stream_item *item, limber_error *err)
@@ -98,7 +71,7 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
                                         .labels = (const char *const *)c->labels,
                                         .sides = c->skeleton ? c->skeleton->sides : NULL,
                                         .min_score = DRAWN_SCORE};
-    char *name = overlay_name(item->input->path), *path = NULL;
+    char *name = run_overlay_name(item->input->path, r->overlay_alike && r->overlay_alike[item->input->number]), *path = NULL;
     if (!name || asprintf(&path, "%s/overlay/%s", r->out, name) < 0)
         path = NULL;
     limber_status st = LIMBER_OK;
@@ -372,6 +345,10 @@ static int run(struct run *r)
     r->workers = stream_workers(r->session, looks || r->overlay);
     const size_t window = stream_window(r->session, r->workers);
     int status = looks ? finders_open(&r->finders, &r->common, &r->find, r->workers) : CLI_DONE;
+    if (!status && r->out)
+        status = run_model_content(&r->model_content, cli_model_dir(&r->common), TASK_POSE);
+    if (!status && r->out && looks)
+        status = run_model_content(&r->detector_content, finders_dir(&r->find), TASK_BOXES);
     if (!status)
         status = open_output(r);
     if (!status && r->out)
@@ -466,6 +443,8 @@ int cli_run(int argc, char **argv)
     free(drawn);
     if (!status && r.boxes_file)
         status = load_boxes(&r);
+    if (!status && r.overlay)
+        status = run_overlay_alike(&r.overlay_alike, &r.inputs);
     if (!status && parts)
         inputs_slice(&r.inputs, part, parts);
     if (!status)
@@ -485,6 +464,7 @@ int cli_run(int argc, char **argv)
     for (size_t i = 0; i < r.id_count; i++)
         free(r.ids[i].path);
     free(r.ids);
+    free(r.overlay_alike);
     inputs_free(&r.inputs);
     output_abandon(&r.lines);
     put_free(&r.text);

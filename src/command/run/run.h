@@ -2,6 +2,8 @@
 #ifndef LIMBER_CLI_RUN_H
 #define LIMBER_CLI_RUN_H
 
+#include <jansson.h>
+
 #include "base/json_write.h"
 #include "command/boxes.h"
 #include "command/finders.h"
@@ -36,7 +38,9 @@ struct run {
     struct finders finders; /* where there is neither --boxes nor --whole */
     struct coco_id *ids;    /* [id_count], sorted by path: images that the boxes file gives an id */
     size_t id_count;
+    bool *overlay_alike; /* by number of the input: another one has its overlay's plain name; NULL: none has */
     limber_model *model;
+    uint64_t model_content, detector_content; /* fingerprints of their files, with --out */
     limber_session *session;
     limber_heads *heads; /* --heads */
     int workers;
@@ -63,11 +67,23 @@ bool run_reduces(const struct run *r);
 /* --decoder stb: only the decoders that every build has. */
 bool run_only_built_in(const struct run *r);
 
+/* run_overlay.c: where below the overlay folder a picture goes, to free; NULL: no memory. `alike`: not under its plain name. */
+char *run_overlay_name(const char *path, bool alike);
+/* Which of all inputs must do without their plain name: two that have the same keep apart. CLI_DONE, or CLI_NOTHING, said. */
+int run_overlay_alike(bool **alike, const struct inputs *inputs);
+
 /* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 int run_write_about(const struct run *r, bool complete);
-/* The members of run.json that decide what the lines say; NULL ends them. */
-extern const char *const run_deciding[];
-/* The folder's run.json against what this run would write: --resume with another model would mix two kinds of results. */
+void run_put_about(struct json_text *t, const struct run *r, bool complete);
+
+/* run_resume.c: CLI_DONE, or CLI_NOTHING with the reason on stderr. */
+/* What the files of a model hold, whatever they are called; dir NULL: the built-in one of that task. */
+int run_model_content(uint64_t *content, const char *dir, enum task task);
+/* A run.json: an object. The error does not name it. */
+limber_status run_read_about(json_t **out, const char *path, limber_error *err);
+/* The first member of two such that decides what lines say and differs; NULL: they are of one kind. */
+const char *run_difference(const json_t *a, const json_t *b);
+/* The folder's run.json against what this run would write: --resume must not mix two kinds of results. */
 int run_check_same_kind(const struct run *r);
 
 #endif

@@ -1,9 +1,10 @@
-/* command/run/run_about.c - run.json: what decided a run's results, how far it came, and where the time went. */
+/* command/run/run_about.c - run.json: what decided a run's results, how far it came, and where the time went. What decides is all
+ * but the keys that run_resume.c lists. */
 #define _GNU_SOURCE
 #include "command/run/run.h"
 
-#include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,10 +29,12 @@ static void put_absolute(struct json_text *t, const char *path)
     free(absolute);
 }
 
-/* What decides the results, so that --resume does not mix two kinds of them. */
-const char *const run_deciding[] = {"model",         "input",      "backend",  "precision", "attention",       "prune",
-                                    "expert",        "flip",       "refine",   "min_score", "boxes",           "detector",
-                                    "min_box_score", "max_people", "category", "decoders",  "full_resolution", NULL};
+static void put_fingerprint(struct json_text *t, uint64_t value)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)value);
+    put_string(t, text);
+}
 
 /* What decodes each format in this run: with another library come other pixels. */
 static void put_decoders(struct json_text *t, const struct run *r)
@@ -53,7 +56,7 @@ static void put_decoded(struct json_text *t, const struct run *r)
     put_close(t, '}');
 }
 
-static void put_about(struct json_text *t, const struct run *r, bool complete)
+void run_put_about(struct json_text *t, const struct run *r, bool complete)
 {
     const limber_options *o = &r->common.options;
     const char *dir = cli_model_dir(&r->common);
@@ -66,6 +69,7 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
         put_absolute(t, dir);
     else
         put_string(t, "built in");
+    put_key(t, "model_content"), put_fingerprint(t, r->model_content);
     put_key(t, "architecture"), put_string(t, r->model->config.model_name);
     put_key(t, "input"), put_open(t, '['); /* height, width */
     put_integer(t, r->model->config.image_h), put_integer(t, r->model->config.image_w);
@@ -92,13 +96,20 @@ static void put_about(struct json_text *t, const struct run *r, bool complete)
     else
         put_string(t, "built in");
     if (!r->boxes_file && !r->find.whole) {
+        put_key(t, "detector_content"), put_fingerprint(t, r->detector_content);
         put_key(t, "min_box_score"), put_number(t, r->find.min_box_score, 6);
         put_key(t, "max_people"), put_integer(t, r->find.max_people);
     }
+    put_key(t, "boxes_content");
+    if (r->boxes_file)
+        put_fingerprint(t, r->boxes.fingerprint);
+    else
+        put_string(t, NULL);
     put_key(t, "category"), put_string(t, r->category);
     if (r->boxes_file)
         put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
     put_decoders(t, r);
+    put_key(t, "overlay"), put_bool(t, r->overlay);
     put_key(t, "full_resolution"), put_bool(t, !run_reduces(r));
     put_key(t, "left_out"), put_open(t, '{'); /* of folders among the inputs */
     put_key(t, "videos"), put_integer(t, (long long)r->inputs.left_out.videos);
@@ -144,7 +155,7 @@ int run_write_about(const struct run *r, bool complete)
 {
     struct json_text t = {0};
     struct output o;
-    put_about(&t, r, complete);
+    run_put_about(&t, r, complete);
     int status = t.failed ? cli_fail("no memory") : output_replace(&o, r->out, ABOUT);
     if (!status) {
         status = output_write(&o, t.text, t.length);
@@ -153,32 +164,6 @@ int run_write_about(const struct run *r, bool complete)
         else
             output_abandon(&o);
     }
-    put_free(&t);
-    return status;
-}
-
-int run_check_same_kind(const struct run *r)
-{
-    int status = CLI_DONE;
-    struct json_text t = {0};
-    json_error_t error;
-    char *path = output_path(r->out, ABOUT);
-    put_about(&t, r, false);
-    json_t *old = path ? json_load_file(path, 0, &error) : NULL;
-    json_t *mine = t.failed ? NULL : json_loads(t.text, 0, &error);
-    for (size_t i = 0; old && mine && !status && run_deciding[i]; i++) {
-        const json_t *was = json_object_get(old, run_deciding[i]), *is = json_object_get(mine, run_deciding[i]);
-        if (was && is && !json_equal(was, is)) {
-            char *a = json_dumps(was, JSON_ENCODE_ANY), *b = json_dumps(is, JSON_ENCODE_ANY);
-            status = cli_fail("%s was made with %s %s, this run has %s: --resume goes on with the same, or choose another --out",
-                              r->out, run_deciding[i], a ? a : "?", b ? b : "?");
-            free(a);
-            free(b);
-        }
-    }
-    json_decref(old);
-    json_decref(mine);
-    free(path);
     put_free(&t);
     return status;
 }
