@@ -8,7 +8,7 @@ import os
 import pathlib
 from typing import Any
 
-API = 3  # LIMBER_API_VERSION // 100 that these structures are of
+API = 4  # LIMBER_API_VERSION // 100 that these structures are of
 
 
 class Error(C.Structure):
@@ -28,7 +28,10 @@ class Options(C.Structure):
         ("input_height", C.c_int),
         ("input_width", C.c_int),
         ("prune", C.c_char_p),
-        ("reserved", C.c_int * 12),
+        ("detector", C.c_void_p),
+        ("max_people", C.c_int),
+        ("min_box_score", C.c_float),
+        ("reserved", C.c_int * 8),
     ]
 
 
