@@ -94,7 +94,7 @@ typedef struct {
      * outlive the session. */
     const limber_detector *detector;
     int max_people;      /* of one image found, the surest, 1..300; 0: 300 */
-    float min_box_score; /* a box that the detector is less sure of is nobody, 0..1 (default 0.3) */
+    float min_box_score; /* a box that the detector is less sure of is nobody, 0..1 (default 0.1) */
     int reserved[8];     /* zero */
 } limber_options;
 
@@ -249,7 +249,7 @@ LIMBER_API limber_status limber_find(limber_session *session, const limber_image
                                      int *count, limber_error *err);
 
 /* The people in `boxes` [count] of one image. boxes NULL: those that the session's detector finds, best score first, each person once
- * (answers of OKS above 0.9 are one); without a detector the whole image is one box, refined as the options say.
+ * (answers of OKS above 0.9 are one), and nobody where the joints speak against it (low maps); without a detector the whole image is one box, refined as the options say.
  * A box must be finite and have a positive width and height; it may reach outside the image.
  * On success *people is filled (release it with limber_people_free); on failure it is all zero. */
 LIMBER_API limber_status limber_run(limber_session *session, const limber_image *image, const limber_box *boxes, int count,

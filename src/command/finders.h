@@ -20,7 +20,7 @@ struct find_options find_options_default(void);
 #define CLI_FIND_OPTIONS(f) \
     CLI_OPTION("--detector", "DIR", &(f).detector, "who finds the people where --boxes does not say [LIMBER_DETECTOR, else built in]"), \
     CLI_FLAG("--whole", &(f).whole, "find nobody: the whole image is one person's box"), \
-    CLI_NUMBER("--min-box-score", "S", &(f).min_box_score, 0, 1, "a box that the detector is less sure of is nobody [0.3]"), \
+    CLI_NUMBER("--min-box-score", "S", &(f).min_box_score, 0, 1, "a box that the detector is less sure of is nobody [0.1]"), \
     CLI_INT("--max-people", "N", &(f).max_people, 1, FINDER_BOXES_MAX, "at most so many in one image, the surest [300]")
 /* clang-format on */
 

@@ -13,7 +13,7 @@
 #define FINDER_PATCHES 300   /* of a pass, about: 320 x 240 pixels of a photograph of 4 : 3 */
 #define FINDER_OVERLAP 0.6f  /* of two boxes that overlap more, one is the other again */
 #define FINDER_BOXES_MAX 300 /* people in one photograph */
-#define FINDER_MIN_SCORE 0.3 /* by default; data/limber-find/README.md has the curve */
+#define FINDER_MIN_SCORE 0.1 /* by default; the joints then say whether somebody is there (pose/same.h) */
 
 struct finder {
     const struct limber_model *model;

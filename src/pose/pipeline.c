@@ -455,13 +455,21 @@ static limber_status find_one(struct found_people *f, limber_session *session, c
     return LIMBER_OK;
 }
 
-void people_score_found(limber_people *people, const float *scores, const struct limber_model *model)
+int people_score_found(limber_people *people, const float *scores, const struct limber_model *model)
 {
+    int kept = 0, doubted = 0;
     for (int i = 0; i < people->count; i++) {
-        people->person[i].box_score = scores[i];
-        people->person[i].score *= scores[i];
+        limber_person p = people->person[i];
+        p.box_score = scores[i];
+        p.score *= scores[i];
+        if (same_evidence(&p, people->keypoint_count) >= SAME_EVIDENCE)
+            people->person[kept++] = p;
+        else
+            doubted++;
     }
+    people->count = kept;
     same_suppress(people, model->config.skeleton ? model->config.skeleton->sigmas : NULL, SAME_OKS);
+    return doubted;
 }
 
 /* ---- the public calls ---- */

@@ -59,7 +59,8 @@ limber_status jobs_forward(limber_session *session, struct job *jobs[], int coun
 limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err);
 void job_free(struct job *job);
 /* After job_finish, of people that a detector found: scores [people->count] in the order of their boxes. Each score becomes box score x
- * mean joint score, as mmpose has it; best first; of two answers for one person (pose/same.h) the better stays. */
-void people_score_found(limber_people *people, const float *scores, const struct limber_model *model);
+ * mean joint score, as mmpose has it; best first; of two answers for one person (pose/same.h) the better stays. Returns how many
+ * were left out because too little spoke for them. */
+int people_score_found(limber_people *people, const float *scores, const struct limber_model *model);
 
 #endif

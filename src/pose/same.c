@@ -17,6 +17,22 @@ float same_oks(const limber_person *a, const limber_person *b, int count, const 
     return count ? (float)(sum / count) : 0;
 }
 
+float same_evidence(const limber_person *p, int count)
+{
+    /* The surer half by counting who is surer: joints are few, and nothing must be allocated. */
+    const int half = count / 2 > 0 ? count / 2 : 1;
+    double sum = 0;
+    for (int k = 0; k < count; k++) {
+        int surer = 0;
+        for (int j = 0; j < count; j++)
+            surer += p->keypoints[j].score > p->keypoints[k].score || (p->keypoints[j].score == p->keypoints[k].score && j < k);
+        if (surer < half)
+            sum += (double)p->keypoints[k].score;
+    }
+    const double mean = sum / half > 0 ? sum / half : 0;
+    return (float)((double)p->box_score * mean * mean * mean * mean);
+}
+
 void same_suppress(limber_people *people, const double *sigmas, float limit)
 {
     limber_person *v = people->person;

@@ -155,7 +155,7 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
     struct run *r = context;
     struct stream_item *item = (struct stream_item *)parcel;
     if (item->found)
-        people_score_found(&parcel->people, item->found_scores, r->model);
+        r->doubted += (size_t)people_score_found(&parcel->people, item->found_scores, r->model);
     keep_confident(&parcel->people, r->min_score);
     double begin = system_now();
     limber_status st = LIMBER_OK;

@@ -55,6 +55,7 @@ struct run {
         const char *decoder;
         size_t pictures;
     } decoded[DECODERS];           /* in this run */
+    size_t doubted;                /* boxes found in which too little speaks for a person */
     size_t images, failed, people; /* of the whole output: those lines count too */
     double begin, seconds_decode, seconds_find, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
 };

@@ -126,6 +126,8 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "images"), put_integer(t, (long long)r->images);
     put_key(t, "failed"), put_integer(t, (long long)r->failed);
     put_key(t, "people"), put_integer(t, (long long)r->people);
+    if (!r->boxes_file && !r->find.whole)
+        put_key(t, "doubted"), put_integer(t, (long long)r->doubted);
     put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
     put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
     put_close(t, '}');
