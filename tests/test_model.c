@@ -570,7 +570,7 @@ Test(pack, embedding)
     cr_expect(shape.image_h == 48 && shape.image_w == 32 && shape.pad == 2);
     cr_expect(shape.grid_h == 3 && shape.grid_w == 2 && shape_tokens(&shape) == 6);
     float *positions = malloc(6 * d * sizeof *positions);
-    model_positions(&p.m, &shape, positions);
+    model_positions(&p.m, &shape, 0, positions);
     expect_values(w->copy[1], "backbone.embeddings.patch_embeddings.projection.weight", 0, d * 768);
     expect_values(w->copy[2], "backbone.embeddings.patch_embeddings.projection.bias", 0, d);
     for (size_t t = 0; t < 6; t++)

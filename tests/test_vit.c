@@ -169,7 +169,7 @@ Test(vit, positions_are_kept_within_bounds)
         cr_expect_eq(kept(&v), n < VIT_POSITIONS ? n : VIT_POSITIONS, "%d grids are kept after %d", kept(&v), n);
     }
     cr_assert_eq(vit_resize(&v, 16, 16 * MOST, &err), LIMBER_OK);
-    const struct buf *last = v.position;
+    struct buf *const *last = v.position;
     cr_assert_eq(vit_resize(&v, 16, 16 * (MOST - 3), &err), LIMBER_OK);
     cr_assert_eq(vit_resize(&v, 16, 16 * MOST, &err), LIMBER_OK);
     cr_expect_eq(v.position, last, "positions that were kept are resized again");

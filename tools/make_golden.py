@@ -10,6 +10,7 @@ Writes below --out:
     processor/golden.safetensors     drawn pictures, boxes, crops; heatmaps and the joints decoded from them
     CASE/config.json, model*.safetensors, preprocessor_config.json     written by transformers' own save_pretrained
     CASE/golden.safetensors          inputs and outputs of that checkpoint (tensors listed in tests/golden/README.md)
+    yolos-*/                         detectors: golden_yolos.py
 
 The weights are random, but not as an initialiser leaves them: at std 0.02 every attention row is uniform and every heatmap
 is flat, and a test against such a model passes with the softmax left out. Here attention logits have a standard deviation
@@ -24,6 +25,7 @@ and only then asked.
 import argparse, os, shutil, sys
 
 import numpy as np
+import golden_yolos
 import safetensors, scipy, torch, transformers
 from safetensors.numpy import save_file
 from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation, VitPoseImageProcessor
@@ -470,7 +472,7 @@ def make_processor(out):
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "tests", "golden"))
-    ap.add_argument("--case", choices=sorted(CASES) + ["processor"], help="only this one")
+    ap.add_argument("--case", choices=sorted([*CASES, *golden_yolos.CASES]) + ["processor"], help="only this one")
     a = ap.parse_args()
     torch.set_num_threads(1)
     transformers.logging.disable_progress_bar()
@@ -478,6 +480,9 @@ def main():
     for name, c in CASES.items():
         if a.case in (None, name):
             make_case(a.out, name, c)
+    for name, c in golden_yolos.CASES.items():
+        if a.case in (None, name):
+            golden_yolos.make_case(a.out, name, c)
     if a.case in (None, "processor"):
         make_processor(a.out)
     with open(os.path.join(a.out, "VERSIONS"), "w") as f:

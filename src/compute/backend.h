@@ -97,6 +97,7 @@ struct linear_desc {
     int in, out;
     const float *weight; /* [out][in] */
     const float *bias;   /* [out]; NULL: zero */
+    bool outside;        /* of no block: precision INT8 computes it as it does all else */
 };
 
 /* Heatmaps by ReLU, bilinear upsampling (align_corners false) by `scale`, convolution 3x3 with zero padding 1. */
@@ -117,7 +118,7 @@ struct classic_head_desc {
     const float *conv, *bias;     /* [keypoints][mid], [keypoints] */
 };
 
-enum activation { ACT_NONE, ACT_GELU_ERF };
+enum activation { ACT_NONE, ACT_GELU_ERF, ACT_RELU };
 
 /* ---- attention ---- */
 
@@ -211,6 +212,11 @@ struct backend_ops {
     void (*linear)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w,
                    enum activation act, const struct buf *residual);
     void (*attention)(struct exec *ex, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a);
+    /* x += positions, a BUF_STREAM of one person and as many tokens as x. NULL: this backend computes no network that needs it (nor
+     * `rows`, nor ACT_RELU, nor layers `outside` of the blocks) */
+    void (*add)(struct exec *ex, struct span span, struct buf *x, const struct buf *positions);
+    /* y = tokens [first, first + y->tokens) of x; both BUF_STREAM */
+    void (*rows)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, int first);
     void (*head)(struct exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
                  const struct pass_shape *shape); /* of patches alone: before and after are 0 */
     void (*decode)(struct exec *ex, struct span span, const struct buf *heat, const struct buf *mirrored,
@@ -226,7 +232,7 @@ struct exec {
 };
 
 /* The plugin's single exported symbol, limber_cuda_plugin, has this type; `abi` is BACKEND_ABI of the caller. */
-#define BACKEND_ABI 2
+#define BACKEND_ABI 3
 typedef limber_status (*backend_plugin_open_fn)(int abi, struct backend **out, enum precision precision, limber_error *err);
 
 #endif

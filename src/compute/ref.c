@@ -368,9 +368,26 @@ static void ref_linear(struct exec *ex, struct span span, struct buf *y, const s
                     sum += (double)k[i] * in[i];
                 if (act == ACT_GELU_ERF)
                     sum = 0.5 * sum * (1 + erf(sum * 0.70710678118654752440));
+                else if (act == ACT_RELU)
+                    sum = sum > 0 ? sum : 0;
                 out[o] = (float)(sum + (add ? add[o] : 0));
             }
         }
+}
+
+static void ref_add(struct exec *ex, struct span span, struct buf *x, const struct buf *positions)
+{
+    (void)ex;
+    for (int p = span.first; p < span.first + span.count; p++)
+        for (size_t i = 0; i < (size_t)x->tokens * (size_t)x->cols; i++)
+            buf_at(x, p)[i] += buf_at(positions, 0)[i];
+}
+
+static void ref_rows(struct exec *ex, struct span span, struct buf *y, const struct buf *x, int first)
+{
+    (void)ex;
+    for (int p = span.first; p < span.first + span.count; p++)
+        memcpy(buf_at(y, p), buf_at(x, p) + (size_t)first * (size_t)x->cols, (size_t)y->tokens * (size_t)y->cols * sizeof(float));
 }
 
 /* The row sums of compute/backend.h, from the full row p[0..tokens). */
@@ -654,6 +671,8 @@ static const struct backend_ops ref_ops = {
     .layernorm = ref_layernorm,
     .linear = ref_linear,
     .attention = ref_attention,
+    .add = ref_add,
+    .rows = ref_rows,
     .head = ref_head,
     .decode = ref_decode,
 };

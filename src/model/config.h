@@ -38,7 +38,9 @@ struct config {
     double rescale;
     double normalize_factor; /* 200 */
     /* derived */
-    int patch_pad; /* of the patch convolution */
+    int patch_pad;                   /* of the patch convolution */
+    int tokens_before, tokens_after; /* the patches: a class token, detection tokens */
+    int mid_positions;               /* after so many layers, positions are added once more, each time others */
     int grid_h, grid_w, tokens, head_dim, map_h, map_w;
     int trained_grid_h, trained_grid_w; /* of the position embeddings in the file; differs from the grid after config_resize */
     char model_name[64];                /* "ViTPose-B classic", "ViTPose+-S", or the numbers */

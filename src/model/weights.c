@@ -600,13 +600,20 @@ struct pass_shape model_pass_shape(const struct limber_model *m, int image_h, in
                                .image_w = image_w,
                                .grid_h = image_h / c->patch_h,
                                .grid_w = image_w / c->patch_w,
-                               .pad = c->patch_pad};
+                               .pad = c->patch_pad,
+                               .before = c->tokens_before,
+                               .after = c->tokens_after};
 }
 
-void model_positions(const struct limber_model *m, const struct pass_shape *shape, float *dst)
+void model_positions(const struct limber_model *m, const struct pass_shape *shape, int which, float *dst)
 {
     const struct config *c = &m->config;
-    resize_bicubic(dst, shape->grid_h, shape->grid_w, m->positions, c->trained_grid_h, c->trained_grid_w, c->hidden);
+    const size_t dim = (size_t)c->hidden, before = (size_t)c->tokens_before * dim, after = (size_t)c->tokens_after * dim;
+    const size_t trained = (size_t)c->trained_grid_h * (size_t)c->trained_grid_w * dim;
+    const float *src = m->positions + (size_t)which * (before + trained + after);
+    memcpy(dst, src, before * sizeof *dst);
+    resize_bicubic(dst + before, shape->grid_h, shape->grid_w, src + before, c->trained_grid_h, c->trained_grid_w, c->hidden);
+    memcpy(dst + before + (size_t)shape_patches(shape) * dim, src + before + trained, after * sizeof *dst);
 }
 
 /* Scales `deconv` [in][mid][16] by batch norm's gain over its standard deviation; the shift becomes bias[mid]. */

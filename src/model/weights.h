@@ -20,7 +20,9 @@ struct limber_model {
     struct backend *be;
     struct weight *embed, *layernorm, *head;
     struct block *blocks; /* [layers] */
-    float *positions;     /* [trained_grid_h * trained_grid_w][hidden], as trained: what is added to the patches */
+    /* [1 + mid_positions][before + trained_grid_h * trained_grid_w + after][hidden], as trained: what is added to the patches, and is the
+     * other tokens (first table) or is added to them (the others) */
+    float *positions;
     enum attention_kind attention_kind;
     int attention_size;
     bool *pruned;      /* [layers * heads]; NULL: none */
@@ -38,8 +40,9 @@ limber_status weights_check(const struct config *c, const struct tensors *t, lim
 limber_status weights_pack(struct limber_model *m, const struct checkpoint *c, int expert, limber_error *err);
 void weights_free(struct limber_model *m);
 /* The shape of a pass over images of this many pixels (cut into patches from the top left, a rest is left out), and what is added to
- * its tokens, [shape_tokens][hidden]: the positions as trained, resized to the grid as transformers does (model/resize.h). */
+ * its tokens, [shape_tokens][hidden]: the positions as trained, resized to the grid as transformers does (model/resize.h). which 0: at
+ * the embedding; 1 + l: after layer l. */
 struct pass_shape model_pass_shape(const struct limber_model *m, int image_h, int image_w);
-void model_positions(const struct limber_model *m, const struct pass_shape *shape, float *dst);
+void model_positions(const struct limber_model *m, const struct pass_shape *shape, int which, float *dst);
 
 #endif

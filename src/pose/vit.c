@@ -64,12 +64,14 @@ static limber_status open_buffers(struct vit *v, int threads, const struct pass_
         {&v->qkv, BUF_QKV, tokens, 3 * c->hidden},  {&v->mid, BUF_OPERAND, tokens, c->mlp},
         {&v->heat, BUF_HEATMAP, map, c->keypoints}, {&v->heat_mirrored, BUF_HEATMAP, map, c->keypoints},
     };
-    size_t n = sizeof bufs / sizeof *bufs - (v->flip ? 0 : 1); /* the mirrored maps come last */
+    size_t n = sizeof bufs / sizeof *bufs - (c->keypoints == 0 ? 2
+                                             : v->flip         ? 0
+                                                               : 1); /* the maps come last, the mirrored at the end */
     for (size_t i = 0; st == LIMBER_OK && i < n; i++)
         st = be->buf_open(v->ex, bufs[i].b, bufs[i].kind, v->max_people, bufs[i].tokens, bufs[i].cols, err);
     if (st == LIMBER_OK)
         st = open_widths(v, err);
-    v->joints = calloc((size_t)v->max_people * (size_t)c->keypoints, sizeof *v->joints);
+    v->joints = calloc((size_t)v->max_people * (size_t)c->keypoints + 1, sizeof *v->joints);
     if (st == LIMBER_OK && !v->joints)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for the joints of %d people", v->max_people);
     return st;
@@ -102,7 +104,9 @@ limber_status vit_open_any(struct vit *v, const struct limber_model *model, int 
 
 static void positions_close(struct vit *v, struct vit_positions *p)
 {
-    v->ex->ops->buf_close(v->ex, p->table);
+    for (int i = 0; p->table && i <= v->model->config.mid_positions; i++)
+        v->ex->ops->buf_close(v->ex, p->table[i]);
+    free(p->table);
     *p = (struct vit_positions){0};
 }
 
@@ -127,25 +131,34 @@ void vit_close(struct vit *v)
 
 /* ---- positions of the grid at hand ---- */
 
+static size_t positions_bytes(const struct vit *v, const struct pass_shape *shape)
+{
+    const struct config *c = &v->model->config;
+    return (size_t)(1 + c->mid_positions) * (size_t)shape_tokens(shape) * (size_t)c->hidden * sizeof(float);
+}
+
 static limber_status positions_make(struct vit *v, struct vit_positions *p, const struct pass_shape *shape, limber_error *err)
 {
     const struct backend_ops *be = v->ex->ops;
-    const int tokens = shape_tokens(shape), hidden = v->model->config.hidden;
-    const size_t bytes = (size_t)tokens * (size_t)hidden * sizeof(float);
-    float *plain = malloc(bytes);
-    if (!plain)
-        return limber_fail(err, LIMBER_E_MEMORY, "no memory for the positions of %d tokens", tokens);
-    limber_status st = be->buf_open(v->ex, &p->table, BUF_STREAM, 1, tokens, hidden, err);
-    if (st == LIMBER_OK) {
-        p->grid_h = shape->grid_h;
-        p->grid_w = shape->grid_w;
-        p->bytes = bytes;
-        model_positions(v->model, shape, plain);
-        be->buf_write(v->ex, p->table, (struct span){.count = 1}, plain);
-        st = be->finish(v->ex, err);
-        if (st != LIMBER_OK)
-            positions_close(v, p);
+    const int tokens = shape_tokens(shape), hidden = v->model->config.hidden, tables = 1 + v->model->config.mid_positions;
+    float *plain = malloc((size_t)tokens * (size_t)hidden * sizeof *plain);
+    p->table = calloc((size_t)tables, sizeof *p->table);
+    limber_status st = LIMBER_OK;
+    if (!plain || !p->table)
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for the positions of %d tokens", tokens);
+    for (int i = 0; st == LIMBER_OK && i < tables; i++) {
+        st = be->buf_open(v->ex, &p->table[i], BUF_STREAM, 1, tokens, hidden, err);
+        if (st == LIMBER_OK) {
+            model_positions(v->model, shape, i, plain);
+            be->buf_write(v->ex, p->table[i], (struct span){.count = 1}, plain);
+            st = be->finish(v->ex, err);
+        }
     }
+    p->grid_h = shape->grid_h;
+    p->grid_w = shape->grid_w;
+    p->bytes = positions_bytes(v, shape);
+    if (st != LIMBER_OK)
+        positions_close(v, p);
     free(plain);
     return st;
 }
@@ -177,7 +190,7 @@ static limber_status positions_for(struct vit *v, const struct pass_shape *shape
         if (v->positions[i].table && v->positions[i].grid_h == shape->grid_h && v->positions[i].grid_w == shape->grid_w)
             found = &v->positions[i];
     if (!found) {
-        found = positions_room(v, (size_t)shape_tokens(shape) * (size_t)v->model->config.hidden * sizeof(float));
+        found = positions_room(v, positions_bytes(v, shape));
         limber_status st = positions_make(v, found, shape, err);
         if (st != LIMBER_OK)
             return st;
@@ -226,7 +239,7 @@ static void tap(struct vit *v, const char *where, int layer, const struct buf *b
 
 void vit_embed(struct vit *v, struct span span, bool mirrored)
 {
-    v->ex->ops->embed(v->ex, span, v->x, v->model->embed, v->position, &v->shape, mirrored);
+    v->ex->ops->embed(v->ex, span, v->x, v->model->embed, v->position[0], &v->shape, mirrored);
     tap(v, "embed", 0, v->x, span);
 }
 
@@ -276,6 +289,8 @@ void vit_mlp(struct vit *v, int layer, struct span span)
     struct buf *mid = v->widths[layer].mid;
     be->linear(v->ex, span, mid, v->y, b->fc1, ACT_GELU_ERF, NULL);
     be->linear(v->ex, span, v->x, mid, b->fc2, ACT_NONE, v->x);
+    if (layer < v->model->config.mid_positions)
+        be->add(v->ex, span, v->x, v->position[1 + layer]);
     tap(v, "block", layer, v->x, span);
 }
 

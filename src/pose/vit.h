@@ -12,7 +12,7 @@ typedef void (*vit_tap_fn)(void *context, const char *where, int layer, struct e
  * those of the pass at hand are always kept). */
 struct vit_positions {
     int grid_h, grid_w;
-    struct buf *table; /* NULL: nothing here */
+    struct buf **table; /* [1 + mid_positions]; NULL: nothing here */
     size_t bytes;
     uint64_t used;
 };
@@ -35,9 +35,9 @@ struct vit {
     bool
         whole; /* compute all heads, those too that nothing is read of: y is then [tokens][hidden]. Taps and statistics do so anyway */
     struct vit_positions positions[VIT_POSITIONS];
-    const struct buf *position; /* of `shape`: one of them */
-    uint64_t shapes;            /* how often one was chosen */
-    limber_keypoint *joints;    /* [max_people][keypoints]; decoding writes here, always to the same place: a recorded pass may */
+    struct buf *const *position; /* of `shape`: the tables of one of them */
+    uint64_t shapes;             /* how often one was chosen */
+    limber_keypoint *joints; /* [max_people][keypoints]; decoding writes here, always to the same place: a recorded pass may */
     /* optional, set between forward passes */
     vit_tap_fn tap;
     void *tap_context;

@@ -52,13 +52,15 @@ static limber_status cpu_linear_pack(struct backend *base, struct weight **out, 
 {
     struct cpu_backend *be = (struct cpu_backend *)base;
     struct weight *w = cpu_weight_new(be, WEIGHT_LINEAR);
-    if (be->linear->quantise && d->in > INT32_MAX / (255 * 127)) {
+    const struct kernels *kernels = d->outside ? be->kernels : be->linear;
+    if (kernels->quantise && d->in > INT32_MAX / (255 * 127)) {
         *out = NULL;
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cpu: int8 sums in 32 bits, which %d inputs of a linear layer could leave",
                            d->in);
     }
-    if (!w || !pack_weights(&w->p[0], &be->arena, be->linear, d->out, 1, d->in, matrix_row, d, d->bias))
+    if (!w || !pack_weights(&w->p[0], &be->arena, kernels, d->out, 1, d->in, matrix_row, d, d->bias))
         return out_of_memory(out, "a linear layer", err);
+    w->kernels = kernels;
     *out = w;
     return LIMBER_OK;
 }
@@ -388,6 +390,7 @@ static limber_status cpu_finish(struct exec *base, limber_error *err)
 
 struct linear_job {
     const struct cpu_exec *ex;
+    const struct kernels *kernels;
     struct gemm g;
     struct quantise q;
     int panels, tiles, row_chunks, tiles_each;
@@ -399,7 +402,7 @@ static void linear_chunk(void *context, int worker, int chunk)
     const int panel = chunk % j->row_chunks * GEMM_MAX_PANELS, tile = chunk / j->row_chunks * j->tiles_each;
     const int panel_end = panel + GEMM_MAX_PANELS < j->panels ? panel + GEMM_MAX_PANELS : j->panels;
     const int tile_end = tile + j->tiles_each < j->tiles ? tile + j->tiles_each : j->tiles;
-    j->ex->be->linear->gemm(&j->g, panel, panel_end, tile, tile_end, j->ex->scratch[worker]);
+    j->kernels->gemm(&j->g, panel, panel_end, tile, tile_end, j->ex->scratch[worker]);
 }
 
 #define QUANTISE_PANELS 2
@@ -409,7 +412,7 @@ static void quantise_chunk(void *context, int worker, int chunk)
     const struct linear_job *j = context;
     const int panel = chunk * QUANTISE_PANELS, end = panel + QUANTISE_PANELS;
     (void)worker;
-    j->ex->be->linear->quantise(&j->q, panel, end < j->panels ? end : j->panels);
+    j->kernels->quantise(&j->q, panel, end < j->panels ? end : j->panels);
 }
 
 /* int8: x goes to 8 bits first. The panels of a span follow one another from its first person's room on. */
@@ -441,6 +444,7 @@ static void cpu_linear(struct exec *base, struct span span, struct buf *y, const
     const struct packed *p = &w->p[0];
     struct linear_job j = {
         .ex = ex,
+        .kernels = w->kernels,
         .g = {.a = {buf_person(x, span.first)},
               .a_stride = in->stride,
               .slabs = 1,
@@ -448,7 +452,9 @@ static void cpu_linear(struct exec *base, struct span span, struct buf *y, const
               .w = p->w,
               .n = p->n,
               .bias = p->bias,
-              .act = act == ACT_GELU_ERF ? CPU_GELU : CPU_NONE,
+              .act = act == ACT_GELU_ERF ? CPU_GELU
+                     : act == ACT_RELU   ? CPU_RELU
+                                         : CPU_NONE,
               .out = buf_person(y, span.first),
               .out_stride = out->stride,
               .kind = !out->paired         ? OUT_FP32
@@ -462,7 +468,7 @@ static void cpu_linear(struct exec *base, struct span span, struct buf *y, const
         j.g.residual = (const float *)(const void *)buf_person(residual, span.first);
         j.g.residual_stride = ((const struct cpu_buf *)residual)->stride;
     }
-    if (ex->be->linear->quantise)
+    if (w->kernels->quantise)
         linear_quantise(&j, span, x, p);
     /* Enough chunks that nobody waits long for the last, few enough that a chunk's tiles share their rows in L2. */
     j.row_chunks = (j.panels + GEMM_MAX_PANELS - 1) / GEMM_MAX_PANELS;
@@ -664,6 +670,49 @@ static void cpu_attention(struct exec *base, struct span span, struct buf *y, co
     cpu_chunks(base, span, span.count * a->heads * groups, attention_chunk, &j);
 }
 
+/* ---- streams ---- */
+
+#define ADD_PANELS 8
+
+struct add_job {
+    struct buf *x;
+    const struct buf *positions;
+    int first, groups;
+};
+
+static void add_chunk(void *context, int worker, int chunk)
+{
+    const struct add_job *j = context;
+    const struct cpu_buf *x = (const struct cpu_buf *)j->x;
+    const int person = j->first + chunk / j->groups, panel = chunk % j->groups * ADD_PANELS;
+    const int panels = x->panels - panel < ADD_PANELS ? x->panels - panel : ADD_PANELS;
+    float *to = (float *)(void *)(buf_person(j->x, person) + (size_t)panel * x->stride);
+    const float *from = (const float *)(const void *)(buf_person(j->positions, 0) + (size_t)panel * x->stride); /* as wide as x */
+    (void)worker;
+    for (size_t i = 0; i < (size_t)panels * x->stride; i++)
+        to[i] += from[i];
+}
+
+static void cpu_add(struct exec *base, struct span span, struct buf *x, const struct buf *positions)
+{
+    const int groups = (((const struct cpu_buf *)x)->panels + ADD_PANELS - 1) / ADD_PANELS;
+    struct add_job j = {.x = x, .positions = positions, .first = span.first, .groups = groups};
+    cpu_chunks(base, span, span.count * groups, add_chunk, &j);
+}
+
+static void cpu_rows(struct exec *base, struct span span, struct buf *y, const struct buf *x, int first)
+{
+    const struct cpu_buf *to = (const struct cpu_buf *)y, *from = (const struct cpu_buf *)x;
+    (void)base;
+    for (int p = span.first; p < span.first + span.count; p++)
+        for (int t = 0; t < y->tokens; t++) {
+            uint32_t *out = buf_person(y, p) + (size_t)(t / LANES) * to->stride + t % LANES;
+            const uint32_t *in = buf_person(x, p) + (size_t)((first + t) / LANES) * from->stride + (first + t) % LANES;
+            for (size_t c = 0; c < (size_t)y->cols; c++)
+                out[c * LANES] = in[c * LANES];
+        }
+}
+
 /* ---- decode ---- */
 
 struct decode_job {
@@ -725,6 +774,8 @@ static const struct backend_ops cpu_ops = {
     .layernorm = cpu_layernorm,
     .linear = cpu_linear,
     .attention = cpu_attention,
+    .add = cpu_add,
+    .rows = cpu_rows,
     .head = cpu_head,
     .decode = cpu_decode,
 };

@@ -198,6 +198,7 @@ enum weight_kind { WEIGHT_EMBED, WEIGHT_LAYERNORM, WEIGHT_LINEAR, WEIGHT_SIMPLE_
 
 struct weight {
     enum weight_kind kind;
+    const struct kernels *kernels; /* linear: whose packing it is */
     struct packed p[9]; /* linear and embed: p[0]; simple head: p[0]; classic head: 4 parities, 4 parities, 1x1 */
     /* embed */
     int patch_h, patch_w;

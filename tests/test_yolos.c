@@ -1,0 +1,301 @@
+/* test_yolos.c - YOLOS detectors against transformers' frozen answers (tests/golden/yolos-*: tools/golden_yolos.py), on ref and cpu; the
+ * size rule; what is refused. */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pose/resample.h"
+#include "pose/yolos.h"
+
+static const char *const goldens[] = {"yolos-mid", "yolos-plain"};
+static const char *const pictures[] = {"landscape", "portrait", "exact", "clamped", "tower", "square"};
+enum { GOLDENS = 2, PICTURES = sizeof pictures / sizeof *pictures };
+
+static const char *dir_of(char path[1024], const char *name)
+{
+    snprintf(path, 1024, "%s/golden/%s", LIMBER_TEST_DIR, name);
+    return path;
+}
+
+static struct yolos_model *open_model(const char *name, const char *backend, const char *precision)
+{
+    char path[1024];
+    limber_error err = {0};
+    struct yolos_model *m;
+    limber_options o = limber_options_default();
+    o.backend = backend;
+    o.precision = precision;
+    limber_status st = yolos_open(&m, dir_of(path, name), &o, NULL, &err);
+    if (st == LIMBER_E_UNSUPPORTED && strcmp(precision, "fp32"))
+        return NULL; /* not on this CPU */
+    cr_assert_eq(st, LIMBER_OK, "%s", err.text);
+    return m;
+}
+
+/* golden.safetensors, whole, and its tensors. */
+struct golden {
+    uint8_t *bytes;
+    struct tensors tensors;
+};
+static struct golden golden_open(const char *name)
+{
+    char path[1100], dir[1024];
+    struct golden g = {0};
+    limber_error err = {0};
+    snprintf(path, sizeof path, "%s/golden.safetensors", dir_of(dir, name));
+    FILE *f = fopen(path, "rb");
+    struct stat s;
+    cr_assert(f && fstat(fileno(f), &s) == 0, "%s", path);
+    g.bytes = malloc((size_t)s.st_size);
+    cr_assert_eq(fread(g.bytes, 1, (size_t)s.st_size, f), (size_t)s.st_size);
+    fclose(f);
+    cr_assert_eq(tensors_parse(&g.tensors, g.bytes, (size_t)s.st_size, &err), LIMBER_OK, "%s", err.text);
+    return g;
+}
+static void golden_close(struct golden *g)
+{
+    tensors_free(&g->tensors);
+    free(g->bytes);
+}
+static const struct tensor *part(const struct golden *g, const char *picture, const char *what)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s.%s", picture, what);
+    return tensors_find(&g->tensors, name);
+}
+static float *floats(const struct tensor *t, size_t *n)
+{
+    *n = t->bytes / sizeof(float);
+    float *v = malloc(t->bytes + 1);
+    cr_assert(tensor_read(t, 0, *n, v));
+    return v;
+}
+static limber_image image_of(const struct tensor *t)
+{
+    return (limber_image){t->data, (int)t->shape[1], (int)t->shape[0], (size_t)t->shape[1] * 3};
+}
+
+static double worst(const float *got, const float *want, size_t n)
+{
+    double w = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = fabs((double)got[i] - (double)want[i]);
+        w = d <= w ? w : d == d ? d : INFINITY;
+    }
+    return w;
+}
+
+static double root_mean_square(const float *v, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)v[i] * (double)v[i];
+    return sqrt(sum / (double)n);
+}
+
+Test(yolos, pictures_become_the_processors_bytes)
+{
+    for (int i = 0; i < GOLDENS; i++) {
+        struct golden g = golden_open(goldens[i]);
+        struct yolos_model *m = open_model(goldens[i], "cpu", "fp32");
+        for (int p = 0; p < PICTURES; p++) {
+            const struct tensor *t = part(&g, pictures[p], "image"), *want = t ? part(&g, pictures[p], "pixels") : NULL;
+            if (!t)
+                continue;
+            const limber_image image = image_of(t);
+            int h, w;
+            yolos_input_size(m, image.height, image.width, &h, &w);
+            cr_assert(h == want->shape[0] && w == want->shape[1], "%s %s: %d x %d, transformers makes %d x %d", goldens[i],
+                      pictures[p], h, w, (int)want->shape[0], (int)want->shape[1]);
+            uint8_t *got = malloc((size_t)h * (size_t)w * 3);
+            cr_assert_eq(resample_bilinear(got, h, w, &image, NULL), LIMBER_OK);
+            cr_expect(!memcmp(got, want->data, (size_t)h * (size_t)w * 3), "%s %s: other bytes than Pillow's", goldens[i],
+                      pictures[p]);
+            free(got);
+        }
+        yolos_close(&m);
+        golden_close(&g);
+    }
+}
+
+static void agrees(const char *name, const char *backend, const char *precision, double tolerance)
+{
+    struct golden g = golden_open(name);
+    struct yolos_model *m = open_model(name, backend, precision);
+    struct yolos y;
+    limber_error err = {0};
+    if (!m) {
+        golden_close(&g);
+        return;
+    }
+    cr_assert_eq(yolos_session_open(&y, m, 2, &err), LIMBER_OK, "%s", err.text);
+    for (int round = 0; round < 2; round++) /* again, in the other order: no size leaves anything to the next */
+        for (int k = 0; k < PICTURES; k++) {
+            const char *picture = pictures[round ? PICTURES - 1 - k : k];
+            const struct tensor *t = part(&g, picture, "image"), *pixels = part(&g, picture, "pixels");
+            if (!t)
+                continue;
+            size_t logits_n, boxes_n, found_n;
+            float *logits = floats(part(&g, picture, "logits"), &logits_n), *boxes = floats(part(&g, picture, "boxes"), &boxes_n);
+            float *found = floats(part(&g, picture, "found"), &found_n);
+            const double unit = fmax(1, root_mean_square(logits, logits_n));
+            cr_assert_eq(yolos_forward(&y, pixels->data, (int)pixels->shape[0], (int)pixels->shape[1], &err), LIMBER_OK, "%s",
+                         err.text);
+            const double l = worst(y.logits, logits, logits_n) / unit, b = worst(y.boxes, boxes, boxes_n);
+            cr_expect(l <= tolerance && b <= tolerance, "%s %s, %s %s: logits off by %g, boxes by %g", name, picture, backend,
+                      precision, l, b);
+            if (tolerance <= 1e-4) {
+                struct found out[64];
+                int count;
+                const limber_image image = image_of(t);
+                cr_assert_eq(yolos_find(&y, &image, 0, out, 64, &count, &err), LIMBER_OK, "%s", err.text);
+                cr_expect_eq(count, (int)found_n / 5, "%s %s: %d people, transformers has %d", name, picture, count,
+                             (int)found_n / 5);
+                for (int i = 0; i < count && i < (int)found_n / 5; i++) {
+                    const float *f = found + 5 * i, W = (float)image.width, H = (float)image.height;
+                    const limber_box o = out[i].box;
+                    const float want[4] = {fmaxf(f[0], 0), fmaxf(f[1], 0), fminf(f[2], W), fminf(f[3], H)};
+                    const float got[4] = {o.x, o.y, o.x + o.width, o.y + o.height};
+                    cr_expect(worst(got, want, 4) < 2e-4 * fmax(W, H) && fabsf(out[i].score - f[4]) < 1e-4f,
+                              "%s %s: person %d is %g %g %g %g (%g), transformers has %g %g %g %g (%g)", name, picture, i, got[0],
+                              got[1], got[2], got[3], out[i].score, want[0], want[1], want[2], want[3], f[4]);
+                }
+                if (count > 1) { /* fewer places: the surest */
+                    struct found few[1];
+                    cr_assert_eq(yolos_find(&y, &image, 0, few, 1, &count, &err), LIMBER_OK);
+                    cr_expect(count == 1 && !memcmp(few, out, sizeof *few));
+                    cr_assert_eq(yolos_find(&y, &image, 1, few, 1, &count, &err), LIMBER_OK);
+                    cr_expect_eq(count, 0);
+                }
+            }
+            free(logits), free(boxes), free(found);
+        }
+    yolos_session_close(&y);
+    yolos_close(&m);
+    golden_close(&g);
+}
+
+Test(yolos, as_transformers_on_ref)
+{
+    for (int i = 0; i < GOLDENS; i++)
+        agrees(goldens[i], "ref", "fp32", 1e-4);
+}
+Test(yolos, as_transformers_on_cpu)
+{
+    for (int i = 0; i < GOLDENS; i++)
+        agrees(goldens[i], "cpu", "fp32", 1e-4);
+}
+/* 8 bits of mantissa through layers of random weights: a missing term, a wrong order or a wrong scale is off by the whole of it. */
+Test(yolos, near_transformers_in_fewer_bits)
+{
+    for (int i = 0; i < GOLDENS; i++) {
+        agrees(goldens[i], "cpu", "bf16", 0.1);
+        agrees(goldens[i], "cpu", "int8", 0.2);
+    }
+}
+
+Test(yolos, pictures_of_any_size)
+{
+    static const int sizes[][2] = {{1, 1}, {1, 5000}, {5000, 1}, {3, 700}};
+    struct yolos_model *m = open_model("yolos-mid", "cpu", "fp32");
+    struct yolos y;
+    limber_error err = {0};
+    cr_assert_eq(yolos_session_open(&y, m, 1, &err), LIMBER_OK, "%s", err.text);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int h = sizes[i][0], w = sizes[i][1];
+        uint8_t *rgb = calloc((size_t)h * (size_t)w, 3);
+        struct found out[32];
+        int count;
+        cr_expect_eq(yolos_find(&y, &(limber_image){rgb, w, h, (size_t)w * 3}, 0, out, 32, &count, &err), LIMBER_OK, "%dx%d: %s",
+                     w, h, err.text);
+        for (int k = 0; k < count; k++)
+            cr_expect(out[k].box.x >= 0 && out[k].box.y >= 0 && out[k].box.x + out[k].box.width <= (float)w + 1e-3f &&
+                      out[k].box.width > 0 && out[k].box.y + out[k].box.height <= (float)h + 1e-3f);
+        free(rgb);
+    }
+    /* every input of the rule fits the session */
+    for (int h = 1; h < 400; h += 7)
+        for (int w = 1; w < 400; w += 3) {
+            int ih, iw;
+            yolos_input_size(m, h, w, &ih, &iw);
+            cr_assert(ih >= 16 && iw >= 16 && (ih / 16) * (iw / 16) <= yolos_max_patches(m), "%dx%d becomes %dx%d", w, h, iw, ih);
+        }
+    yolos_session_close(&y);
+    yolos_close(&m);
+}
+
+/* ---- what is refused ---- */
+
+static void refused(const char *config, const char *label, const char *want)
+{
+    char dir[] = "/tmp/test_yolos.XXXXXX", path[128], source[1024];
+    limber_error err = {0};
+    struct yolos_model *m = NULL;
+    cr_assert(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    FILE *f = fopen(path, "wb");
+    fputs(config, f);
+    fclose(f);
+    char link_path[128];
+    snprintf(source, sizeof source, "%s/golden/yolos-mid/model.safetensors", LIMBER_TEST_DIR);
+    snprintf(link_path, sizeof link_path, "%s/model.safetensors", dir);
+    cr_assert_eq(symlink(source, link_path), 0);
+    limber_options o = limber_options_default();
+    o.backend = "cpu";
+    cr_expect(yolos_open(&m, dir, &o, label, &err) != LIMBER_OK && !m, "%s was opened", config);
+    cr_expect(strstr(err.text, want), "%s: %s", want, err.text);
+    unlink(path);
+    unlink(link_path);
+    rmdir(dir);
+}
+
+#define SHAPE                                                                                                                    \
+    "\"hidden_size\":32,\"num_attention_heads\":2,\"num_hidden_layers\":3,\"intermediate_size\":64,\"image_size\":[64,96],"      \
+    "\"num_detection_tokens\":12"
+
+Test(yolos, refuses_by_name)
+{
+    limber_error err = {0};
+    struct yolos_model *m;
+    char path[1024];
+    cr_expect_eq(yolos_open(&m, dir_of(path, "simple-hd32"), NULL, NULL, &err), LIMBER_E_MODEL);
+    cr_expect(strstr(err.text, "a pose model") && strstr(err.text, "expected a detector"), "%s", err.text);
+    limber_model *pose;
+    cr_expect(limber_model_open(&pose, dir_of(path, "yolos-mid"), NULL, &err) != LIMBER_OK);
+    cr_expect(strstr(err.text, "yolos"), "%s", err.text);
+    refused(
+        "{\"model_type\":\"yolos\"," SHAPE ",\"id2label\":{\"0\":\"cat\",\"1\":\"dog\"}}", NULL,
+        "no label is \"person\", so nobody can be found (person_label says what persons are called); among the labels: cat, dog");
+    refused("{\"model_type\":\"yolos\"," SHAPE ",\"id2label\":{\"0\":\"cat\",\"1\":\"person\"}}", "worker",
+            "no label is \"worker\"");
+    refused("{\"model_type\":\"detr\"}", NULL, "model_type is \"detr\", expected \"yolos\"");
+    refused("{\"model_type\":\"yolos\"," SHAPE ",\"id2label\":{\"0\":\"person\"}}", NULL,
+            "class_labels_classifier.layers.2.weight is [6, 32] of F32, expected [2, 32]");
+    refused("{\"model_type\":\"yolos\"," SHAPE
+            ",\"use_mid_position_embeddings\":false,\"id2label\":{\"0\":\"a\",\"1\":\"person\","
+            "\"2\":\"c\",\"3\":\"d\",\"4\":\"e\"}}",
+            NULL, "tensors, a YOLOS of 3 layers has");
+    refused("{\"model_type\":\"yolos\",\"hidden_size\":30,\"num_attention_heads\":4,\"id2label\":{\"0\":\"person\"}}", NULL,
+            "hidden_size 30 is no multiple of num_attention_heads 4");
+    refused("{\"model_type\":\"yolos\",\"image_size\":[4,96]}", NULL, "image_size 4 x 96 is less than a patch");
+}
+
+Test(yolos, persons_by_another_name)
+{
+    char path[1024];
+    limber_error err = {0};
+    struct yolos_model *m;
+    limber_options o = limber_options_default();
+    o.backend = "cpu";
+    cr_assert_eq(yolos_open(&m, dir_of(path, "yolos-mid"), &o, "TUBA", &err), LIMBER_OK, "%s", err.text);
+    cr_expect_eq(m->person, 4);
+    yolos_close(&m);
+    cr_assert_eq(yolos_open(&m, path, &o, NULL, &err), LIMBER_OK, "%s", err.text);
+    cr_expect_eq(m->person, 1);
+    yolos_close(&m);
+}
