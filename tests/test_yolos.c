@@ -77,7 +77,8 @@ static float *floats(const struct tensor *t, size_t *n)
 }
 static limber_image image_of(const struct tensor *t)
 {
-    return (limber_image){t->data, (int)t->shape[1], (int)t->shape[0], (size_t)t->shape[1] * 3};
+    return (limber_image){
+        .pixels = t->data, .width = (int)t->shape[1], .height = (int)t->shape[0], .stride = (size_t)t->shape[1] * 3};
 }
 
 static double worst(const float *got, const float *want, size_t n)
@@ -211,8 +212,9 @@ Test(yolos, pictures_of_any_size)
         uint8_t *rgb = calloc((size_t)h * (size_t)w, 3);
         struct found out[32];
         int count;
-        cr_expect_eq(yolos_find(&y, &(limber_image){rgb, w, h, (size_t)w * 3}, 0, out, 32, &count, &err), LIMBER_OK, "%dx%d: %s",
-                     w, h, err.text);
+        cr_expect_eq(yolos_find(&y, &(limber_image){.pixels = rgb, .width = w, .height = h, .stride = (size_t)w * 3}, 0, out, 32,
+                                &count, &err),
+                     LIMBER_OK, "%dx%d: %s", w, h, err.text);
         for (int k = 0; k < count; k++)
             cr_expect(out[k].box.x >= 0 && out[k].box.y >= 0 && out[k].box.x + out[k].box.width <= (float)w + 1e-3f &&
                       out[k].box.width > 0 && out[k].box.y + out[k].box.height <= (float)h + 1e-3f);
