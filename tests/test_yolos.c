@@ -151,7 +151,7 @@ static void agrees(const char *name, const char *backend, const char *precision,
             cr_expect(l <= tolerance && b <= tolerance, "%s %s, %s %s: logits off by %g, boxes by %g", name, picture, backend,
                       precision, l, b);
             if (tolerance <= 1e-4) {
-                struct found out[64];
+                limber_found out[64];
                 int count;
                 const limber_image image = image_of(t);
                 cr_assert_eq(yolos_find(&y, &image, 0, out, 64, &count, &err), LIMBER_OK, "%s", err.text);
@@ -167,7 +167,7 @@ static void agrees(const char *name, const char *backend, const char *precision,
                               got[1], got[2], got[3], out[i].score, want[0], want[1], want[2], want[3], f[4]);
                 }
                 if (count > 1) { /* fewer places: the surest */
-                    struct found few[1];
+                    limber_found few[1];
                     cr_assert_eq(yolos_find(&y, &image, 0, few, 1, &count, &err), LIMBER_OK);
                     cr_expect(count == 1 && !memcmp(few, out, sizeof *few));
                     cr_assert_eq(yolos_find(&y, &image, 1, few, 1, &count, &err), LIMBER_OK);
@@ -210,7 +210,7 @@ Test(yolos, pictures_of_any_size)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int h = sizes[i][0], w = sizes[i][1];
         uint8_t *rgb = calloc((size_t)h * (size_t)w, 3);
-        struct found out[32];
+        limber_found out[32];
         int count;
         cr_expect_eq(yolos_find(&y, &(limber_image){.pixels = rgb, .width = w, .height = h, .stride = (size_t)w * 3}, 0, out, 32,
                                 &count, &err),

@@ -107,7 +107,7 @@ static float clipped(double v, int size)
     return (float)(v < 0 ? 0 : v > size ? size : v);
 }
 
-limber_status yolos_find(struct yolos *y, const limber_image *image, float least, struct found *out, int room, int *count,
+limber_status yolos_find(struct yolos *y, const limber_image *image, float least, limber_found *out, int room, int *count,
                          limber_error *err)
 {
     const struct yolos_model *m = y->model;
@@ -135,7 +135,7 @@ limber_status yolos_find(struct yolos *y, const limber_image *image, float least
             continue;
         for (; at > 0 && out[at - 1].score < (float)score; at--)
             out[at] = out[at - 1];
-        out[at] = (struct found){{x0, y0, x1 - x0, y1 - y0}, (float)score};
+        out[at] = (limber_found){{x0, y0, x1 - x0, y1 - y0}, (float)score};
     }
     *count = st == LIMBER_OK ? n : 0;
     return st;

@@ -11,7 +11,7 @@
 #define LIMBER_POSE_YOLOS_H
 
 #include "model/yolos.h"
-#include "pose/box_maps.h"
+#include "limber.h"
 #include "pose/vit.h"
 
 struct yolos {
@@ -31,7 +31,7 @@ limber_status yolos_forward(struct yolos *y, const uint8_t *input, int height, i
 
 /* Persons of a photograph: transformers' post_process_object_detection (softmax; the best class but "nothing" is the label), those of
  * the label "person" that are scored above `least`; boxes clipped to the photograph. Best first, at most `room`. */
-limber_status yolos_find(struct yolos *y, const limber_image *image, float least, struct found *out, int room, int *count,
+limber_status yolos_find(struct yolos *y, const limber_image *image, float least, limber_found *out, int room, int *count,
                          limber_error *err);
 
 #endif
