@@ -135,7 +135,7 @@ limber_status yolos_find(struct yolos *y, const limber_image *image, float least
             continue;
         for (; at > 0 && out[at - 1].score < (float)score; at--)
             out[at] = out[at - 1];
-        out[at] = (limber_found){{x0, y0, x1 - x0, y1 - y0}, (float)score};
+        out[at] = (limber_found){.box = {x0, y0, x1 - x0, y1 - y0}, .score = (float)score};
     }
     *count = st == LIMBER_OK ? n : 0;
     return st;
