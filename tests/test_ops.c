@@ -979,9 +979,10 @@ Test(ops, same_bytes_for_any_threads_batch_and_span)
         struct chain c = {.attention = {.heads = 3, .head_dim = 16, .grid_h = H, .grid_w = W},
                           .shape = {.grid_h = H, .grid_w = W}};
         t.be->ops->layernorm_pack(t.be, &c.norm, &(struct layernorm_desc){DIM, 1e-6f, gain, bias}, &err);
-        t.be->ops->linear_pack(t.be, &c.w_qkv, &(struct linear_desc){DIM, 3 * DIM, w1, bias}, &err);
-        t.be->ops->linear_pack(t.be, &c.fc1, &(struct linear_desc){DIM, MID, w2, bias}, &err);
-        t.be->ops->linear_pack(t.be, &c.fc2, &(struct linear_desc){MID, DIM, w3, bias}, &err);
+        t.be->ops->linear_pack(t.be, &c.w_qkv, &(struct linear_desc){.in = DIM, .out = 3 * DIM, .weight = w1, .bias = bias},
+                               &err);
+        t.be->ops->linear_pack(t.be, &c.fc1, &(struct linear_desc){.in = DIM, .out = MID, .weight = w2, .bias = bias}, &err);
+        t.be->ops->linear_pack(t.be, &c.fc2, &(struct linear_desc){.in = MID, .out = DIM, .weight = w3, .bias = bias}, &err);
         t.be->ops->simple_head_pack(t.be, &c.head, &(struct simple_head_desc){DIM, K, 4, conv, bias}, &err);
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
             struct under_test s = {.be = t.be};
