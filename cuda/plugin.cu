@@ -1070,6 +1070,8 @@ static const struct backend_ops *table()
         .layernorm = cuda_layernorm,
         .linear = cuda_linear,
         .attention = cuda_attention,
+        .add = nullptr, /* no YOLOS yet */
+        .rows = nullptr,
         .head = cuda_head,
         .decode = cuda_decode,
     };

@@ -94,7 +94,7 @@ typedef struct {
      * outlive the session. */
     const limber_detector *detector;
     int max_people;      /* of one image found, the surest, 1..300; 0: 300 */
-    float min_box_score; /* a box that the detector is less sure of is nobody, 0..1 (default 0.1) */
+    float min_box_score; /* a box that the detector is less sure of is nobody, 0..1; 0: 0.1, of a YOLOS 0.5 */
     int reserved[8];     /* zero */
 } limber_options;
 
@@ -229,8 +229,8 @@ LIMBER_API limber_status limber_image_decode(limber_image *out, const uint8_t *b
                                              const limber_image_options *options, limber_error *err);
 LIMBER_API void limber_image_free(limber_image *image); /* of these two only; NULL and zero are fine; leaves it all zero */
 
-/* Opens a detector: a ViTPose checkpoint directory whose maps are center, left, top, right and bottom (config.json says
- * "limber": {"task": "boxes"}); path NULL: the one that is built into the library. Of options (NULL: the defaults) backend and precision
+/* Opens a detector: a YOLOS directory as Hugging Face lays it out (persons by the label "person"), or a ViTPose checkpoint whose maps are
+ * center, left, top, right and bottom ("limber": {"task": "boxes"} in config.json); path NULL: the one built into the library. Of options (NULL: the defaults) backend and precision
  * are read. On failure *out is NULL and err says what is wrong, a pose model by its name. Errors as limber_model_open. */
 LIMBER_API limber_status limber_detector_open(limber_detector **out, const char *path, const limber_options *options,
                                               limber_error *err);

@@ -57,8 +57,9 @@ Test(not_finite, is_an_error_of_the_picture)
     limber_model_close(&model);
     /* a line each, and the run goes on */
     snprintf(command, sizeof command,
-             LIMBER_COMMAND " run --quiet --whole --model %s %s/corpus/images/ok_rgb8.png %s/corpus/images/ok_1x1.jpg 2>/dev/null", dir,
-             LIMBER_TEST_DIR, LIMBER_TEST_DIR);
+             LIMBER_COMMAND
+             " run --quiet --whole --model %s %s/corpus/images/ok_rgb8.png %s/corpus/images/ok_1x1.jpg 2>/dev/null",
+             dir, LIMBER_TEST_DIR, LIMBER_TEST_DIR);
     FILE *f = popen(command, "r");
     int lines = 0;
     while (fgets(line, sizeof line, f))

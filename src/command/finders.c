@@ -6,11 +6,11 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "command/say.h"
-#include "model/model.h"
+#include "pose/detector.h"
 
 struct find_options find_options_default(void)
 {
-    return (struct find_options){.min_box_score = FINDER_MIN_SCORE, .max_people = FINDER_BOXES_MAX};
+    return (struct find_options){.max_people = FINDER_BOXES_MAX};
 }
 
 const char *finders_dir(const struct find_options *options)
@@ -26,7 +26,7 @@ int finders_open(struct finders *f, const struct cli_common *common, const struc
     o.backend = common->options.backend;
     o.precision = common->options.precision;
     limber_error err;
-    if (model_open(&f->detector, f->dir, TASK_BOXES, &o, &err))
+    if (detector_open(&f->detector, f->dir, &o, options->person_label, &err))
         return cli_fail("%s", err.text);
     f->v = calloc((size_t)workers, sizeof *f->v);
     f->busy = calloc((size_t)workers, sizeof *f->busy);
@@ -51,7 +51,7 @@ void finders_close(struct finders *f)
     free(f->busy);
     pthread_mutex_destroy(&f->lock);
     pthread_cond_destroy(&f->freed);
-    limber_model_close(&f->detector);
+    limber_detector_close(&f->detector);
     *f = (struct finders){0};
 }
 

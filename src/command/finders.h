@@ -14,18 +14,20 @@ struct find_options {
     bool whole;
     double min_box_score;
     int max_people;
+    const char *person_label;
 };
 struct find_options find_options_default(void);
 /* clang-format off */
 #define CLI_FIND_OPTIONS(f) \
     CLI_OPTION("--detector", "DIR", &(f).detector, "who finds the people where --boxes does not say [LIMBER_DETECTOR, else built in]"), \
     CLI_FLAG("--whole", &(f).whole, "find nobody: the whole image is one person's box"), \
-    CLI_NUMBER("--min-box-score", "S", &(f).min_box_score, 0, 1, "a box that the detector is less sure of is nobody [0.1]"), \
+    CLI_NUMBER("--min-box-score", "S", &(f).min_box_score, 0, 1, "a box that the detector is less sure of is nobody [0.1; a YOLOS 0.5]"), \
+    CLI_OPTION("--person-label", "NAME", &(f).person_label, "what a YOLOS that was trained on other classes calls a person [person]"), \
     CLI_INT("--max-people", "N", &(f).max_people, 1, FINDER_BOXES_MAX, "at most so many in one image, the surest [300]")
 /* clang-format on */
 
 struct finders {
-    limber_model *detector;
+    limber_detector *detector;
     const char *dir; /* NULL: built in */
     struct find_options options;
     struct finder *v; /* [count] */

@@ -35,7 +35,7 @@ const char *limber_version(void)
 
 limber_options limber_options_default(void)
 {
-    return (limber_options){.backend = "auto", .precision = "auto", .attention = "exact", .refine = 1, .min_box_score = 0.1f};
+    return (limber_options){.backend = "auto", .precision = "auto", .attention = "exact", .refine = 1};
 }
 
 /* ---- checkpoint: what can be known without touching a weight ---- */

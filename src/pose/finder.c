@@ -14,12 +14,14 @@ static int most_patches(int patches)
     return rounded > 4 * 64 ? rounded : 4 * 64;
 }
 
-limber_status finder_open(struct finder *f, const struct limber_model *model, int threads, int patches, limber_error *err)
+limber_status finder_open(struct finder *f, const struct limber_detector *detector, int threads, int patches, limber_error *err)
 {
-    const struct config *c = &model->config;
-    *f = (struct finder){.model = model, .patches = patches ? patches : FINDER_PATCHES};
+    *f = (struct finder){.detector = detector, .patches = patches ? patches : FINDER_PATCHES};
+    if (detector->yolos)
+        return yolos_session_open(&f->yolos, detector->yolos, threads, err);
+    const struct config *c = &detector->maps->config;
     size_t most = (size_t)most_patches(f->patches), scale = (size_t)c->scale_factor;
-    limber_status st = vit_open_any(&f->vit, model, threads, 1, (int)most, err);
+    limber_status st = vit_open_any(&f->vit, detector->maps, threads, 1, (int)most, err);
     if (st)
         return st;
     f->input = malloc(most * (size_t)c->patch_h * (size_t)c->patch_w * 3);
@@ -33,7 +35,10 @@ limber_status finder_open(struct finder *f, const struct limber_model *model, in
 
 void finder_close(struct finder *f)
 {
-    vit_close(&f->vit);
+    if (f->detector && f->detector->yolos)
+        yolos_session_close(&f->yolos);
+    else
+        vit_close(&f->vit);
     free(f->input);
     free(f->maps);
     *f = (struct finder){0};
@@ -42,11 +47,14 @@ void finder_close(struct finder *f)
 limber_status finder_find(struct finder *f, const limber_image *image, float least, limber_found *out, int room, int *count,
                           limber_error *err)
 {
-    const struct config *c = &f->model->config;
     *count = 0;
     limber_status st = pixels_check(image, err);
     if (st)
         return st;
+    if (f->detector->yolos)
+        return yolos_find(&f->yolos, image, least > 0 ? least : FINDER_MIN_SCORE_YOLOS, out, room, count, err);
+    const struct config *c = &f->detector->maps->config;
+    least = least > 0 ? least : FINDER_MIN_SCORE;
     int rows, cols;
     box_maps_grid(image->width, image->height, f->patches, &rows, &cols);
     int h = rows * c->patch_h, w = cols * c->patch_w;

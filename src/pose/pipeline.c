@@ -24,7 +24,6 @@
 
 #include "base/error.h"
 #include "base/system.h"
-#include "model/model.h"
 #include "pose/limbs.h"
 #include "pose/pixels.h"
 #include "pose/same.h"
@@ -33,10 +32,6 @@
 #define MAX_THREADS 1024
 #define MAX_REFINE 16
 #define CROPS_AHEAD 256 /* crops job_prepare keeps (37 MB at 256x192); the rest of a crowd is sampled batch by batch */
-
-struct limber_detector {
-    struct limber_model *model;
-};
 
 /* ---- a session ---- */
 
@@ -94,7 +89,7 @@ limber_status limber_session_open(limber_session **out, const limber_model *mode
     else
         st = vit_open(&s->vit, model, threads, s->batch, o.flip, err);
     if (!st && o.detector)
-        st = finder_open(&s->finder, o.detector->model, threads, 0, err);
+        st = finder_open(&s->finder, o.detector, threads, 0, err);
     if (st)
         limber_session_close(&s);
     *out = s;
@@ -107,7 +102,7 @@ void limber_session_close(limber_session **session)
         return;
     limber_session *s = *session;
     vit_close(&s->vit);
-    if (s->finder.model)
+    if (s->finder.detector)
         finder_close(&s->finder);
     free(s->crops);
     free(s->joints);
@@ -382,35 +377,6 @@ void limber_people_free(limber_people *people)
 
 /* ---- people that nobody pointed at ---- */
 
-limber_status limber_detector_open(limber_detector **out, const char *path, const limber_options *options, limber_error *err)
-{
-    if (!out)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_detector_open: out is NULL");
-    *out = NULL;
-    limber_detector *d = calloc(1, sizeof *d);
-    if (!d)
-        return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
-    limber_options o = limber_options_default();
-    if (options) {
-        o.backend = options->backend;
-        o.precision = options->precision;
-    }
-    limber_status st = model_open(&d->model, path, TASK_BOXES, &o, err);
-    if (st)
-        limber_detector_close(&d);
-    *out = d;
-    return st;
-}
-
-void limber_detector_close(limber_detector **detector)
-{
-    if (!detector || !*detector)
-        return;
-    limber_model_close(&(*detector)->model);
-    free(*detector);
-    *detector = NULL;
-}
-
 limber_status limber_find(limber_session *session, const limber_image *image, limber_found *found, int room, int *count,
                           limber_error *err)
 {
@@ -418,7 +384,7 @@ limber_status limber_find(limber_session *session, const limber_image *image, li
         *count = 0;
     if (!session || !image || !count || room < 0 || (room > 0 && !found))
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_find: %s", room < 0 ? "room is negative" : "a pointer is NULL");
-    if (!session->finder.model)
+    if (!session->finder.detector)
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_find: the session was opened without a detector");
     const int most = room < session->max_people ? room : session->max_people;
     return finder_find(&session->finder, image, session->min_box_score, found, most, count, err);
@@ -500,7 +466,7 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
         const struct reduced_image image = whole(&images[i]);
         const limber_box *box = boxes ? boxes[i] : NULL;
         int count = box ? counts[i] : 0;
-        if (!box && session->finder.model) {
+        if (!box && session->finder.detector) {
             st = find_one(&found[i], session, &images[i], err);
             box = found[i].boxes, count = found[i].count;
         }

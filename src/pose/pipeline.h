@@ -13,7 +13,7 @@ struct limber_session {
     int batch, threads, refine; /* as decided: no 0 for "choose" */
     uint8_t *crops;             /* [batch][image_h][image_w][3]: staging of one forward pass */
     limber_keypoint *joints;    /* [batch][keypoints] */
-    struct finder finder;       /* finder.model NULL: no detector */
+    struct finder finder;       /* finder.detector NULL: there is none */
     float min_box_score;
     int max_people;
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */

@@ -199,7 +199,7 @@ enum weight_kind { WEIGHT_EMBED, WEIGHT_LAYERNORM, WEIGHT_LINEAR, WEIGHT_SIMPLE_
 struct weight {
     enum weight_kind kind;
     const struct kernels *kernels; /* linear: whose packing it is */
-    struct packed p[9]; /* linear and embed: p[0]; simple head: p[0]; classic head: 4 parities, 4 parities, 1x1 */
+    struct packed p[9];            /* linear and embed: p[0]; simple head: p[0]; classic head: 4 parities, 4 parities, 1x1 */
     /* embed */
     int patch_h, patch_w;
     uint32_t (*lut)[256]; /* the pixel's operand bits: fp32, or bf16 in the low half */

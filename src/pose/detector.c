@@ -1,0 +1,71 @@
+/* pose/detector.c - see pose/detector.h. */
+#include "pose/detector.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json_read.h"
+
+/* What config.json says the model is. What cannot be read is left to the one that opens it, which says why. */
+static bool says_yolos(const char *dir)
+{
+    char path[4096];
+    uint8_t *text = NULL;
+    size_t size = 0;
+    json_t *root = NULL;
+    bool yes = false;
+    if ((size_t)snprintf(path, sizeof path, "%s/config.json", dir) < sizeof path &&
+        !file_read(&text, &size, path, json_limits_config.bytes, NULL) &&
+        !json_parse(&root, (const char *)text, size, &json_limits_config, NULL)) {
+        const char *type = json_string_value(json_object_get(root, "model_type"));
+        yes = type && strcmp(type, "yolos") == 0;
+    }
+    json_decref(root);
+    free(text);
+    return yes;
+}
+
+limber_status detector_open(struct limber_detector **out, const char *path, const limber_options *options,
+                            const char *person_label, limber_error *err)
+{
+    *out = NULL;
+    struct limber_detector *d = calloc(1, sizeof *d);
+    if (!d)
+        return limber_fail(err, LIMBER_E_MEMORY, "out of memory");
+    limber_options o = limber_options_default();
+    if (options) {
+        o.backend = options->backend;
+        o.precision = options->precision;
+    }
+    limber_status st = path && says_yolos(path) ? yolos_open(&d->yolos, path, &o, person_label, err)
+                                                : model_open(&d->maps, path, TASK_BOXES, &o, err);
+    if (st)
+        limber_detector_close(&d);
+    *out = d;
+    return st;
+}
+
+limber_status limber_detector_open(limber_detector **out, const char *path, const limber_options *options, limber_error *err)
+{
+    if (!out)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_detector_open: out is NULL");
+    return detector_open(out, path, options, NULL, err);
+}
+
+void limber_detector_close(limber_detector **detector)
+{
+    if (!detector || !*detector)
+        return;
+    limber_model_close(&(*detector)->maps);
+    yolos_close(&(*detector)->yolos);
+    free(*detector);
+    *detector = NULL;
+}
+
+const struct limber_model *detector_network(const struct limber_detector *d)
+{
+    return d->maps ? d->maps : &d->yolos->vit;
+}

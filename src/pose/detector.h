@@ -1,0 +1,19 @@
+/* pose/detector.h - a detector of either kind, opened: limber's own (maps of a ViTPose network) or a published YOLOS. */
+#ifndef LIMBER_DETECTOR_H
+#define LIMBER_DETECTOR_H
+
+#include "limber.h"
+#include "model/yolos.h"
+
+struct limber_detector {
+    struct limber_model *maps; /* limber's own kind; NULL: */
+    struct yolos_model *yolos;
+};
+
+/* limber_detector_open; person_label: what a YOLOS calls a person, NULL: "person". */
+limber_status detector_open(struct limber_detector **out, const char *path, const limber_options *options,
+                            const char *person_label, limber_error *err);
+/* The network that computes either: its backend, its precision, its name. */
+const struct limber_model *detector_network(const struct limber_detector *d);
+
+#endif
