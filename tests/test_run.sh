@@ -145,6 +145,19 @@ test_finds_people() {
     says 'nowhere: no such model directory'
     status 0 "$LIMBER" run set --quiet --detector "$LIMBER_TEST_DIR/../data/limber-find" --min-box-score 0.05
     cmp one out || fail "the built-in detector is not data/limber-find"
+    # a YOLOS: of random weights, so that a low bound finds somebody and the usual one nobody
+    yolos=$LIMBER_TEST_DIR/golden/yolos-mid
+    status 0 "$LIMBER" run set --quiet --detector "$yolos" --min-box-score 0.05 --whole
+    status 0 "$LIMBER" run set --quiet --detector "$yolos" --min-box-score 0.05 --threads 1
+    mv out one
+    has one '"box_score":0.'
+    status 0 "$LIMBER" run set --quiet --detector "$yolos" --min-box-score 0.05 --threads 3
+    cmp one out || fail "threads change what a YOLOS finds"
+    status 0 "$LIMBER" run set --quiet --detector "$yolos"
+    if grep -q box_score out; then fail "a random YOLOS is sure of somebody"; fi
+    status 2 "$LIMBER" run set --quiet --detector "$yolos" --person-label zebra
+    status 2 "$LIMBER" run set --model "$yolos"
+    says 'a detector (it belongs to --detector)'
 }
 
 # ---- inputs ----

@@ -396,7 +396,7 @@ int cli_run(int argc, char **argv)
                    "boxes of people: COCO annotations or detections, JSON Lines, a poses.jsonl"),
         CLI_OPTION("--category", "NAME|ID", &r.category, "of --boxes: who is a person; several between commas [person]"),
         CLI_FIND_OPTIONS(r.find),
-        CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "without --boxes: crop again around the joints, N times [1]"),
+        CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "with --whole: crop again around the joints, N times [1]"),
         CLI_FLAG("--flip", &r.flip, "average with a mirrored second pass: better and half as fast"),
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
         CLI_OPTION("--shard", "I/N", &r.shard, "only every Nth image, beginning with the Ith: N runs make the whole"),
