@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench_heads.c - what per-head statistics cost inside the fused attention: time of a forward pass with and without them, and
  * memory, from 192 tokens to 6400.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Cross-building for 64-bit ARM with Debian's gcc-aarch64-linux-gnu (or clang), tests run by qemu-user:
 #
 #     cmake -S . -B build/aarch64 --toolchain cmake/aarch64-linux-gnu.cmake -DLIMBER_CUDA=OFF [-DCMAKE_SYSROOT=DIR]

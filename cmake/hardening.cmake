@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What a program that opens files of strangers should be compiled and linked with, where compiler and linker have it: checks on the stack
 # and in libc's copying functions, variables that begin as zero, tables of the linker that cannot be written, branch targets that
 # are marked. limber_harden(TARGET) for what is compiled, limber_harden_link(TARGET) for what is linked. Not under sanitizers, which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # What is in this build, for those who must know: an SPDX 2.3 document, limber.spdx.json, installed beside the licence. The libraries are
 # those that were found, the files of third_party/ are named with their sums (the build stops where they differ).
 function(limber_sbom)

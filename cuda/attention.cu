@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* attention.cu - out_i = sum_j softmax_j(q_i . k_j scale) v_j, for every person, head and query; the L x L matrix never exists.
  *
  * The recurrence (online softmax: Milakov and Gimelshein 2018; FlashAttention-2: Dao 2023). Keys come in tiles. For one row let

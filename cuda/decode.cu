@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* decode.cu - heatmaps to joints without leaving the device: what src/compute/joints.c does, step for step, one block a map.
  *
  *   1. arg-max, the first of equals; of a NaN, if there is one. With a mirrored pass, over 0.5 (map + mirror image of its pair's map)

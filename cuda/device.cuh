@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* device.cuh - CUDA as limber's kernels speak it, so that one source is compiled by nvcc for a GPU and by a C++ compiler for the
  * emulator (emu/cuemu.h), where it is proved.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* elementwise.cu - what is left between the matrix products: y = gelu(x + bias) (+ residual), y = max(x, 0), and changes of type.
  *
  * GELU is the erf form, x / 2 (1 + erf(x / sqrt 2)), which cuBLASLt's epilogue is not (its GELU is the tanh form); so bias and GELU

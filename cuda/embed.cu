@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* embed.cu - crops of bytes to patches: normalise by table, cut into patches, mirror on request, all in one pass over the crop; and
  * the sum that the patches' linear layer will be added to: token = (bias + position) + weight * patch.
  *

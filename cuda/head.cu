@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* head.cu - tokens to heatmaps, around the matrix products.
  *
  * Simple head: heat = conv3x3(upsample(relu(x))). Both are linear, and upsampling acts on places, the convolution's sum on channels:

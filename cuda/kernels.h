@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels.h - what the kernel files offer to plugin.cu: one launcher an operation. A launcher picks the instantiation, the grid and
  * the shared memory, checks the launch and returns CUDA's answer; it never waits. Pointers are the device's, strides (`ld`) count
  * elements from row to row and are multiples of 8, so that rows start at 16-byte boundaries. */

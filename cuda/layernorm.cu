@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* layernorm.cu - y = (x - mean) / sqrt(var + eps) * gain + bias over the last axis, var the biased one.   x [rows][dim] fp32
  *
  * A warp owns a row and a lane every 32nd group of four of its numbers. Up to dim 1280 (and a multiple of four) they stay in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* linear_lt.cu - linear layers through cuBLASLt: descriptors once, the algorithm once, then nothing but the product.
  *
  * cuBLASLt thinks in columns. A row-major [rows][cols] matrix with ld elements a row is its column-major cols x rows matrix with the

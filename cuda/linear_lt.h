@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* linear_lt.h - the seam behind which the matrix products lie: linear_lt.cu asks cuBLASLt, emu/linear_lt_cpu.cc multiplies on the CPU so
  * that the emulated plugin needs neither cuBLAS nor a GPU. */
 #ifndef LIMBER_LINEAR_LT_H

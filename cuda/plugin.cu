@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* plugin.cu - backend `cuda`: the table of src/compute/backend.h over the kernels beside this file. Built as a library of its own that the main
  * library opens with dlopen, and built a second time over the emulator (emu/), where tests run whole models through it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tile_ops.cuh - every line of inline PTX, and beside each wrapper its emulated twin.
  *
  * Fragments of mma.m16n8k16, with g = lane / 4 and t = lane % 4 (PTX ISA; probed by tests/cuda/test_fragments.cu):

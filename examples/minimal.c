@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* minimal.c - joints of the people in one picture, with nothing but limber.h.
  *
  *     cc minimal.c $(pkg-config --cflags --libs limber) -o minimal

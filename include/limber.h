@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber.h - the joints of the people in an image, from C.
  *
  *     limber_error err;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber_heads.h - which attention heads have learned what an arm is.
  *
  *     limber_heads *heads = NULL;

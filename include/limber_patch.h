@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber_patch.h - what an attention head causes: its output replaced by that of another run, and the network run on from there.
  *
  *     limber_patch_open(&p, session, NULL, &err);

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # cross_check.sh [aarch64] [nehalem] - limber on processors that this one is not, by qemu-user; both without arguments.
 #
 #   aarch64   library, command and tests cross-built with gcc-aarch64-linux-gnu; libraries of arm64 from the machine's own package

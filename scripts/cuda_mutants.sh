@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Seeds defects into copies of the CUDA sources, one at a time, and shows which stage of the proof catches each: the proof is worth what it
 # would notice. Slow (minutes), not part of the tests; the last table is kept in cuda/PROOF.md.
 #

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Fuzzes the readers of strangers' files: sh scripts/fuzz.sh [SECONDS for each of the three targets, 60] [TARGET...]
 #
 # SANITIZER=memory looks for what nobody wrote, by the built-in decoders alone (libraries that are built without it would raise false

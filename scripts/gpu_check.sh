@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Everything that only a machine with an NVIDIA GPU can say about limber's CUDA backend, in one go and one table to paste:
 #
 #     scripts/gpu_check.sh [build directory, default build/gpu]

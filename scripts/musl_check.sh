@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # musl_check.sh - every source of src/ compiles against musl's headers (as on Alpine) without a warning, and asks for no function that
 # musl does not have. Needs musl-gcc and musl's libc.a (Debian: musl-tools), jansson.h and nm; jansson itself is taken as given.
 #

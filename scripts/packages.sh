@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # packages.sh - sourced by run.sh and test.sh: need PACKAGE... installs what Debian or Ubuntu has not installed yet. Elsewhere,
 # or where it may not, it says what is missing and lets the build find out.
 need() {

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # limber against transformers at full size (tools/parity_full.py says what is compared). Needs a Python with torch, torchvision,
 # transformers, safetensors, scipy and pillow, 8 GB of memory and some minutes.
 #     PYTHON=venv/bin/python sh scripts/parity_full.sh [vitpose-b-simple|vitpose-b-classic|vitpose-plus-s|limber-s|convert]...

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # release.sh VERSION - makes a release of what is committed: checks, a tag, and an archive whose name and bytes follow from the tag.
 #
 # Before: set the version in CMakeLists.txt, and give CHANGELOG.md a heading "## VERSION - YYYY-MM-DD". Then this script

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # reproducible.sh - builds this commit twice, in folders of other names, under another umask, locale, time zone and number of jobs, and
 # compares command, library and list of contents byte by byte. Needs git and what a build needs; takes two builds' time.
 set -eu

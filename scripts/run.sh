@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # run.sh [FOLDER_OF_PHOTOS [RESULT]] - installs what is missing (Debian, Ubuntu), builds limber, and runs the default model over the
 # folder: joints, limbs and overlays. Without a folder: over the samples that came with it. RESULT is limber-FOLDER beside you
 # unless you name another; run again, it goes on with pictures that are new.

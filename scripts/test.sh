@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test.sh [--quick] - installs what is missing (Debian, Ubuntu), then: the layout of the code; gcc, warnings as errors, all tests;
 # clang, warnings as errors; address and undefined-behaviour sanitizers, all tests; the memory sanitizer, which sees what nobody
 # wrote, over the readers of files. Ends with one line, "N passed, N failed, N skipped", that counts every test of

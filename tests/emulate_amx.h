@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* emulate_amx.h - the AMX tile instructions in C, so that src/compute/cpu/kernels_amx.c and kernels_amxint8.c run on machines without tiles. Include it after
  * <immintrin.h> and before the kernels; it takes the names of the intrinsics.
  *

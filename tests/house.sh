@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # house.sh - the rule of the house, kept: base < {image, compute} < model < pose < heads < command. A folder of src/ includes itself
 # and what stands before it; image and compute do not see each other; model, pose and heads do not see image. Includes carry their
 # folder. cuda/ sees compute/backend.h and base/error.h; bindings/ and examples/ see include/ only. SOURCE_DIR is the repository.

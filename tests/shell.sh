@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shell.sh - what the tests from outside share. LIMBER is the command, LIMBER_TEST_DIR this folder; each case works in a folder of
 # its own. Status 0: passed, 77: skipped, else failed. A shell and coreutils only.
 : "${LIMBER:?the command}" "${LIMBER_TEST_DIR:?the tests}"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tensor_file.h - safetensors files and checkpoint directories made on the spot, for the tests that break them. */
 #ifndef LIMBER_TESTS_TENSOR_FILE_H
 #define LIMBER_TESTS_TENSOR_FILE_H

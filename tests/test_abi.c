@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What programs that were compiled against limber*.h rely on: the size of every public struct, the place of every field, the value
  * of every constant. A line that fails here breaks them. A new field takes the place of `reserved`: then add its line, and raise
  * LIMBER_API_VERSION and CHANGELOG.md; if a line must be changed, the soname must change too (include/limber.h says the rule).

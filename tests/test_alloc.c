@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every allocation fails. The whole way - open a model, a session, run an image - is walked again and again; the first time its
  * first allocation fails, the next time its second, until a walk needs no more than were allowed; once with memory back for the
  * next allocation, once with none left. Each walk must come back with an error or the right result, and leave nothing behind.

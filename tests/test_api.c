@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The public interface as a stranger calls it: what it gives, what it refuses and in which words, and that a person's result is
  * its own - not its batch's, its neighbours' or its threads'. Every result is held against another way to get it, bit for bit. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Windowed, pooled and merged attention: backend cpu against ref, and ref against what the words mean. */
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the benchmarks reckon with: order statistics, fits, random data, and that naive attention is attention. */
 #include <criterion/criterion.h>
 #include <math.h>

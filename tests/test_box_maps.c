@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Box maps to boxes: places and sizes by hand, what is nobody, what overlaps, what is no number. tools/train/boxes.py (decode, grid_of)
  * reads the same maps for the trainer; the mixed case below was read by it. */
 #include <criterion/criterion.h>

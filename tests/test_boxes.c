@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file behind --boxes: three forms, which people count, which image is which input, and files that are none of it. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

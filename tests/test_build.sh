@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_build.sh CASE - what the linker made, looked at from outside: that the compiler's guards are there, that liblimber exports its
 # interface and nothing else, that the list of what is inside is true. LIBRARY is liblimber, BUILD_DIR where it was built.
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* COCO's ten numbers against pycocotools' own, recorded by tools/make_coco_eval_golden.py on random predictions with crowds,
  * ignored and unlabelled persons, ties, and more than 20 predictions in an image. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* config.json and preprocessor_config.json: transformers' defaults, labels in every spelling, flip pairs, ranges, and the counts
  * of parameters and multiply-adds against the published architectures. */
 #define _POSIX_C_SOURCE 200809L

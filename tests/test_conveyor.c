@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The conveyor: everybody once, in order, with the very people limber_run finds; groups that fit the batch; failures that pass the
  * network by; a detector in front; senders that have nothing yet; and an end at any moment that loses nothing it should not. */
 #include <criterion/criterion.h>

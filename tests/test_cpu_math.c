@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_cpu_math.c - 2^x and GELU of every instruction set against double, over their whole range: every 64th float of it, and the
  * edges. The bounds are the ones src/compute/cpu/vmath.h states. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Boxes to crops and joints back: worked numbers of transformers 5.23 with NumPy 2, and every crop against the rule written out
  * a pixel at a time. tests/golden holds crops that transformers itself made. */
 #include <criterion/criterion.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_docs.sh - what the pages name is there: the files that links point to, and every path of this repository in the text.
 set -eu
 cd -- "$(dirname -- "$0")/.."

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Divergence of attention rows against whole matrices in double, and of models of which it is known where they differ. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

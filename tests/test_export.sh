@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_export.sh CASE - `limber export`: each form against a recorded one (tests/export/recorded, which read_back.py read with the
 # libraries that own the forms), and what becomes of lines that are not whole. shell.sh says how cases are run.
 set -eu

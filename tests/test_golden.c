@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber against transformers: the frozen answers of tests/golden (README.md there lists the tensors, tools/make_golden.py made
  * them) put to every backend of this machine. Per layer, so that a failure names the layer; then heatmaps, joints, crops,
  * flip, and a picture in, joints out.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Head statistics against their definitions: whole rows, two-pass Pearson, NumPy and SciPy; then planted heads that must be
  * found, and heads that must not. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `limber heads` from the outside, and what its three files hold: every path of bad input has its exit status and its words, and
  * no output ever holds a NaN, a broken name or a link to the world. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Image files: what they decode to, which way up, and which are refused. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

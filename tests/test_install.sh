@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_install.sh - what `cmake --install` puts down is enough: the example is compiled against the installed tree alone, through
 # pkg-config and through find_package, runs, and agrees with itself; the header alone compiles as C11 and C++17; nothing but
 # limber_* is exported; the installed command runs. BUILD_DIR is the build, SOURCE_DIR the repository, CC and CXX the compilers.

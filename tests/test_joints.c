@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Heatmaps to joints: against the rule over the whole map, and at places where the answer is known beforehand.
  * tests/golden holds maps that transformers itself decoded. */
 #include <criterion/criterion.h>

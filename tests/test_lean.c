@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Heads and neurons that nothing is read of are left out when a model is packed, and no number changes. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bones of a pose: which joints, how long, at what angle. */
 #include <criterion/criterion.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_measure.sh CASE - the commands that measure, from outside: limber eval, limber bench.
 # Every function test_CASE below is one test of ctest's; shell.sh says how they are run.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_merge.sh CASE - `limber merge`: parts become the output of one run, to the byte, or nothing. shell.sh says how cases are run.
 set -eu
 pictures=$LIMBER_TEST_DIR/corpus/images

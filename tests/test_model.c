@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a checkpoint to packed weights: what is refused and why, and that every number reaches the backend where it belongs.
  *
  * The names and shapes here are written down a second time, from the reference and not from the table in model/weights.c; a backend

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Weights so large that the network overflows: an error of each picture, not people who vanish. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_ops.c - every operation of every backend on this machine against `ref` (double sums).
  *
  * The bound is earned, not chosen: a plain loop at the backend's precision (operands rounded as it rounds them, sums in fp32, one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_ops_amx.c - test_ops.c's questions put to the AMX kernels with emulated tiles: the same source file, on any machine that
  * has AVX512_BF16 (the vector half of those kernels), by any compiler that knows it: tiles it need not know. What the emulation
  * cannot say is how fast they are. test_ops_amxint8.c includes this file for the tiles of bytes. */

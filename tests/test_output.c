@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/output.c: several writers of one file, and standard output that does not wait. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

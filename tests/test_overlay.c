@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Skeletons: which colour where, how wide, what is left out, and coordinates that lie anywhere. */
 #include <criterion/criterion.h>
 #include <math.h>

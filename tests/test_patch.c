@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Patched heads against transformers with hooks, against the plain runs they must be equal to, and on planted checkpoints of which the
  * cause is known. */
 #define _GNU_SOURCE

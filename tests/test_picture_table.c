@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every kind of picture, made by tools/make_picture_table.py, against what Pillow or arithmetic says: by the decoders limber prefers,
  * and by those that every build has. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pictures in every pixel format give what their RGB gives: the crop byte by byte, the people bit by bit. And limber_image_read
  * and limber_image_decode, which make such pictures of files. */
 #include <criterion/criterion.h>

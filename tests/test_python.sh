@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_python.sh - the Python package over the library that was built: pytest, where python3, numpy and pytest are there.
 # LIMBER_LIBRARY is that library, SOURCE_DIR the repository.
 set -eu

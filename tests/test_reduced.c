@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A picture decoded smaller than it is: which part of it a crop shows, and how much smaller it may be. */
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pictures at another size against Pillow 13.0's resize(BILINEAR): CRC-32 (zlib's) of the result for byte i of the source =
  * (i * 2654435761 >> 13) mod 256, sizes that grow, shrink, do both, and stay. */
 #include <criterion/criterion.h>

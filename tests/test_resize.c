@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bicubic resizing against torch 2.15's interpolate in double (align_corners=False) of src[r][c][ch] = (7r + 3c + 5ch) mod 11 - 5. */
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_run.sh CASE - the command, from outside: what a stranger's files, a full disk and a signal make of it.
 # Every function test_CASE below is one test of ctest's; shell.sh says how they are run.
 set -eu

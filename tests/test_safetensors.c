@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The safetensors reader against files that lie: every check of the format's own reader, cuts at every byte, flips of every bit,
  * headers built to exhaust memory, shards that contradict their index. */
 #define _POSIX_C_SOURCE 200809L

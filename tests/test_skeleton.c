@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rows of model/skeleton.h agree with themselves and with each other: a slip in one of a few hundred numbers shows here. */
 #include <criterion/criterion.h>
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # test_static.sh - what liblimber.a is made of shows no name but limber_*, so a program may have any other: the example runs with functions
 # of its own that are called as ours are. OBJECT is the library's one object, LIBS what it needs, RUN an emulator or nothing.
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the machine is asked, and what is read without its locale. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>

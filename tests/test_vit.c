@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_vit.c - one set of packed weights, images of any size: a pass at a grid is what a model opened at that input size computes, to the
  * byte; sizes in any order do not disturb one another; positions are kept within their bound; what is too large is refused. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_yolos.c - YOLOS detectors against transformers' frozen answers (tests/golden/yolos-*: tools/golden_yolos.py), on ref and cpu; the
  * size rule; what is refused. */
 #define _GNU_SOURCE

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A ViTPose checkpoint of the original code (.pth) -> a directory that limber and transformers open.
 
     pip install torch safetensors

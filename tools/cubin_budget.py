@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What each CUDA kernel costs, read from the cubin files that nvcc left, and compared with what was counted before.
 
     cubin_budget.py *.cubin                       prints the table

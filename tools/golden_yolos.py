@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Frozen answers of transformers' YOLOS, for tests/test_yolos.c: called by make_golden.py.
 
 CASE/config.json, model*.safetensors, preprocessor_config.json are written by transformers' own save_pretrained;

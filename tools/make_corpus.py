@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Small files from strangers, for the tests and as seeds for the fuzzers.
 
     pip install pillow

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Frozen answers of transformers' ViTPose, for tests/test_golden.c.
 
     pip install torch transformers safetensors scipy pillow torchvision

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes tests/images/table.pack: about 500 small pictures of every kind that limber reads, with the pixels that Pillow (libjpeg-turbo)
 or arithmetic says are right, and some that must be refused.
 

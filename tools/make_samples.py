@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """data/samples: people that nobody photographed, with the joints they were built from.
 
     pip install numpy pillow

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Small image files of many kinds, and what Pillow makes of them, for tests/test_image.c.
 
     pip install pillow numpy

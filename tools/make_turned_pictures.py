@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes tests/images/turned/: one drawn picture in six formats, stored lying on its side, each saying so in its own way: EXIF's
 orientation 6 in JPEG, PNG, WebP and TIFF; in HEIC, whose container says nothing of a turn, as heif-enc writes it; in AVIF beside
 the container's own turn (irot), which a reader must not do twice. And two that are upright, of 10 bits.

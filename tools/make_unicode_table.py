@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Writes src/base/unicode_table.h: what base/unicode.c needs to know of Unicode, from Python's unicodedata.
 
     python3 tools/make_unicode_table.py > src/base/unicode_table.h

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """limber against transformers at full size. Run by scripts/parity_full.sh, which builds what it needs; not part of CI.
 
     python tools/parity_full.py --limber build/limber --test build/tests/test_golden --work DIR [--data data/limber-s] [CASE...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The floor of the fused attention: what a device needs at least, from data-sheet peaks and the kernel's own instructions.
 
     roofline.py [cuda/budgets.txt]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Attention of PyTorch and of limber on the same shapes, in turns, in one run.
 
     python3 bench/peers/attention.py --limber build/limber [--tokens 192,768,3072] [--threads 2] [--rounds 5] [--csv FILE]

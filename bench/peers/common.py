@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the comparisons share: checkpoints to compare with, the machine's name, order statistics."""
 
 import json, os, platform, statistics

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """From photographs on disk to joints in a file: `limber run` and transformers' own pipeline, the same photographs and boxes, in turns.
 
     pip install torch torchvision transformers scipy pillow

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """limber against PyTorch, ONNX Runtime and OpenVINO on this CPU: the same weights, the same crops, one run, in turns.
 
     pip install torch transformers onnx onnxruntime openvino [nncf, for its int8]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """From photographs to joints with transformers, as its documentation of ViTPose does it: what end_to_end.py compares limber with,
 in a loop that is warm and as a command that starts.
 

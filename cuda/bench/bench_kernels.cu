@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bench_kernels.cu - the kernels of ViT-B's forward pass, timed by CUDA events on a GPU. scripts/gpu_check.sh builds and runs it.
  *
  * Random inputs, never zeros. The second-level cache is flushed before every launch, except in the rows called warm. `of memory` is the

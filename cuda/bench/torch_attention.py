@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """PyTorch's scaled_dot_product_attention on the shapes of bench_kernels.cu: same layout (q, k and v are views of one qkv buffer), same
 flushing of the second-level cache, CUDA events, median of 50 after 10 warm-ups. Needs PyTorch with CUDA; scripts/gpu_check.sh runs it."""
 import torch

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cuemu.h - runs CUDA kernels on the CPU, one fiber per CUDA thread. Never part of the product: it is how a machine without a
  * GPU can say that a kernel is right.
  *

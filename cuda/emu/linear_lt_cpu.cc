@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* linear_lt_cpu.cc - what linear_lt.h promises, on the CPU, in stream order: the emulated plugin's matrix products.
  * Operands and results pass through their 16-bit types as on a device. Sums are kept in double: which order a device sums in is not
  * known here, so the error of its sums is left out rather than guessed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ptx.h - runs the PTX that nvcc emitted, one interpreter per fiber of cuemu.h.
  *
  * The source emulation shares its inline-assembly twins with nobody: a wrong operand order inside an asm string would pass it. Here

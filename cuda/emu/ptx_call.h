@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ptx_call.h - the little that a launch must know of the PTX interpreter: the shape of a program's parameters, and two hooks that ptx.h
  * fills in where a program includes it. Kernels are compiled without the interpreter, which is most of the emulator's compile time. */
 #ifndef LIMBER_CUEMU_PTX_CALL_H

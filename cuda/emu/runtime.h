@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* runtime.h - the part of the CUDA runtime that limber calls, on the CPU, with the properties that hurt:
  *
  *   - streams are asynchronous: launches, copies and memsets are queued and run when something waits for them. A buffer freed, or a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tensor.h - the emulated twins of the instructions in ../tile_ops.cuh: 16-bit numbers, mma, ldmatrix, cp.async.
  *
  * Fragment layouts are the published ones (PTX ISA, "Matrix Fragments for mma.m16n8k16"; CUTLASS mma_traits_sm80.hpp): with

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one way an error leaves a function: `return limber_fail(err, LIMBER_E_FORMAT, "what: %d, expected %d", got, want);` */
 #ifndef LIMBER_ERROR_H
 #define LIMBER_ERROR_H

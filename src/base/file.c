@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading files whose size nobody vouches for: what fstat says is where the buffer begins, not where reading ends. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/file.h"

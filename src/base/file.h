@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/file.h - a whole file into memory, and what is no file. */
 #ifndef LIMBER_FILE_H
 #define LIMBER_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See base/fingerprint.h. Eight bytes at a time, each mixed into all 64 bits: a large checkpoint costs less than reading it. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/fingerprint.h"

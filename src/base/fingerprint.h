@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/fingerprint.h - whether two runs saw the same bytes. Against accidents, not against people: 64 bits, no cryptography. */
 #ifndef LIMBER_FINGERPRINT_H
 #define LIMBER_FINGERPRINT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON of strangers: the bound before the parse, and reads that check. What is promised stands in base/json_read.h.
  *
  * What jansson 2.14 allocates on a 64-bit machine, malloc's own bytes included, every growing table counted at its worst moment

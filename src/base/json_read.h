@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/json_read.h - JSON of strangers, read by jansson within stated memory.
  *
  * A parsed value costs far more than its text: "{}," is three bytes, and 336 in memory. So one linear pass over the bytes comes

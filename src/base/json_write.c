@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/json_write.c - see base/json_write.h. Whether a comma is due is read off the last byte written: it is not after an opening bracket,
  * a colon, or the end of a line. */
 #include "base/json_write.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/json_write.h - JSON text, written into memory that grows, with commas and escapes taken care of.
  * (json_... is jansson's, which reads.)
  *

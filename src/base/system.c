@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/system.c - see base/system.h. */
 #define _GNU_SOURCE
 #include "base/system.h"

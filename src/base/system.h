@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/system.h - what is asked of the machine: one clock, and how many CPUs this process may use. */
 #ifndef LIMBER_SYSTEM_H
 #define LIMBER_SYSTEM_H

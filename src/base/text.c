@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/text.c - see base/text.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/text.h"

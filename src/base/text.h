@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/text.h - characters and numbers of files and options, read the same whatever locale the program has set. */
 #ifndef LIMBER_TEXT_H
 #define LIMBER_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See base/unicode.h. NFD: Hangul is arithmetic (The Unicode Standard, chapter 3.12); the rest is a table of pairs, applied until nothing
  * comes apart any more; then marks of unlike class that follow one another are put in order. */
 #include "base/unicode.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* base/unicode.h - UTF-8, and names compared as people read them: macOS writes the e with an accent as two characters, others as
  * one. */
 #ifndef LIMBER_UNICODE_H

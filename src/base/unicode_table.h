@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Unicode 14.0.0; made by tools/make_unicode_table.py. */
 #define NFD_CHECKSUM 0xe079fbabd0389139u /* of all it says, by unicodedata: see there */
 /* clang-format off */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The file says of its images, by name or by number, where people are; the inputs are paths of this machine. Three steps:
  *
  *     parse   text -> images, annotations by image. Structure that is not what a form asks for refuses the file. A box that is a

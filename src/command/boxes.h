@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/boxes.h - who is where: the file behind --boxes and --annotations, and which of its images is which input.
  *
  *     struct boxes b;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See command/boxes_parts.h. Whose box it is decides whether a skeleton is drawn on a bicycle: what is doubtful is asked for. */
 #define _GNU_SOURCE
 #include <stdio.h>

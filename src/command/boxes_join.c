@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Paths <-> images of the file. A name is compared from its end, whole components; both sides are sorted by reversed path, so that
  * the longest common endings are neighbours. Nothing is guessed: what fits twice is answered as an error. */
 #define _GNU_SOURCE

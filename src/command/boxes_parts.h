@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/boxes_parts.h - what command/boxes.c, boxes_category.c and boxes_join.c share; nobody else needs it. */
 #ifndef LIMBER_BOXES_PARTS_H
 #define LIMBER_BOXES_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/commands.h - the commands. Each gets argv from its own name on and returns its exit status. A new one is a file, a line
  * here and a row of the table in command/main.c. */
 #ifndef LIMBER_CLI_COMMANDS_H

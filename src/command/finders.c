@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/finders.c - see command/finders.h. */
 #include "command/finders.h"
 

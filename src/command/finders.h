@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/finders.h - who is in the pictures where no --boxes says it: a detector, its weights shared by one finder a worker thread. */
 #ifndef LIMBER_CLI_FINDERS_H
 #define LIMBER_CLI_FINDERS_H

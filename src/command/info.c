@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/info.c - `limber info`: what the model is, what a person costs by part, what this machine can compute it with.
  *
  * Only headers are read, so a model of any size answers at once: the tensors are checked against the config, no weight is. */

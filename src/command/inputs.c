@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/inputs.c - see command/inputs.h. Folders wait on a list rather than on the stack, so depth costs nothing and one folder is
  * open at a time; the images of one argument are sorted when all are known, because byte order of paths is not the order a walk
  * finds them in ('-' and '.' sort before '/'). */

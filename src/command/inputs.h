@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/inputs.h - files and folders named on the command line become one list of images, the same on every machine.
  *
  * A file is taken whatever it is called. A folder is walked to its end and its images stand in byte order of their path; by its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/main.c - the command `limber`: finds the subcommand and hands it the rest of the line.
  *
  *     command/commands.h   the commands                     command/options.h   what they share: options, model and session

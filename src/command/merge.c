@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/merge.c - `limber merge`: the outputs of `limber run --shard 1/N ... N/N` become the output of one run, byte for byte.
  *
  * Line k of the whole is the next line of the shard that k leaves as remainder (command/inputs.h), so merging is dealing out. What

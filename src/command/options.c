@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/options.c - see command/options.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "command/options.h"

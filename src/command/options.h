@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/options.h - what the commands share: one declarative table of options each, one parser, one way to fail.
  *
  *     int cli_info(int argc, char **argv)           argv[0] is "info"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/output.c - see command/output.h. */
 #define _GNU_SOURCE
 #include "command/output.h"

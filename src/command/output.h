@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/output.h - writing results so that neither a full disk, a signal nor a crash leaves half a line or half a file.
  *
  *   appended   whole lines at the end of a file that is there under its own name while the run goes on. A line that did not fit

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/progress.c - see command/progress.h. The rate is the mean since the start: all that was seen guesses best. */
 #define _GNU_SOURCE
 #include "command/progress.h"

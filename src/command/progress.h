@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/progress.h - one line on a terminal that says how far, how fast, how long still. Nothing where stderr is no terminal. */
 #ifndef LIMBER_CLI_PROGRESS_H
 #define LIMBER_CLI_PROGRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/say.c - see command/say.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "command/say.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/say.h - how a command ends, and how it says what is wrong: in one line on stderr. */
 #ifndef LIMBER_CLI_SAY_H
 #define LIMBER_CLI_SAY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/stop.c - see command/stop.h. The flag is the only thing a handler touches. */
 #define _POSIX_C_SOURCE 200809L
 #include "command/stop.h"

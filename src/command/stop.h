@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/stop.h - ending by a signal without losing a line. */
 #ifndef LIMBER_CLI_STOP_H
 #define LIMBER_CLI_STOP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/stream.c - see command/stream.h. One lock, two conditions. Items live in a ring of `window` places; room for pixels is given
  * out in input order, so the item the caller waits for is never behind one it does not need yet.
  *

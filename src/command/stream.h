@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these.
  *
  *     stream_open(&s, ...);

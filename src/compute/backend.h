@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/backend.h - what a backend must be able to do: hold weights, hold activations, and a dozen coarse operations.
  *
  * The network (pose/vit.c) is written once over this table. `ref` (compute/ref.c) is the definition of every operation: plain loops,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/cuda.c - finds the CUDA backend, which is a library of its own, and says why where there is none.
  *
  * The order of the questions, cheapest first, so that a machine without a GPU pays 0.1 ms and nothing else:

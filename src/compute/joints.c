@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One heatmap -> one joint, bit for bit where NumPy's own arithmetic is defined (its vectorised float32 logarithm may differ
  * from libm's in the last place; a joint moves by some 1e-6 of a heatmap pixel).
  *

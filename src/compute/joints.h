@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/joints.h - heatmaps to joints: arg-max, then the sub-pixel step of DARK (Zhang et al., CVPR 2020) as transformers'
  * VitPoseImageProcessor.post_process_pose_estimation takes it (blur sigma 0.8, radius 5, logarithm, one Newton step). */
 #ifndef LIMBER_JOINTS_H

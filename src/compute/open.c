@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/open.c - finding a backend by name and precision, and saying why one is not there.
  *
  * "auto" is the fastest that this machine has: cuda, else cpu (ref only on request: it is hundreds of times slower). "auto" as a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/open.h - finding a backend by name and precision. */
 #ifndef LIMBER_OPEN_H
 #define LIMBER_OPEN_H

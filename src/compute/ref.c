@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/ref.c - the definition of every operation: plain loops over plain floats, sums in double, one thread. Slow and final.
  *
  * Every buffer is fp32, rows of [people][tokens][cols] (heatmaps: [people][cols][tokens]); a weight is a copy of its

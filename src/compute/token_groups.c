@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "compute/token_groups.h"
 
 #include <math.h>

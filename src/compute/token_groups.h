@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/token_groups.h - which tokens the approximate attentions treat as one, the same for every backend.
  *
  *   window:W  a token attends to the W x W window it lies in; odd layers shift the windows by W / 2, so that neighbours meet

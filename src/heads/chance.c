@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/chance.c - numbers of many images: mean, variance, bootstrap, Student's t, Benjamini-Hochberg.
  *
  * Nothing here depends on the order in which threads finish: images come one by one, and all that looks random is a hash of the

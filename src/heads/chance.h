@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/chance.h - what many images say of a number, how surely, and by how much luck. */
 #ifndef LIMBER_HEADS_CHANCE_H
 #define LIMBER_HEADS_CHANCE_H

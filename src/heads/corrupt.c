@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/corrupt.c - limbs blurred away. What is lost is the limb's detail; colour and brightness of the place stay, so the corrupted
  * picture is near to a photograph. The same blur elsewhere shows what blurring does by itself. */
 #include "heads/corrupt.h"

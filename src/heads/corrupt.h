@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/corrupt.h - a limb taken out of a crop: its place replaced by the blurred picture, here or elsewhere. */
 #ifndef LIMBER_CORRUPT_H
 #define LIMBER_CORRUPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/drift.c - two models side by side, layer by layer, and the divergence of their attention rows.
  *
  * Queries and keys of one layer are read from the backend at a time and rows are compared by a recurrence, in double: memory is linear in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/drift.h - how far the attention of one model has moved from another's on the same people: what a fine-tuned model forgot.
  *
  * With p_i^A, p_i^B the softmax rows of query i in a head of models A and B of the same geometry, in nats:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/effects.c - measures, sums over people and images, shares, tests, and ranks (heads/effects.h).
  *
  * People are averaged in their image, images are the sample: Poisson bootstrap over them (heads/chance.c) with numerator and denominator

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/effects.h - what heads cause, as numbers: how good a run is at a person's limb, what patching changes of it, and what many
  * people say of that. heads/experiment.c feeds it; definitions as include/limber_patch.h and docs/heads.md give them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/experiment.c - one person after the other: clear run, corrupted runs, every head patched, measured, added up.
  *
  *     annotated joints -> limb's pixels -> blurred crop    heads/masks.c, heads/corrupt.c

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/experiment.h - people are corrupted, patched head by head, and measured: what `limber patch` does to a picture. */
 #ifndef LIMBER_EXPERIMENT_H
 #define LIMBER_EXPERIMENT_H

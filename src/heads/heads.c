@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/heads.c - people go through the network with masks beside them, and the sums the fused attention keeps become statistics.
  *
  *   joints or labels -> own masks, moved and swapped ones           heads/masks.c

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/heads.h - what the command needs of src/heads/heads.c beyond the public calls: people already
  * found, and a picture of one attention row. */
 #ifndef LIMBER_HEADS_H_INTERNAL

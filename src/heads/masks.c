@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/masks.c - joints or label maps become masks over the patches, and masks are moved about for the null.
  *
  * Fears: joints far outside the crop and label maps of any content. Nothing here indexes by a number of theirs that was not

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/masks.h - which patches of a crop belong to which limb, or region; and the same masks elsewhere, for the null.
  *
  * A mask set is uint8 [tokens]: bit c of patch j is m_c(j). Patch coordinates: the centre of patch (row r, column c) is (c, r). */

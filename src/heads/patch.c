@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/patch.c - attention heads replaced, one at a time or in sets, by what they said in another run (include/limber_patch.h).
  *
  * A slot keeps a run's x and z of every layer, so a patched run starts where its first patched head stands: all heads of all L layers,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/patch.h - include/limber_patch.h's calls with a crop's region known: for callers inside the library. */
 #ifndef LIMBER_PATCH_INTERNAL_H
 #define LIMBER_PATCH_INTERNAL_H

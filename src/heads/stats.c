@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/stats.c - correlations of attention rows, and what is left of them over many images.
  *
  *   row      sums over the keys -> r_limb, r_near, partial (heads_r_mask and its neighbours)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* heads/stats.h - from per-row sums of attention to what a head reads: correlations of one row, means and intervals over images.
  *
  * Knows nothing of models and pictures: masks over a grid of patches come in, and the sums of compute/backend.h's attention_stats. The

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/bmp.c - Windows and OS/2 bitmaps: 1, 2, 4, 8 bits with a palette, 16, 24, 32 bits, bit fields, run lengths of 4 and 8 bits, rows
  * from the bottom or (negative height) from the top. JPEG or PNG inside a BMP is for printers and is refused.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/bytes.h - a piece of a file with a place in it. Reads past the end set `cut` and give zeros, so that a reader of headers may
  * take all its numbers first and ask once whether they were there. */
 #ifndef LIMBER_IMAGE_BYTES_H

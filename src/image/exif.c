@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/exif.c - EXIF is a TIFF header and a directory of 12-byte entries; all we want of it is one number.
  * Exif 2.32, 4.6.4: tag 0x0112, type SHORT, count 1. Writers use BYTE and LONG too, and TIFF 6.0 (section 2) asks readers to take
  * them. A damaged note is no reason to refuse the picture. */

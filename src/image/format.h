@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/format.h - what a picture format is to limber: a row of the table in image/image.c, and a file of this folder.
  *
  *     magic    is it of this kind? By its first bytes, never by its name

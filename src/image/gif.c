@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/gif.c - the first picture of a GIF (87a, 89a): LZW codes of at most 12 bits, four passes where interlaced, one colour of the
  * palette transparent. What the picture leaves free of its screen is transparent too, as browsers show it.
  *

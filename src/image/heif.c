@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/heif.c - HEIC and AVIF by libheif, opened when the first such picture comes (dlopen): it brings decoders under patents and other
  * licences, so it is never linked, never bundled, and a machine without it reads everything else.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of strangers -> upright 8-bit RGB, and RGB -> PNG files. Each format is a row of the table below and a file of this folder.
  *
  *     magic     what it is, by its first bytes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/image.h - an image file from a stranger becomes upright 8-bit RGB, or an error that says why not. */
 #ifndef LIMBER_IMAGE_H
 #define LIMBER_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/jpeg.c - stb_image_write's JPEG encoder (Debian: libstb-dev), compiled here and nowhere else, into memory that grows.
  *
  * It shifts a bit buffer of type int to the left until the top bits fall out: undefined in C11, what gcc and clang do define, and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/jpeg.h - small photographs for pages. */
 #ifndef LIMBER_JPEG_H
 #define LIMBER_JPEG_H

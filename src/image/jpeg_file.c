@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/jpeg_file.c - what the markers of a JPEG say, before any decoder sees it: segments "FF marker length ...", and entropy-coded
  * data after each start of scan (SOS). ITU-T T.81, annex B; progression: annex G.
  *

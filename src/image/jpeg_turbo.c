@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/jpeg_turbo.c - JPEG through libjpeg-turbo's libjpeg interface (jpeglib.h; libjpeg.txt of its sources), where the build found it.
  *
  * libjpeg reports an error by a call that must not return, and would otherwise end the process: here it jumps back. A warning is a

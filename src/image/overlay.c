@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Skeletons on photographs. Everything is one shape: a capsule, that is all points within `radius` of a segment; a dot is a
  * segment of no length. A pixel takes a colour in the measure in which the shape covers it, which for an edge at distance d from
  * its centre is 1/2 - d, within 0 and 1: exact where the edge runs along rows or columns, off by at most 0.1 where it does not.

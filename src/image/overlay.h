@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/overlay.h - people drawn onto their picture. */
 #ifndef LIMBER_OVERLAY_H
 #define LIMBER_OVERLAY_H

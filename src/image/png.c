@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A PNG writer for photographs (RFC 2083; RFC 1951 for what is inside).
  *
  *     filter    each row as differences to its left, upper or a predicted neighbour, whichever have the smallest sum

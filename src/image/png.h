@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/png.h - 8-bit RGB to the bytes of a PNG file. */
 #ifndef LIMBER_PNG_H
 #define LIMBER_PNG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/png_file.c - what the chunks of a PNG say, "length type data crc", before stb_image decodes it: it must go on to IEND and hold
  * picture data. Apple's CgBI files (a chunk of that name first, no zlib header, blue before red) are decoded as well. */
 #include "base/error.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/pnm.c - netpbm's P1..P6: "P6 width height maximum", any white space and #comments between, then samples, as text (1 to 3) or as
  * bytes. A maximum above 255 makes a sample two bytes, the higher first. Whatever the maximum is, it becomes 255. */
 #include <stdlib.h>

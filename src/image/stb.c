@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/stb.c - stb_image (third_party/stb), compiled here and nowhere else: PNG, PSD, HDR, and JPEG where libjpeg-turbo is not.
  *
  * Its fears are ours to handle: past the end of a file stb_image reads zeros and says nothing, and it lets a small PNG inflate

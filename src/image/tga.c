@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/tga.c - Truevision TGA 2.0: palette, true colour and grey, plain and run-length coded, from any corner.
  *
  * The descriptor says how many bits of a pixel are alpha (0: the fourth byte means nothing) and where the first pixel lies: bit 4

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/tiff.c - TIFF and BigTIFF through libtiff (4.5 or later, whose messages and limits belong to a handle, not to the process),
  * where the build found it; the first picture of the file. Raw files of cameras are TIFFs whose first picture is a thumbnail: they
  * are told apart and refused, never shown as that. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* image/webp.c - WebP through libwebp, where the build found it; of an animation the first picture. RIFF: "RIFF size WEBP", then chunks
  * "name size data", padded to even sizes (WebP Container Specification). The orientation is in the EXIF chunk. */
 #include "image/bytes.h"

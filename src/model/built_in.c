@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/built_in.c - the files of data/limber-s and data/limber-find as bytes of this library, so that the first run needs nothing else.
  *
  * The assembler copies them (.incbin): no generated C of five times the size, no step in the build. The symbols are hidden; the

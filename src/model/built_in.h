@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/built_in.h - the files of data/limber-s (joints) and data/limber-find (people), which are part of the library. */
 #ifndef LIMBER_BUILT_IN_H
 #define LIMBER_BUILT_IN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/config.c - config.json and preprocessor_config.json become numbers the network can rely on.
  *
  * transformers writes only what differs from its defaults, so those defaults are part of the format
@@ -304,7 +305,8 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
         return limber_fail(err, LIMBER_E_FORMAT, "%s, expected an object", json_show(text, root));
     const char *type = json_string_value(json_object_get(root, "model_type"));
     if (type && strcmp(type, "yolos") == 0)
-        return limber_fail(err, LIMBER_E_MODEL, "model_type is \"yolos\": a detector (it belongs to --detector), expected \"vitpose\"");
+        return limber_fail(err, LIMBER_E_MODEL,
+                           "model_type is \"yolos\": a detector (it belongs to --detector), expected \"vitpose\"");
     TRY(expect_text(root, "model_type", "vitpose", err));
     const json_t *backbone = json_object_get(root, "backbone_config");
     if (!json_is_object(backbone))

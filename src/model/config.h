@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/config.h - config.json and preprocessor_config.json: what a model is, in numbers that were checked. */
 #ifndef LIMBER_CONFIG_H
 #define LIMBER_CONFIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/labels.c - see model/labels.h. Labels are somebody else's text: read as bytes, never longer than LABEL_BYTES_MAX. */
 #include "model/labels.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/labels.h - what joints are called: other spellings of the names of model/skeleton.h, and which joint mirrors which. */
 #ifndef LIMBER_LABELS_H
 #define LIMBER_LABELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/model.c - limber_model_open: a directory (or the built-in files) becomes a checked, packed model on a backend; and the
  * questions a caller may ask of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/model.h - a checkpoint directory becomes a checked, packed, immutable model.
  *
  *   model/config.c       config.json and preprocessor_config.json -> struct config, with transformers' defaults

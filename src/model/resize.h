@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/resize.h - a grid of vectors at another size, as position embeddings are moved to other resolutions. */
 #ifndef LIMBER_RESIZE_H
 #define LIMBER_RESIZE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/rewrite.c - tensors copied as they are, but for the rows and columns of dropped heads. Head h of a layer has rows
  * [h * head_dim, (h + 1) * head_dim) of query, key and value and the same columns of the projection (attention.output.dense). */
 #include "model/rewrite.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/rewrite.h - a checkpoint with heads taken out, in Hugging Face's layout: what is left out is exactly zero, so transformers opens the
  * file as any other, and the packing of weights (model/weights.c) leaves it out of the work. */
 #ifndef LIMBER_REWRITE_H

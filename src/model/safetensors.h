@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/safetensors.h - model.safetensors, or its shards, as named, typed, bounds-checked views of the mapped files. */
 #ifndef LIMBER_SAFETENSORS_H
 #define LIMBER_SAFETENSORS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/skeleton.c - see model/skeleton.h. Facts of COCO (Lin et al. 2014), COCO-WholeBody (Jin et al. 2020: names and sigmas as its
  * evaluation has them; the face's 68 points are iBUG's) and AP-10K (Yu et al. 2021). */
 #include "model/skeleton.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/skeleton.h - the body in one table, a row a label set: what joints are called and which mirror which, the bones that are drawn,
  * the limbs that are measured, the parts that are evaluated, and how exactly each joint can be told. Who draws, measures, masks or
  * evaluates reads a row; a new label set is a new row. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/weights.c - from named tensors to the packed weights of a backend.
  *
  * `table` says of every tensor of a ViTPose checkpoint its name, its shape and when it is there. weights_check walks it once over

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/weights.h - the packed weights of a model, and how a checkpoint's tensors become them. */
 #ifndef LIMBER_WEIGHTS_H
 #define LIMBER_WEIGHTS_H

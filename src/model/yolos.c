@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/yolos.c - config, tensors and packed weights of a YOLOS checkpoint (model/yolos.h).
  *
  * transformers' defaults are part of the format (models/yolos/configuration_yolos.py, 5.23). Labels repeat ("N/A") and are COCO's

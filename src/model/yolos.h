@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* model/yolos.h - a YOLOS checkpoint (Fang et al., NeurIPS 2021) as Hugging Face lays it out: the same blocks as a pose model's, a class
  * token before the patches, detection tokens behind them, and two small heads on these. */
 #ifndef LIMBER_YOLOS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/box_maps.c - see pose/box_maps.h. Plain arithmetic in map order: the same bytes for any number of threads. */
 #include "pose/box_maps.h"
 

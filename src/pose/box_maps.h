@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/box_maps.h - limber's own detector: five maps of a ViTPose network say who is in a photograph.
  *
  *   center                     logits; a person is a peak of it, and 1 / (1 + exp(-peak)) is how sure the network is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/conveyor.c - see pose/conveyor.h. The belt is a ring; four counts say where each parcel is:
  *
  *     done <= seen <= known <= taken         [seen, known) is the group that the network sees next, [known, taken) is for `find`

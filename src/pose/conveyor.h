@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/conveyor.h - pictures that come one after another go through the network together and leave in the order they came.
  *
  *     next -> parcels on the belt -> [find] -> a group that fills the batch -> the network -> seen -> [is_ready] -> done

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A box of the image -> 8-bit RGB of the network's size, and joints back again; bit for bit what transformers'
  * VitPoseImageProcessor makes of it (scipy.ndimage.affine_transform, order 1, mode constant).
  *

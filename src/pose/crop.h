@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/crop.h - a person's box becomes the network's input: padded, made 3:4, resampled to uint8. transformers'
  * VitPoseImageProcessor rule: float32 centre and scale, unbiased (UDP) warp, scipy's order-1 sampling, zero outside. */
 #ifndef LIMBER_CROP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/detector.c - see pose/detector.h. */
 #include "pose/detector.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/detector.h - a detector of either kind, opened: limber's own (maps of a ViTPose network) or a published YOLOS. */
 #ifndef LIMBER_DETECTOR_H
 #define LIMBER_DETECTOR_H

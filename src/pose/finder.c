@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/finder.c - see pose/finder.h. */
 #include "pose/finder.h"
 

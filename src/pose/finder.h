@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/finder.h - who is in a photograph: one pass of a detector, for one thread at a time. A YOLOS goes its own way (pose/yolos.h);
  * limber's own kind (pose/box_maps.h):
  *

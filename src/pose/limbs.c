@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Joints -> the eight bones of arms and legs. Angles are the reader's, not the image's: y points up. */
 #include "pose/limbs.h"
 

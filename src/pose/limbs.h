@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/limbs.h - how long the bones of arms and legs are, and which way they point. */
 #ifndef LIMBER_LIMBS_H
 #define LIMBER_LIMBS_H

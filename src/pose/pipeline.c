@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: MIT */
 /* START HERE: from pixels to people. Each step, and the file that does it:
  *
  *     bytes of a file -> upright RGB              image/image.c       image_decode
- *     who is where                                command/boxes.c     (--boxes; the library takes boxes as they are)
+ *     who is where                                pose/finder.c       finder_find (or command/boxes.c: --boxes)
  *     box -> the network's input, 8-bit RGB       pose/crop.c         crop_region_of_box, crop_sample
  *     crop -> patches -> blocks -> heatmaps       pose/vit.c          vit_forward, written once over compute/backend.h
  *         every operation, plainly                compute/ref.c

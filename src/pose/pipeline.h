@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/pipeline.h - the steps between an image and its people, for callers inside the library that schedule them themselves
  * (pose/conveyor.h; `heads` reuses single steps).
  * limber_run and limber_run_images are job_prepare, jobs_forward and job_finish in a row. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pictures as callers have them: no copy is made of the whole, since a crop looks at few of a frame's pixels.
  *
  * Fears: a struct that was not zeroed, a stride that is too short, a chroma plane that is not there. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/pixels.h - a caller's picture in any limber_pixel_format, checked, and read as RGB where a crop looks. */
 #ifndef LIMBER_PIXELS_H
 #define LIMBER_PIXELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/resample.h - a picture at another size, averaged where it shrinks: Pillow's Image.resize(BILINEAR), to the byte. */
 #ifndef LIMBER_RESAMPLE_H
 #define LIMBER_RESAMPLE_H

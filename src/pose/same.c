@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/same.c - see pose/same.h. */
 #include "pose/same.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/same.h - which answers of a detector stand: somebody must speak for them, and nobody is counted twice (object keypoint
  * similarity). */
 #ifndef LIMBER_SAME_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/vit.c - the Vision Transformer of ViTPose (Xu et al., NeurIPS 2022), in the order it computes.
  *
  *   crops -> embed -> [ layernorm, qkv, attention, projection +x, layernorm, fc1 GELU, fc2 +x ] x layers -> layernorm -> head

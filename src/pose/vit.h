@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/vit.h - the network, written once: images in; joints (in heatmap pixels) or the heatmaps themselves out. */
 #ifndef LIMBER_VIT_H
 #define LIMBER_VIT_H

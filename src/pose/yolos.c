@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/yolos.c - see pose/yolos.h. */
 #include "pose/yolos.h"
 

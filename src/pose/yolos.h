@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pose/yolos.h - who is in a photograph, by a YOLOS model: one session of it, for one thread at a time.
  *
  *     photograph -> the input size of its aspect            model/yolos.c     yolos_input_size

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* attention.c - fused attention of one head, its statistics and its weighted keys, against double sums over the same operands.
  *
  * How far a result may be off follows from where roundings happen: a score by those of its head_dim products, a weight by its score and

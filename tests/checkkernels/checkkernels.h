@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* checkkernels.h - what the files of this program share. main.c says what it does.
  *
  *   main.c     options, the instruction sets, the table, the clock        memory.c   buffers that notice a touch beyond them

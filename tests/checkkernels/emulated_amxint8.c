@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* emulated_amxint8.c - the AMX kernels of bytes with their tile instructions in C; the vector half wants AVX512_BF16. */
 #if defined(__clang__)
 #include <immintrin.h>

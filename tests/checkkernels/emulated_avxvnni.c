@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* emulated_avxvnni.c - the AVX-VNNI kernels with their one instruction in C; the rest wants AVX2. As the manual has it (Intel SDM, VPDPBUSD):
  * to each 32-bit sum, four products of an unsigned byte of the first operand and a signed one of the second. */
 #if defined(__clang__)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* gemm.c - linear layers: every result of a random part of a random layer.
  *
  * In fp32 a result is one chain of additions in the order of the columns (cpu.h), so the loop below has its bits, with fmaf where the set

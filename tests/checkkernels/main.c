@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* main.c - checkkernels: every kernel of every instruction set of backend `cpu`, checked against plain loops and timed, in one table.
  *
  *   checkkernels [--bench] [--set NAME] [--kernel NAME] [--seed N]

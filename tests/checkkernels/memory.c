@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* memory.c - buffers that notice a touch beyond them: each ends at (within 63 bytes of) a page that may not be read or written, and what
  * is left of its own pages holds a pattern that is looked at afterwards. */
 #define _GNU_SOURCE

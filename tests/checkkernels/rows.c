@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* rows.c - layernorm and quantise, which go down the columns of each token. */
 #include <math.h>
 #include <stdio.h>

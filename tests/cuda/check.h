@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* check.h - what the tests of the CUDA kernels share. They are programs of their own: the same source is compiled by a C++ compiler
  * for the emulator and by nvcc for a GPU, prints what it found, and exits with 1 if anything was wrong.
  *

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # One stage of the proof of the CUDA kernels: stages.sh STAGE [DIR of the emulated tests]. ctest calls it (CMakeLists.txt).
 # Stages that need the CUDA compiler leave with 77, which ctest counts as skipped, where NVCC names none.
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_attention.cu - attention.cu against a naive loop in double, and no further from it than twice a plain loop in the precision under
  * test: every head_dim with a kernel of its own, others, ragged lengths, rows of several people out of one buffer with a wider
  * stride, all statistics, attention that looks almost only at itself. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_emulated.c - whole models through the CUDA backend, on the emulated plugin (LIMBER_CUDA_PLUGIN names it), against `ref`: every tap of
  * every layer, heatmaps, joints; flipped; statistics; batches of several sizes in an order that makes graphs be recorded, played and
  * dropped; and the errors a device can give. A real plugin answers the same questions where there is a GPU (scripts/gpu_check.sh). */

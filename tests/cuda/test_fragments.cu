@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_fragments.cu - is the layout of fragments that the kernels assume (and the emulator models) the published one?
  * One-hot probes of mma.m16n8k16 against CuTe's MMA_Traits for sm_80: the thread-value layouts
  *   A ((4,8),(2,2,2)) : ((32,1),(16,8,128)) over (M16,K16)   B ((4,8),(2,2)) : ((16,1),(8,64)) over (N8,K16)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_kernels.cu - every kernel but attention against a double loop over the same rounded inputs (check.h says how near is near).
  * Widths that no block divides, padding that must stay untouched, maps smaller than the blur, ties and NaN in the arg-max. */
 #include "check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* test_linear_lt.cu - cuda/linear_lt.cu against the real cuBLASLt, without a GPU: descriptors, layouts and preferences are the library's
  * own (it checks every attribute); only the four calls that need a device are replaced, by the linker (-Wl,--wrap). The product behind
  * them reads what the descriptors really say - leading dimensions, transposes, batch strides, epilogue, bias type, beta - and computes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads what `limber export` wrote with the libraries that own the forms, and compares with poses.jsonl.
 
     read_back.py poses.jsonl FOLDER      FOLDER has coco.json cvat.xml csv.csv openpose/ ultralytics/ labelstudio/

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fuzz.h - what the fuzz targets share: libFuzzer's entry point, and a check that stops the process wherever it runs. */
 #ifndef LIMBER_FUZZ_H
 #define LIMBER_FUZZ_H

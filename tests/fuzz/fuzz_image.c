@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes as an image file: its size asked for, then decoded; every pixel of what comes out is there, and the two agree. */
 #include "fuzz.h"
 #include "image/image.h"

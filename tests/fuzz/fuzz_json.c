@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes as config.json, as preprocessor_config.json, and as the file behind --boxes. What is accepted must keep its promises. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes as a safetensors file: parsed, every tensor's data read through, found by name. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* mutate.h - changes that know what a file is made of: segments of a JPEG, chunks of a PNG, blocks of a GIF, tokens of JSON, words of a
  * command line are left out, doubled, swapped, and their numbers replaced by awkward ones. Random bytes rarely get past a header;
  * these do. Deterministic for a seed; libFuzzer uses them through LLVMFuzzerCustomMutator, replay.c in ordinary tests. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* replay.c - runs a fuzz target over files and folders of files, as an ordinary test: fuzz_image tests/corpus/images
  *
  * Each file is handed over in memory of exactly its size, so that the address sanitizer sees the first byte read too far; then

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The task `boxes`: who is in a photograph, as five maps of a ViTPose network (limber's own detector).
 
     center   logits; a person is a peak of it, sigmoid(peak) the score

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tables for a model card: joint by joint, left and right exchanged, by the size of the person.
 
     limber run --model DIR --boxes persons.json images/ --flip --coco --out result/

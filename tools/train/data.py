@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Photographs with keypoints -> training crops.
 
 A cache is a folder made once from a COCO-format file: crops.u8 (uint8 [n,3,384,288], planar RGB), half.u8 (the same at half

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What published networks say of photographs: people's boxes by two detectors, joints by a pose network; a JSON line a photograph.
 
     python3 label.py TEACHERS FOLDER OUT.jsonl [--coco people.json] [--detect all|none] [--least-side N]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A ViTPose network in PyTorch, with the tensor names of transformers' VitPoseForPoseEstimation.
 
     image [n,3,H,W] -> patches 16x16, stride 16, padding 2 -> tokens [n,h*w,dim] + positions -> pre-norm blocks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The task `pose`: a person's crop becomes a heatmap a joint. Crops, augmentation and the judge are data.py's; here is the loss."""
 import math
 

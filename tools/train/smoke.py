@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Trains tiny networks on drawn figures for minutes and demands that they learn: joints (loss down, PCK and AP up) and boxes.
 
     python3 smoke.py [--limber build/limber] [--keep-files DIR]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Photographs and what is known of the people in them -> one COCO-format file a source, for poses and for boxes alike.
 
     python3 sources.py labels FOLDER LABELS OUT --source stanford40 --license "..."     a teacher's lines (label.py; may be .xz)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Trains a ViTPose network on cached crops (data.py) and writes it in the Hugging Face layout (model.py).
 
     python3 data.py pool.json photographs/ cache/pool                     once

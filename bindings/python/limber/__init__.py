@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """limber: joints of people in photographs by Vision Transformers. numpy in, numpy out; no GPU and no download needed.
 
     import limber

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The public headers (limber.h, limber_heads.h, limber_patch.h) as ctypes knows them; tests/test_layout.py holds them against the
 headers. ctypes lets the interpreter's lock go for every call."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Which attention heads are limb specialists: limber_heads.h."""
 
 from __future__ import annotations

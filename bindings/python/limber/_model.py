@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Model and People."""
 
 from __future__ import annotations

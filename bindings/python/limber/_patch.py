@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What an attention head causes: limber_patch.h."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where the tests find the repository; LIMBER_LIBRARY names a liblimber that is not installed with the package."""
 
 import json

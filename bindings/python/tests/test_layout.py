@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The ctypes structs against the headers: sizes and offsets as a C compiler has them."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """limber.Model against transformers' frozen answers, and what becomes of arguments, threads, forks and memory."""
 
 import ctypes

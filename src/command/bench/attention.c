@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber bench attention: how the cost of patch attention grows with resolution.
  *
  * One block with random weights, one person, ever more tokens (command/bench/attention_block.c). From the times follow the law (exponents,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/bench/attention.h - what `limber bench attention` found, between measuring (command/bench/attention_block.c), concluding
  * (command/bench/attention.c) and telling (command/bench/attention_report.c). Seconds are for one person through one block, all heads. */
 #ifndef LIMBER_CLI_BENCH_ATTENTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/bench/attention_block.c - what `limber bench attention` times: one block of a Vision Transformer with random weights, one person.
  * Each part is verified, then timed: naive attention (command/bench/naive.c), the fused one with and without the sums for head
  * statistics, the linear layers, the whole block. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tells what bench attention found: a table, JSON, CSV, and a page with plots that needs nothing but itself. */
 #define _GNU_SOURCE
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber bench attention|model|pipeline: which benchmark. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber bench model: what one forward pass costs, by precision, threads and batch, and where the time goes.
  *
  * Random weights in published shapes (--arch) or a checkpoint (--model); random crops. Verified before timed: the heatmaps of one

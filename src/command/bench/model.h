@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/bench/model.h - models to time that need no download: published shapes, random weights. */
 #ifndef LIMBER_CLI_BENCH_MODEL_H
 #define LIMBER_CLI_BENCH_MODEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* scores = Q K^T / sqrt(head_dim); weights = softmax of each row; out = weights V: three sweeps over an L x L matrix per head.
  * The products are register-blocked; what makes it naive is the memory: each sweep reads or writes all of L x L. */
 #include "command/bench/naive.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/bench/naive.h - attention the way a first implementation does it: the L x L scores and weights of a head are written to
  * memory. What the fused kernel is compared with; vectorised by the compiler and threaded over heads, in fp32. */
 #ifndef LIMBER_CLI_BENCH_NAIVE_H

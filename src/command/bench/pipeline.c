@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber bench pipeline: images a second over a folder, and where their time goes.
  *
  * In turns, --rounds times: every image alone, one stage after the other, each timed (decode, crop, network, people); then all of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/bench/random.c - ViTPose shapes with random weights, straight into a backend: nobody needs a download to time them, and a
  * zero costs some CPUs less than a number does, so zeros would flatter. */
 #include <math.h>

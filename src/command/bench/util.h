@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/bench/util.h - what the benchmarks share: timing by medians, random data, the machine's name, memory high-water marks,
  * least squares. Figures are wall-clock seconds unless a name says otherwise. */
 #ifndef LIMBER_CLI_BENCH_UTIL_H

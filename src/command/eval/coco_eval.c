@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/eval/coco_eval.c - see command/eval/coco_eval.h. The order of operations follows pycocotools where it decides a tie or a rounding; the names
  * of its steps are kept (evaluate an image, accumulate, summarise). */
 #include "command/eval/coco_eval.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/eval/coco_eval.h - how good predicted poses are: COCO's object keypoint similarity (OKS), average precision and recall, by the rules
  * of pycocotools' COCOeval with iouType "keypoints" (cocodataset/cocoapi, PythonAPI/pycocotools/cocoeval.py), and PCK. */
 #ifndef LIMBER_COCO_EVAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* limber eval: how well a model does on annotated photographs. Boxes are the annotations' own; a person without a labelled joint
  * is no task (as in mmpose's ground-truth-box evaluation), but stays in the evaluation as ignored; the person score is the mean
  * keypoint score. Numbers are COCO's (command/eval/coco_eval.h). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/eval/eval_heads.c - `limber eval --each-head`: what a model loses without one attention head.
  *
  * Each head in turn counts as zero (limber_options.prune; Michel, Levy and Neubig, NeurIPS 2019: "Are Sixteen Heads Really Better than

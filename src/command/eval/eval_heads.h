@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/eval/eval_heads.h - what a model loses without one attention head, for `limber eval --each-head`. */
 #ifndef LIMBER_CLI_EVAL_HEADS_H
 #define LIMBER_CLI_EVAL_HEADS_H

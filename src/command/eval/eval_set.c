@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/eval/eval_set.c - see command/eval/eval_set.h. Boxes are the annotations' own; a person without a labelled joint is no
  * task (as in mmpose's ground-truth-box evaluation), but stays in the evaluation as ignored; the person score is the mean
  * keypoint score. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/eval/eval_set.h - measuring a model on annotated photographs, for `limber eval` and for the benchmarks that trade accuracy. */
 #ifndef LIMBER_CLI_EVAL_SET_H
 #define LIMBER_CLI_EVAL_SET_H

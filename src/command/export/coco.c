@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/coco.c - a COCO keypoint dataset: images, annotations, one category. Images and annotations are counted from 1. A
  * joint that is seen has v = 2 and the model's place, another 0, 0, 0; what the model thinks of a person stands in "score",
  * which COCO's readers leave alone. The area is that of the box, which OKS is measured by. */

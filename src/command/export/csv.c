@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/csv.c - a row a joint, as RFC 4180 has it: image,person,joint,x,y,score,person_score. People are counted from 0 in
  * every image. All joints are there: --min-score leaves the x and y of those below it empty, which pandas reads as NaN. */
 #include <string.h>

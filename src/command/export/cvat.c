@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/cvat.c - "CVAT for images 1.1": XML with an <image> each and people as skeletons, whose points carry the joints'
  * names. The labels stand in <meta> as CVAT writes them; a task wants the same ones (a skeleton `person` with these points). A joint
  * that is not seen is outside. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/export.c - `limber export`: poses.jsonl in the forms that other tools read. */
 #define _GNU_SOURCE
 #include "command/export/export.h"

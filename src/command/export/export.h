@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/export.h - the parts of `limber export`: lines of poses.jsonl, read and checked once, handed to one format.
  *
  * A format is a row of the table in export.c and a file of its own: three functions that write. The lines are read twice or more:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/labelstudio.c - Label Studio: tasks.json, every image a task with one prediction, and config.xml, the labelling
  * interface the predictions are for. A person is a rectangle, whose joints name it as their parent. Places are percent of the image.
  * Images are addresses: as Label Studio's local files, or whatever --image-prefix puts before the names, which are percent-encoded

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/openpose.c - a folder of NAME_keypoints.json, as OpenPose's --write_json makes it with BODY_25 (its doc/02_output.md):
  * 25 x, y, confidence a person. COCO has 17 of them; the neck is the middle of the shoulders, the mid-hip that of the hips, with
  * the lower of the two confidences, as OpenPose's own training made them. Toes and heels stay 0, 0, 0: "not found". */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/export/ultralytics.c - YOLO pose: labels/NAME.txt with a line a person (class, box as centre and size, then x, y and
  * visibility of every joint; all lengths as shares of the image) and data.yaml.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/prune/prune.c - `limber prune`: a model without the heads that matter least, in the layout it had.
  *
  *     who is on the photographs     command/eval/eval.c         what a set of heads costs     heads/patch.c, heads/effects.c

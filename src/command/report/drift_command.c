@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/drift_command.c - `limber drift`: two models on the same people, and how far the attention of each head has moved.
  *
  *     command/inputs.c    which images    command/boxes.c    who is where    heads/drift.c    rows compared

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/heads_command.c - `limber heads`: a folder of photographs in, the statistics of every attention head out.
  *
  *     command/inputs.c      which images            command/boxes.c         who is where, and (--annotations) their joints

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/heads_page.c - head statistics as one HTML file: no network, no script, light and dark, phone and print.
  *
  * Everything that is drawn is SVG or CSS with colours from variables; photographs are JPEGs in data URIs. Names of files and

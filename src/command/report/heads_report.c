@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/heads_report.c - head statistics as JSON and CSV, and the order in which heads are shown.
  *
  * Formats: heads.json is one object; estimates are {"mean", "low", "high", "images"}, with null for what is not known (no image:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/heads_report.h - the result of limber_heads_summarise as JSON, CSV and a page. */
 #ifndef LIMBER_HEADS_REPORT_H
 #define LIMBER_HEADS_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/page.c - the frame of a report in one HTML file: no network, no script, light and dark, phone and print. */
 #include "command/report/page.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/page.h - parts of the pages of `limber heads` and `limber patch`. Everything that is drawn is SVG or CSS with colours from
  * variables; photographs are JPEGs in data URIs. Names of files and classes come from strangers and are escaped. */
 #ifndef LIMBER_PAGE_H

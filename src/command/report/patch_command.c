@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/patch_command.c - `limber patch`: annotated photographs in, what every attention head causes out.
  *
  *     command/inputs.c       which images            command/boxes.c         who is where, and their joints

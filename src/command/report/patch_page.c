@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/patch_page.c - what heads cause, as one HTML file, beside what they read (page.h has the frame).
  *
  * One kind of change leads: noise where it was run, else the first there is. Its maps, ranking and swarm are drawn; the table and the files

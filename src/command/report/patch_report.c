@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/patch_report.c - effects of patched heads as JSON and CSV, and what `limber heads` said of them.
  *
  * patch.json is one object. "changes" has a member a kind of change (denoise, noise, ...): the gaps by limb and measure, then a row a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/report/patch_report.h - the effects of patched heads as JSON, CSV and a page, beside what `limber heads` read. */
 #ifndef LIMBER_PATCH_REPORT_H
 #define LIMBER_PATCH_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/coco_results.c - see command/run/coco_results.h. A line's name may hold bytes that are no Unicode (command/run/lines.h reads it); what follows is plain
  * JSON, and jansson's. One person's entry a line, so that the file can be read by people and by diff. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/coco_results.h - poses.jsonl -> coco_results.json: [{"image_id", "category_id": 1, "keypoints": [x, y, score, ...], "score"}, ...].
  *
  * Made from the lines rather than beside them, so that it is the same after any number of interruptions. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/lines.c - see command/run/lines.h. */
 #define _GNU_SOURCE
 #include "command/run/lines.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/lines.h - lines of poses.jsonl, read back: to go on with an interrupted run (--resume), to write COCO's form.
  *
  * Only limber's own lines are read. They begin with the image's name, escaped one way only, so a name is known by its bytes. */

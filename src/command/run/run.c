@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/run.c - `limber run`: images in, one JSON line each out, in input order.
  *
  *     command/inputs.c      which images                    command/stream.c            read, decode, crop: worker threads

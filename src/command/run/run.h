@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/run.h - the parts of `limber run`: what a run knows (struct run), the line of an image, run.json. */
 #ifndef LIMBER_CLI_RUN_H
 #define LIMBER_CLI_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/run_about.c - run.json: what decided a run's results, how far it came, and where the time went. What decides is all
  * but the keys that run_resume.c lists. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/run_line.c - one line of poses.jsonl. Numbers are rounded to fixed decimals: pixels to 2, scores to 4. */
 #include "command/run/run.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/run_overlay.c - names of overlays. A picture's is its path as given, without what leads out of the folder; so /a/b.jpg and
  * a/b.jpg would have the same, and ../x.jpg the same as __/x.jpg. Then the first in order of the inputs keeps it, and the others get
  * a hash of their path: a function of the list of inputs alone, so --resume and --shard find the same. */

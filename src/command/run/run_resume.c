@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* command/run/run_resume.c - whether a run may go on with the lines of an earlier one: only if each would have been the same line.
  * Where that is not known, as without a readable run.json, it may not. */
 #define _GNU_SOURCE

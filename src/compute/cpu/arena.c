@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* arena.c - zeroed memory on huge pages. Weights are read once a forward pass, front to back: with 4 KB pages the page walks
  * cost up to 1.8 times the time of the read itself (86 MB, Sapphire Rapids), so large pieces ask for 2 MB pages. The kernel may
  * refuse; nothing depends on it. */

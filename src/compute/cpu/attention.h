@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* attention.h - fused attention, transposed: for a few panels of queries (across the lanes) and all keys (down the lines)
  *
  *     S^T = K Q^T    P^T = exp(S^T / sqrt(head_dim) - max)    O^T = V^T P^T / sum

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* attention_amx.h - the two products of attention.h with AMX tiles, 2 panels of queries at a time.
  *
  *     S^T = K Q^T     A: K [16 keys][32 columns], B: 16 lines of Q as they lie      C: 16 keys x 16 queries

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* attention_groups.c - windowed, pooled and merged attention (compute/token_groups.h) through the fused kernel: tokens are regrouped into
  * rows of their own panels, the kernel attends among those, and its rows go back to the tokens.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* compute/cpu/backend.c - backend `cpu`: every operation of compute/backend.h, cut into chunks for the threads and handed to the kernels of one
  * instruction set. What a layout is and why: cpu.h. What a chunk computes: gemm.h, attention.h, layernorm.h, head.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* cpu.h - what the files of backend `cpu` share.
  *
  * One layout carries the whole network: TOKENS LIE ACROSS THE LANES. Activations are panels of 16 tokens; inside a panel one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* dispatch.c - which instruction sets this CPU has AND this kernel keeps across a context switch, and which table follows.
  *
  * CPUID says what the silicon can do, XGETBV which registers the operating system saves; both must agree. AMX asks once more:

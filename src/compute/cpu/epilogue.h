@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* epilogue.h - what becomes of a finished tile of sums c[panel][nr][16]: bias, activation, residual, and the lines of the
  * layout that comes next. Columns go in pairs, because a bf16 line holds two; an odd last one is paired with the zero column
  * that pack.c added. */

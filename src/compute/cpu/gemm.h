@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* gemm.h - linear layers: out[n][t] = act(bias[n] + sum_u w[n][u] a[u][t]) + residual[n][t], t along the lanes.
  *
  * Registers: a tile of NR columns x PANELS panels stays in NR * PANELS * VPL accumulators. One unit (one column in fp32, a pair

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* gemm_amx.h - linear layers with AMX tiles of bf16 or of bytes; what is computed, and struct gemm, as in gemm.h.
  *
  * A tile register is 16 rows of 64 bytes; tdpbf16ps adds to C [16][16] fp32 the product of A [16 rows][32 numbers] and

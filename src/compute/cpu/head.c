@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* head.c - the two keypoint heads, as matrix products at low resolution.
  *
  * Simple: ReLU, bilinear upsampling U by `scale`, 3x3 convolution with zero padding. Convolution sums over channels, upsampling

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_amxint8.c - linear layers of 8-bit operands (quantise.h) with AMX tiles: tdpbsud, twice the products of tdpbf16ps. The same
  * sums as kernels_avx512vnni.c, to the bit: integers know no order. Beside it the bf16 kernels of AMX do everything else. Verified by
  * emulating the tile instructions (tests/test_ops_amx.c); not timed. */

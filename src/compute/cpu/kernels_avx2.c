@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_avx2.c - the fp32 operations with AVX2 and FMA: what any x86-64 of the last ten years has. */
 #if defined(__x86_64__)
 #include "compute/cpu/simd_avx2.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_avx512.c - the fp32 operations with AVX-512. Two FMAs a cycle and core where the CPU has two units (Zen 5, Xeon). */
 #if defined(__x86_64__)
 #include "compute/cpu/simd_avx512.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_avx512bf16.c - bf16 operands, fp32 sums: vdpbf16ps of AVX512_BF16. Twice the multiply-adds of fp32 on AMD (Zen 4, Zen 5);
  * half of fp32 on Sapphire Rapids, which has AMX for this: dispatch.c knows. */
 #if defined(__x86_64__)

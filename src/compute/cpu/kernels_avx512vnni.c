@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_avx512vnni.c - linear layers of 8-bit operands (quantise.h), exact 32-bit sums: vpdpbusd of AVX512_VNNI (Cascade Lake,
  * Zen 4 and later), four multiply-adds a lane: twice the rate of bf16 on Zen 5, four times that of fp32. The other operations are
  * those of the bf16 or fp32 table it is used beside. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_avxvnni.c - linear layers of 8-bit operands (quantise.h), exact 32-bit sums: vpdpbusd of AVX-VNNI, for CPUs without AVX-512 (Alder
  * Lake and later, Sierra Forest). The same integers as kernels_avx512vnni.c. The other operations are those of avx2. Verified by emulating
  * the instruction in C (tests/checkkernels); not timed. */

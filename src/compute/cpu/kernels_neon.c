@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_neon.c - the fp32 operations with Advanced SIMD: what every 64-bit ARM has. No ARM machine has timed it: it is verified against
  * `ref` and by its bytes under qemu-user, and its blocking is chosen by counting the instructions of gcc 12's inner loop: of 32 registers
  *

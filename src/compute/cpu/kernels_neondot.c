@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_neondot.c - linear layers of 8-bit operands (quantise.h), exact 32-bit sums: sdot of FEAT_DotProd (Cortex-A76, Neoverse N1, Apple M1
  * and later), four multiply-adds a lane. Its integers are those of kernels_avx512vnni.c. The other operations are those of neon. Verified by
  * qemu-user; not timed. */

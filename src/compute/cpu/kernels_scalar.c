@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_scalar.c - the fp32 operations in plain C, for every machine. */
 #include "compute/cpu/simd_scalar.h"
 

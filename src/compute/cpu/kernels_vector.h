@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* kernels_vector.h - the operations of one vector instruction set and their table: the end of kernels_scalar.c, kernels_avx2.c,
  * kernels_avx512.c and kernels_avx512bf16.c, which bring a simd_*.h, the blocking of gemm.h and attention.h, and
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* layernorm.h - y = (x - mean) / sqrt(var + eps) * gain + bias down the columns of a panel: 16 tokens at a time, no horizontal
  * sum. x crosses the cache three times (48 KB a panel of 768 columns); floor: 8 * dim * tokens bytes from L2.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* pack.c - weights into the order the kernels read them, once, when a model opens: [tile][slab][unit][nr] 32-bit words, a word
  * being one fp32 weight, the bf16 pair (k, k + 1) of a column, or four of its bytes (int8_words). Columns past n and units past
  * the last are zero, so kernels know no remainders. With AMX a tile of 32 columns and 16 units is two blocks [16 columns][16 units]: the

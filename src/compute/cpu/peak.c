@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* peak.c - what this machine's cores can multiply when nothing but registers and L1 is in the way: the yardstick of
  * `limber bench model`. Random operands, never zeros (AMX is a third faster on zeros, by clock). */
 #define _POSIX_C_SOURCE 200809L

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* quantise.h - the operands of an 8-bit linear layer: each token's columns on a grid of 256 steps of its own,
  *
  *     q = round(x / step) + zero,  0 <= q <= 255,  step = (max - min) / 255,  zero = round(-min / step)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* simd_avx2.h - the vector operations of simd_scalar.h with AVX2 and FMA, 8 floats. With LIMBER_SIMD_INT8 set, operands are four bytes,
  * unsigned of tokens and signed of weights, and vo_mac is vpdpbusd of AVX-VNNI: 32 products into 8 sums of 32 bits, exactly. */
 #ifndef LIMBER_SIMD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* simd_avx512.h - the vector operations of simd_scalar.h with AVX-512 (F, BW, DQ, VL), 16 floats: a vector is a line.
  * With LIMBER_SIMD_BF16 set, operands are bf16 pairs and vo_mac is vdpbf16ps (AVX512_BF16): 32 products an instruction, summed
  * into 16 fp32 lanes; it rounds to nearest even and takes denormals for zero. With LIMBER_SIMD_INT8 set they are four bytes, unsigned

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* simd_fp32_lines.h - how fp32 columns are stored as operands: one line each. Included by the fp32 simd_*.h. */
 ALWAYS_INLINE void operand_pair(uint32_t *lines, int c, const vf *a, const vf *b)
 {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* simd_integers.h - what tables of 8-bit operands need besides floats, in the compiler's own vector types: the same for 4, 8 and 16 lanes.
  * Included by a simd_*.h with LIMBER_SIMD_INT8, after vf; it adds vi_nearest (vf to the nearest integers, the even one of two), vi_min, UNIT and vo.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* simd_neon.h - the vector operations of simd_scalar.h with Advanced SIMD of 64-bit ARM, 4 floats. Operation by operation they are those
  * of simd_avx2.h, so the results have the same bits (scripts/cross_check.sh compares).
  *

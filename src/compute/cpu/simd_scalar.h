@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* simd_scalar.h - the vector operations in plain C with the compiler's 4-wide vectors: SSE2, NEON or whatever the target has.
  * Also the list of what every simd_*.h provides:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* sums.h - what a tile of gemm.h or gemm_amx.h adds up in, and how a finished sum becomes a number: fp32 as it is, or exact 32-bit
  * integers of quantised operands (quantise.h) that get their steps back,
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* threads.c - a pool that hands out chunks of one job at a time.
  *
  * A forward pass is a hundred short jobs, so waking must be cheap: workers spin for SPIN_NS after a job and only then sleep on a

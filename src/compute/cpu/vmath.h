@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vmath.h - 2^x and GELU on vectors, once for every instruction set (include a simd_*.h first).
  *
  * Minimax fits in the relative error, found by iteratively reweighted least squares; tests/test_cpu_math.c walks the whole range

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* criterion.h - as much of Criterion's interface as these tests use, by fork() alone, for machines that have no Criterion to run:
  * Criterion starts its tests by exec and ptrace, and an emulator of user programs (qemu-user) has neither for the programs it runs.
  *

@@ -1,4 +1,5 @@
 #!/bin/bash -eu
+# SPDX-License-Identifier: MIT
 # OSS-Fuzz's build script: $CC, $CFLAGS, $LIB_FUZZING_ENGINE, $OUT and $SRC are its own. Every target, its seeds and its words.
 cmake -S "$SRC/limber" -B "$WORK/build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLIMBER_CUDA=OFF -DLIMBER_BENCH=OFF -DLIMBER_HARDEN=OFF \
     -DLIMBER_CRITERION=OFF -DLIMBER_FUZZ=ON -DLIMBER_FUZZ_ENGINE="$LIB_FUZZING_ENGINE" -DLIMBER_FUZZ_LINKER=CXX \
