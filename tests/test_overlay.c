@@ -12,7 +12,8 @@ static struct image grey(int w, int h)
 {
     uint8_t *p = malloc((size_t)(3 * w * h));
     memset(p, 100, (size_t)(3 * w * h));
-    return (struct image){.view = {p, w, h, 3 * (size_t)w}, .width = w, .height = h, .reduce = 1};
+    return (struct image){
+        .view = {.pixels = p, .width = w, .height = h, .stride = 3 * (size_t)w}, .width = w, .height = h, .reduce = 1};
 }
 
 static const uint8_t *pixel(const struct image *im, int x, int y)
