@@ -19,6 +19,6 @@ if grep -v '^limber_' "$work/shown" >"$work/others"; then fail "shown besides li
 sed 's/.*/void &(void); void &(void) { __builtin_trap(); }/' "$work/names" >"$work/clash.c"
 "$CC" -std=c11 -w -I"$SOURCE_DIR/include" "$SOURCE_DIR/examples/minimal.c" "$work/clash.c" "$OBJECT" $LIBS -o "$work/minimal" ||
     fail "the example does not link"
-$RUN "$work/minimal" "$SOURCE_DIR/tests/corpus/images/ok_rgb.ppm" >"$work/out" || fail "the example does not run"
-[ "$(wc -l <"$work/out")" -eq 17 ] || fail "the example's output: $(cat "$work/out")"
+$RUN "$work/minimal" "$SOURCE_DIR/data/samples/three.jpg" >"$work/out" || fail "the example does not run"
+[ "$(wc -l <"$work/out")" -ge 17 ] && [ $(($(wc -l <"$work/out") % 17)) -eq 0 ] || fail "the example's output: $(cat "$work/out")"
 echo "passed"
