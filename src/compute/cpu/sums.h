@@ -50,7 +50,8 @@ ALWAYS_INLINE void va_store(float *c, va a)
 ALWAYS_INLINE vf sum_value(const struct gemm *g, const float *c, int v, int column, int panel)
 {
     const uint32_t *steps = g->steps + (size_t)panel * g->a_stride + v * VW;
-    const vi sum = va_load(c + v * VW) - vi_load(steps + LANES) * vi_set1(g->w_sum[column]);
+    /* Unsigned: a column or a token that is no number has any integers and may wrap; its step makes the result NaN. */
+    const vi sum = (vi)((vu)va_load(c + v * VW) - (vu)vi_load(steps + LANES) * (vu)vi_set1(g->w_sum[column]));
     const vf step = vf_load((const float *)(const void *)steps);
     return vf_mul(vf_of_integers(sum), vf_mul(step, vf_set1(g->w_step[column])));
 }
