@@ -274,16 +274,22 @@ void output_abandon(struct output *o)
     *o = OUTPUT_CLOSED;
 }
 
+int output_file(const char *dir, const char *name, const void *bytes, size_t length)
+{
+    struct output o = OUTPUT_CLOSED;
+    int status = output_replace(&o, dir, name);
+    if (status == CLI_DONE && (status = output_write(&o, bytes, length)) != CLI_DONE)
+        output_abandon(&o);
+    else if (status == CLI_DONE)
+        status = output_close(&o);
+    return status;
+}
+
 int output_text(const char *path, const char *text, size_t length)
 {
     const char *slash = strrchr(path, '/');
     char *dir = slash ? strndup(path, (size_t)(slash - path) + (slash == path)) : strdup(".");
-    struct output o = OUTPUT_CLOSED;
-    int status = dir ? output_replace(&o, dir, slash ? slash + 1 : path) : cli_fail("%s: no memory", path);
-    if (status == CLI_DONE && (status = output_write(&o, text, length)) != CLI_DONE)
-        output_abandon(&o);
-    else if (status == CLI_DONE)
-        status = output_close(&o);
+    int status = dir ? output_file(dir, slash ? slash + 1 : path, text, length) : cli_fail("%s: no memory", path);
     free(dir);
     return status;
 }

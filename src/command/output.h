@@ -40,7 +40,8 @@ int output_write(struct output *o, const char *text, size_t length);
 int output_close(struct output *o);    /* syncs, renames; CLI_DONE or CLI_NOTHING */
 void output_abandon(struct output *o); /* closes; what was to be renamed is removed */
 
-/* The file `path` with this text, replaced as a whole. */
+/* DIR/NAME with these bytes, replaced as a whole; and the same for a `path`. */
+int output_file(const char *dir, const char *name, const void *bytes, size_t length);
 int output_text(const char *path, const char *text, size_t length);
 /* The folder and its parents, where they are not there. */
 int output_folder(const char *dir);

@@ -634,15 +634,6 @@ static void write_svg(FILE *f, const struct attention_bench *b)
 
 /* ---- files ---- */
 
-static int put_file(const char *dir, const char *name, const char *text, size_t length)
-{
-    struct output o = OUTPUT_CLOSED;
-    int status = output_replace(&o, dir, name);
-    if (status == CLI_DONE && (status = output_write(&o, text, length)) != CLI_DONE)
-        output_abandon(&o);
-    return status == CLI_DONE ? output_close(&o) : status;
-}
-
 static int put_printed(const char *dir, const char *name, void (*print)(FILE *f, const struct attention_bench *b),
                        const struct attention_bench *b)
 {
@@ -652,7 +643,7 @@ static int put_printed(const char *dir, const char *name, void (*print)(FILE *f,
     if (!f)
         return cli_fail("%s: no memory", name);
     print(f, b);
-    int status = fclose(f) == 0 ? put_file(dir, name, text, length) : cli_fail("%s: no memory", name);
+    int status = fclose(f) == 0 ? output_file(dir, name, text, length) : cli_fail("%s: no memory", name);
     free(text);
     return status;
 }
@@ -664,7 +655,7 @@ int attention_bench_write(const struct attention_bench *b, const char *dir)
     if (status != CLI_DONE)
         return status;
     write_json(&t, b);
-    status = t.failed ? cli_fail("bench.json: no memory") : put_file(dir, "bench.json", t.text, t.length);
+    status = t.failed ? cli_fail("bench.json: no memory") : output_file(dir, "bench.json", t.text, t.length);
     put_free(&t);
     if (status == CLI_DONE)
         status = put_printed(dir, "bench.csv", write_csv, b);

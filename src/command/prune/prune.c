@@ -465,19 +465,6 @@ static int write_tensors(struct run *r)
     return status;
 }
 
-static int write_file(const struct run *r, const char *name, const void *bytes, size_t size)
-{
-    struct output o;
-    int status = output_replace(&o, r->out, name);
-    if (status)
-        return status;
-    if ((status = output_write(&o, bytes, size))) {
-        output_abandon(&o);
-        return status;
-    }
-    return output_close(&o);
-}
-
 /* config.json and preprocessor_config.json as they are. */
 static int copy_configs(const struct run *r)
 {
@@ -492,11 +479,11 @@ static int copy_configs(const struct run *r)
         char *path = dir ? output_path(dir, names[i]) : NULL;
         limber_error err;
         if (!dir)
-            status = write_file(r, names[i], own[i].bytes, own[i].size);
+            status = output_file(r->out, names[i], own[i].bytes, own[i].size);
         else if (!path)
             status = cli_fail("no memory");
         else if (!file_read(&bytes, &size, path, 1 << 24, &err))
-            status = write_file(r, names[i], bytes, size);
+            status = output_file(r->out, names[i], bytes, size);
         else if (i == 0)
             status = cli_fail("%s: %s", path, err.text);
         free(bytes);
@@ -674,12 +661,12 @@ static int report(struct run *r)
         r->ratio, r->ratio_low, r->ratio_high);
     int status = json.failed || n < 0 || (size_t)n >= sizeof text ? cli_fail("no memory for the report") : CLI_DONE;
     if (!status)
-        status = write_file(r, "prune.json", json.text, json.length);
+        status = output_file(r->out, "prune.json", json.text, json.length);
     if (!status) {
         char *page = NULL;
         const int m =
             asprintf(&page, "# A pruned pose model\n\nMade by `limber prune` (limber %s).\n\n%s", limber_version(), text);
-        status = m < 0 ? cli_fail("no memory") : write_file(r, "README.md", page, (size_t)m);
+        status = m < 0 ? cli_fail("no memory") : output_file(r->out, "README.md", page, (size_t)m);
         free(page);
     }
     if (!status)

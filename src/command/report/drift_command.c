@@ -169,19 +169,6 @@ static void write_csv(FILE *f, const struct drift_result *d)
     }
 }
 
-static int write_file(const struct run *r, const char *name, const char *text, size_t length)
-{
-    struct output o;
-    int status = output_replace(&o, r->out, name);
-    if (status)
-        return status;
-    if ((status = output_write(&o, text, length))) {
-        output_abandon(&o);
-        return status;
-    }
-    return output_close(&o);
-}
-
 static void say_table(const struct run *r)
 {
     const struct drift_result *d = &r->result;
@@ -225,9 +212,9 @@ static int write_results(struct run *r, bool complete)
     fine = (!f || fclose(f) == 0) && fine;
     int status = fine ? CLI_DONE : cli_fail("no memory for the report");
     if (!status)
-        status = write_file(r, "drift.json", json.text, json.length);
+        status = output_file(r->out, "drift.json", json.text, json.length);
     if (!status)
-        status = write_file(r, "drift.csv", csv, size);
+        status = output_file(r->out, "drift.csv", csv, size);
     put_free(&json);
     free(csv);
     if (!status)
@@ -266,16 +253,7 @@ static int run(struct run *r)
 static int load_boxes(struct run *r)
 {
     limber_error err;
-    if (boxes_open(&r->boxes, r->annotations, r->category, &err))
-        return cli_fail("%s", err.text);
-    const char **paths = malloc(r->inputs.count * sizeof *paths);
-    if (!paths)
-        return cli_fail("no memory");
-    for (size_t i = 0; i < r->inputs.count; i++)
-        paths[i] = r->inputs.v[i].path;
-    limber_status st = boxes_join(&r->boxes, paths, r->inputs.count, &err);
-    free(paths);
-    return st ? cli_fail("%s", err.text) : CLI_DONE;
+    return boxes_open_for(&r->boxes, r->annotations, r->category, &r->inputs, &err) ? cli_fail("%s", err.text) : CLI_DONE;
 }
 
 static int open_all(struct run *r)

@@ -207,19 +207,6 @@ static int take_pictures(struct run *r, struct patch_picture *out)
 
 /* ---- the three files ---- */
 
-static int write_text(const struct run *r, const char *name, const char *text, size_t length)
-{
-    struct output o;
-    int status = output_replace(&o, r->out, name);
-    if (status)
-        return status;
-    if ((status = output_write(&o, text, length))) {
-        output_abandon(&o);
-        return status;
-    }
-    return output_close(&o);
-}
-
 static int write_all(struct run *r, const struct patch_about *about)
 {
     struct patch_picture pictures[PATCH_PICTURES];
@@ -240,11 +227,11 @@ static int write_all(struct run *r, const struct patch_about *about)
     fine = (!f || fclose(f) == 0) && (!g || fclose(g) == 0) && fine;
     int status = fine ? CLI_DONE : cli_fail("no memory for the report");
     if (!status)
-        status = write_text(r, "patch.json", json.text, json.length);
+        status = output_file(r->out, "patch.json", json.text, json.length);
     if (!status)
-        status = write_text(r, "patch.csv", csv, csv_size);
+        status = output_file(r->out, "patch.csv", csv, csv_size);
     if (!status)
-        status = write_text(r, "patch.html", page, page_size);
+        status = output_file(r->out, "patch.html", page, page_size);
     for (int i = 0; i < picture_count; i++)
         experiment_view_free(&pictures[i].view);
     put_free(&json);
@@ -365,16 +352,7 @@ static int choose_layers(struct run *r, const struct cli_command *command)
 static int load_boxes(struct run *r)
 {
     limber_error err;
-    if (boxes_open(&r->boxes, r->annotations, r->category, &err))
-        return cli_fail("%s", err.text);
-    const char **paths = malloc(r->inputs.count * sizeof *paths);
-    if (!paths)
-        return cli_fail("no memory");
-    for (size_t i = 0; i < r->inputs.count; i++)
-        paths[i] = r->inputs.v[i].path;
-    limber_status st = boxes_join(&r->boxes, paths, r->inputs.count, &err);
-    free(paths);
-    return st ? cli_fail("%s", err.text) : CLI_DONE;
+    return boxes_open_for(&r->boxes, r->annotations, r->category, &r->inputs, &err) ? cli_fail("%s", err.text) : CLI_DONE;
 }
 
 static int order_inputs(struct run *r)

@@ -157,16 +157,8 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
 int run_write_about(const struct run *r, bool complete)
 {
     struct json_text t = {0};
-    struct output o;
     run_put_about(&t, r, complete);
-    int status = t.failed ? cli_fail("no memory") : output_replace(&o, r->out, ABOUT);
-    if (!status) {
-        status = output_write(&o, t.text, t.length);
-        if (!status)
-            status = output_close(&o);
-        else
-            output_abandon(&o);
-    }
+    int status = t.failed ? cli_fail("no memory") : output_file(r->out, ABOUT, t.text, t.length);
     put_free(&t);
     return status;
 }
