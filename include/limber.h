@@ -231,8 +231,8 @@ LIMBER_API limber_status limber_image_decode(limber_image *out, const uint8_t *b
 LIMBER_API void limber_image_free(limber_image *image); /* of these two only; NULL and zero are fine; leaves it all zero */
 
 /* Opens a detector: a YOLOS directory as Hugging Face lays it out (persons by the label "person"), or a ViTPose checkpoint whose maps are
- * center, left, top, right and bottom ("limber": {"task": "boxes"} in config.json); path NULL: the one built into the library. Of options (NULL: the defaults) backend and precision
- * are read. On failure *out is NULL and err says what is wrong, a pose model by its name. Errors as limber_model_open. */
+ * center, left, top, right and bottom ("limber": {"task": "boxes"} in config.json); path NULL: the one built into the library. Of
+ * options (NULL: the defaults) backend and precision are read. On failure *out is NULL and err says what is wrong, a pose model by its name. Errors as limber_model_open. */
 LIMBER_API limber_status limber_detector_open(limber_detector **out, const char *path, const limber_options *options,
                                               limber_error *err);
 LIMBER_API void limber_detector_close(limber_detector **detector); /* NULL and *NULL are fine. Close sessions first */
@@ -250,7 +250,8 @@ LIMBER_API limber_status limber_find(limber_session *session, const limber_image
                                      int *count, limber_error *err);
 
 /* The people in `boxes` [count] of one image. boxes NULL: those that the session's detector finds, best score first, each person once
- * (answers of OKS above 0.9 are one), and nobody where the joints speak against it (low maps); without a detector the whole image is one box, refined as the options say.
+ * (answers of OKS above 0.9 are one), and with limber's own kind of detector nobody where the joints speak against it (low maps).
+ * Without a detector the whole image is one box, refined as the options say.
  * A box must be finite and have a positive width and height; it may reach outside the image.
  * On success *people is filled (release it with limber_people_free); on failure it is all zero. */
 LIMBER_API limber_status limber_run(limber_session *session, const limber_image *image, const limber_box *boxes, int count,

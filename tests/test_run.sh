@@ -156,6 +156,10 @@ test_finds_people() {
     cmp one out || fail "threads change what a YOLOS finds"
     status 0 "$LIMBER" run set --quiet --detector "$yolos"
     if grep -q box_score out; then fail "a random YOLOS is sure of somebody"; fi
+    # whom it is sure of stands, whatever the joints' maps say (those of random weights say nothing)
+    status 0 "$LIMBER" run set --quiet --detector "$yolos" --model "$tiny" --min-box-score 0.05 --out sure
+    has sure/run.json '"doubted": 0'
+    has sure/poses.jsonl '"box_score":0.'
     status 2 "$LIMBER" run set --quiet --detector "$yolos" --person-label zebra
     status 2 "$LIMBER" run set --model "$yolos"
     says 'a detector (it belongs to --detector)'

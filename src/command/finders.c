@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "base/system.h"
 #include "command/say.h"
 #include "pose/detector.h"
 
@@ -71,34 +70,13 @@ static int take(struct finders *f)
     return i;
 }
 
-limber_status finders_find(struct finders *f, const limber_image *image, limber_box **boxes, float **scores, int *count,
-                           limber_error *err)
+limber_status finders_find(struct finders *f, const limber_image *image, struct found_people *out, limber_error *err)
 {
-    limber_found found[FINDER_BOXES_MAX];
-    *boxes = NULL, *scores = NULL, *count = 0;
     const int i = take(f);
-    const double begin = system_now();
-    int n = 0;
-    limber_status st = finder_find(&f->v[i], image, (float)f->options.min_box_score, found, f->options.max_people, &n, err);
+    limber_status st = finder_people(&f->v[i], image, (float)f->options.min_box_score, f->options.max_people, out, err);
     pthread_mutex_lock(&f->lock);
-    f->seconds += system_now() - begin;
     f->busy[i] = false;
     pthread_cond_signal(&f->freed);
     pthread_mutex_unlock(&f->lock);
-    if (st || n == 0)
-        return st;
-    *boxes = malloc((size_t)n * sizeof **boxes);
-    *scores = malloc((size_t)n * sizeof **scores);
-    if (!*boxes || !*scores) {
-        free(*boxes);
-        free(*scores);
-        *boxes = NULL, *scores = NULL;
-        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", n);
-    }
-    for (int k = 0; k < n; k++) {
-        (*boxes)[k] = found[k].box;
-        (*scores)[k] = found[k].score;
-    }
-    *count = n;
-    return LIMBER_OK;
+    return st;
 }

@@ -36,7 +36,6 @@ struct finders {
     int count;
     pthread_mutex_t lock;
     pthread_cond_t freed;
-    double seconds; /* of all finders, since open */
 };
 
 /* One finder each for `workers` threads. An exit status; the reason was said on stderr. */
@@ -44,9 +43,7 @@ int finders_open(struct finders *f, const struct cli_common *common, const struc
 void finders_close(struct finders *f);                       /* fine on a zeroed one */
 const char *finders_dir(const struct find_options *options); /* NULL: the built-in one */
 
-/* The people of an image, best first: boxes in its pixels and scores, [*count] each, the caller's to free (NULL where nobody is).
- * Any thread; waits where all finders are busy. */
-limber_status finders_find(struct finders *f, const limber_image *image, limber_box **boxes, float **scores, int *count,
-                           limber_error *err);
+/* The people of an image (found_people_free). Any thread; waits where all finders are busy. */
+limber_status finders_find(struct finders *f, const limber_image *image, struct found_people *out, limber_error *err);
 
 #endif

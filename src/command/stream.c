@@ -117,10 +117,9 @@ static void prepare(struct stream *s, struct stream_item *item)
     double decoded = system_now();
     item->seconds_decode += decoded - begin;
     if (go && !st && look) {
-        static const limber_box nobody;
         st = s->calls.find(s->calls.context, item, err);
-        boxes = item->found ? item->found : &nobody; /* not NULL: that would be the whole image */
-        count = item->found_count;
+        boxes = item->found.boxes;
+        count = item->found.count;
         const double found = system_now();
         item->seconds_find = found - decoded;
         decoded = found;
@@ -269,8 +268,7 @@ static void item_free(struct stream_item *item)
     job_free(&item->parcel.job);
     image_close(&item->image);
     limber_people_free(&item->parcel.people);
-    free(item->found);
-    free(item->found_scores);
+    found_people_free(&item->found);
 }
 
 void stream_release(struct stream *s, struct stream_item *item)

@@ -27,9 +27,7 @@ struct stream_item {
     size_t index;         /* of the input */
     const struct input *input;
     struct image image;
-    limber_box *found;   /* what `find` found, [found_count]; NULL where it was not asked, or found nobody */
-    float *found_scores; /* [found_count] */
-    int found_count;
+    struct found_people found;   /* what `find` found; all zero where it was not asked */
     limber_status finish_status; /* what `finish` returned, and its sentence in parcel.error */
     double seconds_decode, seconds_find, seconds_crop, seconds_finish;
     size_t reserved; /* bytes accounted for: a decoder's peak, then the pixels */
@@ -42,7 +40,7 @@ struct stream_calls {
     /* The boxes of an image that is not decoded yet: *boxes NULL is the whole image. They must live until the stream is closed. */
     limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                            limber_error *err);
-    /* Where `boxes` says the whole image: who is in it, once it is decoded. Fills found, found_scores and found_count, boxes in pixels
+    /* Where `boxes` says the whole image: who is in it, once it is decoded. Fills `found`, boxes in pixels
      * of the whole picture. NULL: the whole image is one box. */
     limber_status (*find)(void *context, struct stream_item *item, limber_error *err);
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);

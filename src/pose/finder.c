@@ -67,3 +67,33 @@ limber_status finder_find(struct finder *f, const limber_image *image, float lea
                            image->height, least, FINDER_OVERLAP, out, room, count, err);
     return st;
 }
+
+void found_people_free(struct found_people *f)
+{
+    free(f->boxes);
+    free(f->scores);
+    *f = (struct found_people){0};
+}
+
+limber_status finder_people(struct finder *f, const limber_image *image, float least, int most, struct found_people *out,
+                            limber_error *err)
+{
+    limber_found found[FINDER_BOXES_MAX];
+    int count = 0;
+    *out = (struct found_people){0};
+    limber_status st = finder_find(f, image, least, found, most < FINDER_BOXES_MAX ? most : FINDER_BOXES_MAX, &count, err);
+    if (st)
+        return st;
+    out->boxes = malloc((size_t)(count + 1) * sizeof *out->boxes); /* + 1: nobody is not NULL */
+    out->scores = malloc((size_t)(count + 1) * sizeof *out->scores);
+    if (!out->boxes || !out->scores) {
+        found_people_free(out);
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", count);
+    }
+    for (int i = 0; i < count; i++) {
+        out->boxes[i] = found[i].box;
+        out->scores[i] = found[i].score;
+    }
+    out->count = count;
+    return LIMBER_OK;
+}

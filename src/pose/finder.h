@@ -32,6 +32,17 @@ struct finder {
 limber_status finder_open(struct finder *f, const struct limber_detector *detector, int threads, int patches, limber_error *err);
 void finder_close(struct finder *f); /* fine on a zeroed one */
 
+/* The people of one image, best first: boxes in its pixels and how sure the detector is. `boxes` is not NULL once somebody was looked
+ * for, also where nobody is. */
+struct found_people {
+    limber_box *boxes; /* [count] */
+    float *scores;     /* [count] */
+    int count;
+};
+void found_people_free(struct found_people *f); /* leaves it all zero */
+limber_status finder_people(struct finder *f, const limber_image *image, float least, int most, struct found_people *out,
+                            limber_error *err);
+
 /* At most `room` people scored at least `least` (0: the detector's default), best first. */
 limber_status finder_find(struct finder *f, const limber_image *image, float least, limber_found *out, int room, int *count,
                           limber_error *err);

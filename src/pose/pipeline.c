@@ -391,45 +391,16 @@ limber_status limber_find(limber_session *session, const limber_image *image, li
     return finder_find(&session->finder, image, session->min_box_score, found, most, count, err);
 }
 
-/* The boxes of one image's people and how sure the detector is of them. */
-struct found_people {
-    limber_box *boxes; /* [count]; NULL: nobody was looked for */
-    float *scores;     /* [count] */
-    int count;
-};
-
-static void found_free(struct found_people *f)
+int people_score_found(limber_people *people, const float *scores, const struct limber_model *model,
+                       const struct limber_detector *detector)
 {
-    free(f->boxes);
-    free(f->scores);
-    *f = (struct found_people){0};
-}
-
-static limber_status find_one(struct found_people *f, limber_session *session, const limber_image *image, limber_error *err)
-{
-    limber_found found[FINDER_BOXES_MAX];
-    limber_status st = limber_find(session, image, found, FINDER_BOXES_MAX, &f->count, err);
-    if (st)
-        return st;
-    f->boxes = malloc((size_t)(f->count + 1) * sizeof *f->boxes); /* + 1: nobody is not NULL */
-    f->scores = malloc((size_t)(f->count + 1) * sizeof *f->scores);
-    if (!f->boxes || !f->scores)
-        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", f->count);
-    for (int i = 0; i < f->count; i++) {
-        f->boxes[i] = found[i].box;
-        f->scores[i] = found[i].score;
-    }
-    return LIMBER_OK;
-}
-
-int people_score_found(limber_people *people, const float *scores, const struct limber_model *model)
-{
+    const float least = detector_evidence(detector);
     int kept = 0, doubted = 0;
     for (int i = 0; i < people->count; i++) {
         limber_person p = people->person[i];
         p.box_score = scores[i];
         p.score *= scores[i];
-        if (same_evidence(&p, people->keypoint_count) >= SAME_EVIDENCE)
+        if (same_evidence(&p, people->keypoint_count) >= least)
             people->person[kept++] = p;
         else
             doubted++;
@@ -468,7 +439,7 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
         const limber_box *box = boxes ? boxes[i] : NULL;
         int count = box ? counts[i] : 0;
         if (!box && session->finder.detector) {
-            st = find_one(&found[i], session, &images[i], err);
+            st = finder_people(&session->finder, &images[i], session->min_box_score, session->max_people, &found[i], err);
             box = found[i].boxes, count = found[i].count;
         }
         if (!st)
@@ -481,11 +452,11 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
     for (int i = 0; !st && i < image_count; i++) {
         st = job_finish(&jobs[i], session->model, &people[i], err);
         if (!st && found[i].boxes)
-            people_score_found(&people[i], found[i].scores, session->model);
+            people_score_found(&people[i], found[i].scores, session->model, session->finder.detector);
     }
     for (int i = 0; i < image_count; i++) {
         if (found)
-            found_free(&found[i]);
+            found_people_free(&found[i]);
         if (jobs)
             job_free(&jobs[i]);
         if (st)

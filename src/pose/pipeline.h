@@ -61,7 +61,8 @@ limber_status job_finish(struct job *job, const struct limber_model *model, limb
 void job_free(struct job *job);
 /* After job_finish, of people that a detector found: scores [people->count] in the order of their boxes. Each score becomes box score x
  * mean joint score, as mmpose has it; best first; of two answers for one person (pose/same.h) the better stays. Returns how many
- * were left out because too little spoke for them. */
-int people_score_found(limber_people *people, const float *scores, const struct limber_model *model);
+ * were left out because too little spoke for them (detector_evidence). */
+int people_score_found(limber_people *people, const float *scores, const struct limber_model *model,
+                       const struct limber_detector *detector);
 
 #endif

@@ -50,10 +50,10 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
 static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
 {
     struct run *r = context;
-    limber_status st = finders_find(&r->finders, &item->image.view, &item->found, &item->found_scores, &item->found_count, err);
+    limber_status st = finders_find(&r->finders, &item->image.view, &item->found, err);
     const float scale = (float)item->image.reduce;
-    for (int i = 0; i < item->found_count && item->image.reduce > 1; i++) {
-        limber_box *b = &item->found[i];
+    for (int i = 0; i < item->found.count && item->image.reduce > 1; i++) {
+        limber_box *b = &item->found.boxes[i];
         *b = (limber_box){b->x * scale, b->y * scale, b->width * scale, b->height * scale};
     }
     return st;
@@ -155,8 +155,8 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
 {
     struct run *r = context;
     struct stream_item *item = (struct stream_item *)parcel;
-    if (item->found)
-        r->doubted += (size_t)people_score_found(&parcel->people, item->found_scores, r->model);
+    if (item->found.boxes)
+        r->doubted += (size_t)people_score_found(&parcel->people, item->found.scores, r->model, r->finders.detector);
     keep_confident(&parcel->people, r->min_score);
     double begin = system_now();
     limber_status st = LIMBER_OK;
