@@ -156,47 +156,52 @@ def hashes(path):
     return bits(x[:, 1:] > x[:, :-1]), bits(x[:, ::-1][:, 1:] > x[:, ::-1][:, :-1])
 
 
-def near(codes, queries, reach):
-    """For each query the first code within `reach` bits, or -1."""
-    codes = np.array(codes, np.uint64)
-    out = []
-    for q in queries:
-        d = np.bitwise_count(codes ^ np.uint64(q))
-        i = int(d.argmin()) if len(d) else -1
-        out.append(i if i >= 0 and d[i] <= reach else -1)
-    return out
+class Seen:
+    """Hashes of the photographs that stand, in one array that grows by doubling."""
+
+    def __init__(self):
+        self.codes, self.names = np.zeros(1024, np.uint64), []
+
+    def add(self, code, name):
+        if len(self.names) == len(self.codes):
+            self.codes = np.concatenate([self.codes, np.zeros_like(self.codes)])
+        self.codes[len(self.names)] = code
+        self.names.append(name)
+
+    def like(self, queries, reach):
+        """Which photograph is within `reach` bits of one of the hashes, or -1."""
+        if not self.names:
+            return -1
+        for q in queries:
+            d = np.bitwise_count(self.codes[:len(self.names)] ^ np.uint64(q))
+            i = int(d.argmin())
+            if d[i] <= reach:
+                return i
+        return -1
 
 
 def unique(a):
-    """Says, and with --drop removes, photographs that are (nearly) in the test set or stood in the pool before."""
-    names, codes = [], []
-    def add(path):
+    """Says, and with --drop removes, photographs that are (nearly) in the test set or stood in the pool before, their own file included."""
+    seen = Seen()
+    def read(path):
         with open(path) as f:
             tree = json.load(f)
         folder = a.root.get(path) or os.path.dirname(path)
         return tree, [os.path.join(folder, i["file_name"]) for i in tree["images"]]
-    _, files = add(a.against)
-    for f in files:
-        names.append(f)
-        codes.append(hashes(f)[0])
-    tests = len(names)
+    for f in read(a.against)[1]:
+        seen.add(hashes(f)[0], f)
+    tests = len(seen.names)
     for path in a.coco:
-        tree, files = add(path)
+        tree, files = read(path)
         gone = set()
-        own, kept = [], []
         for image, f in zip(tree["images"], files):
             h = hashes(f)
-            hit = max(near(codes, h, a.reach))
+            hit = seen.like(h, a.reach)
             if hit >= 0:
                 gone.add(image["id"])
-                print(f"{f} ~ {names[hit]}{' (TEST)' if hit < tests else ''}")
-            elif len(own) and max(near(own, h, a.reach)) >= 0:
-                gone.add(image["id"])
+                print(f"{f} ~ {seen.names[hit]}{' (TEST)' if hit < tests else ''}")
             else:
-                own.append(h[0])
-                kept.append(f)
-        names += kept
-        codes += own
+                seen.add(h[0], f)
         print(f"{path}: {len(gone)} of {len(files)} seen before")
         if a.drop and gone:
             images = [i for i in tree["images"] if i["id"] not in gone]
