@@ -16,29 +16,16 @@
 #include "base/error.h"
 #include "base/json_read.h"
 #include "model/config.h"
+#include "model/config_read.h"
 #include "model/labels.h"
 
-/* Limits, far beyond any published model, and small enough that no product of two sizes below overflows an int. */
+/* Further limits, as those of model/config_read.h. */
 enum {
-    IMAGE_MAX = 4096,
-    PATCH_MAX = 256,
-    HIDDEN_MAX = 8192,
-    MLP_MAX = 65536,
-    LAYERS_MAX = 256,
     EXPERTS_MAX = 64,
     KEYPOINTS_MAX = 4096,
     SCALE_MAX = 16,
-    TOKENS_MAX = 65536,
     EDGES_MAX = 65536,
 };
-
-/* The first failure ends a parse: TRY(json_read_int(...)); */
-#define TRY(call)                                                                                                                \
-    do {                                                                                                                         \
-        limber_status try_status = (call);                                                                                       \
-        if (try_status != LIMBER_OK)                                                                                             \
-            return try_status;                                                                                                   \
-    } while (0)
 
 /* ---- labels ---- */
 
@@ -138,28 +125,6 @@ static limber_status parse_edges(struct config *c, const json_t *root, limber_er
 
 /* ---- the backbone ---- */
 
-/* image_size and patch_size: [height, width], or one number for both. */
-static limber_status read_pair(const json_t *object, const char *key, int high, int *h, int *w, limber_error *err)
-{
-    const json_t *v = json_object_get(object, key);
-    if (!v || json_is_null(v))
-        return LIMBER_OK;
-    const json_t *first = v, *second = v;
-    if (json_array_size(v) == 2) {
-        first = json_array_get(v, 0);
-        second = json_array_get(v, 1);
-    }
-    char text[JSON_SHOW];
-    const json_t *both[] = {first, second};
-    for (int i = 0; i < 2; i++)
-        if (!json_is_integer(both[i]) || json_integer_value(both[i]) < 1 || json_integer_value(both[i]) > high)
-            return limber_fail(err, LIMBER_E_FORMAT, "%s: %s, expected [height, width] from 1 to %d", key,
-                               json_show(text, both[i]), high);
-    *h = (int)json_integer_value(first);
-    *w = (int)json_integer_value(second);
-    return LIMBER_OK;
-}
-
 /* A text option of which only one value is supported. */
 static limber_status expect_text(const json_t *object, const char *key, const char *expected, limber_error *err)
 {
@@ -227,8 +192,8 @@ static limber_status parse_backbone(struct config *c, const json_t *b, limber_er
     c->patch_pad = PATCH_PAD;
     TRY(expect_text(b, "model_type", "vitpose_backbone", err));
     TRY(expect_text(b, "hidden_act", "gelu", err));
-    TRY(read_pair(b, "image_size", IMAGE_MAX, &c->image_h, &c->image_w, err));
-    TRY(read_pair(b, "patch_size", PATCH_MAX, &c->patch_h, &c->patch_w, err));
+    TRY(config_read_pair(b, "image_size", IMAGE_MAX, &c->image_h, &c->image_w, err));
+    TRY(config_read_pair(b, "patch_size", PATCH_MAX, &c->patch_h, &c->patch_w, err));
     TRY(json_read_int(b, "num_channels", 3, 3, &channels, err));
     TRY(json_read_int(b, "hidden_size", 1, HIDDEN_MAX, &c->hidden, err));
     TRY(json_read_int(b, "num_hidden_layers", 1, LAYERS_MAX, &c->layers, err));
@@ -332,24 +297,6 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
 
 /* ---- the image processor ---- */
 
-static limber_status read_colour(const json_t *object, const char *key, double low, double high, float out[3], limber_error *err)
-{
-    const json_t *v = json_object_get(object, key);
-    char text[JSON_SHOW];
-    if (!v || json_is_null(v))
-        return LIMBER_OK;
-    if (json_array_size(v) != 3)
-        return limber_fail(err, LIMBER_E_FORMAT, "%s is %s, expected three numbers", key, json_show(text, v));
-    for (size_t i = 0; i < 3; i++) {
-        const json_t *n = json_array_get(v, i);
-        if (!json_is_number(n) || !(json_number_value(n) >= low && json_number_value(n) <= high))
-            return limber_fail(err, LIMBER_E_FORMAT, "%s[%zu] is %s, expected a number from %g to %g", key, i, json_show(text, n),
-                               low, high);
-        out[i] = (float)json_number_value(n);
-    }
-    return LIMBER_OK;
-}
-
 /* p may be NULL: an object without any key. */
 static limber_status parse_preprocessor(struct config *c, const json_t *p, limber_error *err)
 {
@@ -367,8 +314,8 @@ static limber_status parse_preprocessor(struct config *c, const json_t *p, limbe
     TRY(json_read_bool(p, "do_normalize", &normalize, err));
     TRY(json_read_number(p, "rescale_factor", 1e-9, 1e9, &c->rescale, err));
     TRY(json_read_number(p, "normalize_factor", 1e-3, 1e6, &c->normalize_factor, err));
-    TRY(read_colour(p, "image_mean", -1e9, 1e9, c->mean, err));
-    TRY(read_colour(p, "image_std", 1e-9, 1e9, c->std, err));
+    TRY(config_read_colour(p, "image_mean", -1e9, 1e9, c->mean, err));
+    TRY(config_read_colour(p, "image_std", 1e-9, 1e9, c->std, err));
     if (!affine)
         return limber_fail(err, LIMBER_E_UNSUPPORTED,
                            "do_affine_transform is false, people are always cropped by their box here");

@@ -18,6 +18,7 @@
 #include "base/json_read.h"
 #include "compute/open.h"
 #include "model/built_in.h"
+#include "model/config_read.h"
 #include "model/model.h"
 
 #define ATTENTION_SIZE_MAX 65536 /* as many tokens as a grid may have */
@@ -40,26 +41,6 @@ limber_options limber_options_default(void)
 }
 
 /* ---- checkpoint: what can be known without touching a weight ---- */
-
-/* A small text file, whole. *missing tells "there is none" from other failures; *out is the caller's to free. */
-static limber_status read_text(uint8_t **out, size_t *size, const char *dir, const char *file, bool *missing, limber_error *err)
-{
-    char path[4096];
-    struct stat s;
-    *out = NULL, *size = 0, *missing = false;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "the model's path has more than %zu bytes", sizeof path - 1);
-    if (stat(path, &s) != 0) {
-        *missing = errno == ENOENT;
-        return limber_fail(err, LIMBER_E_IO, "%s: cannot open: %s", path, error_text(errno));
-    }
-    if (!S_ISREG(s.st_mode)) /* a pipe by that name must not hold us up */
-        return limber_fail(err, LIMBER_E_IO, "%s: not a regular file", path);
-    limber_status st = file_read(out, size, path, json_limits_config.bytes, err);
-    if (st != LIMBER_OK)
-        limber_error_prefix(err, "%s", path);
-    return st;
-}
 
 /* "usyd-community/vitpose-base-simple" */
 static bool is_hub_name(const char *text)
@@ -117,12 +98,12 @@ static limber_status open_directory(struct checkpoint *out, const char *dir, lim
     uint8_t *config = NULL, *preprocessor = NULL;
     size_t config_bytes, preprocessor_bytes = 0;
     bool missing;
-    limber_status st = read_text(&config, &config_bytes, dir, "config.json", &missing, err);
+    limber_status st = config_read_file(&config, &config_bytes, dir, "config.json", &missing, err);
     if (st != LIMBER_OK) {
         struct stat s;
         return missing || (stat(dir, &s) == 0 && !S_ISDIR(s.st_mode)) ? not_a_model(dir, err) : st;
     }
-    st = read_text(&preprocessor, &preprocessor_bytes, dir, "preprocessor_config.json", &missing, err);
+    st = config_read_file(&preprocessor, &preprocessor_bytes, dir, "preprocessor_config.json", &missing, err);
     if (missing)
         st = LIMBER_OK; /* transformers' defaults */
     if (st == LIMBER_OK) {

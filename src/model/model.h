@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* model/model.h - a checkpoint directory becomes a checked, packed, immutable model.
  *
+ *   model/config_read.c  one of its files, and what stands in it, checked
  *   model/config.c       config.json and preprocessor_config.json -> struct config, with transformers' defaults
  *   model/labels.c       what its joints are called, which is whose mirror
  *   model/safetensors.c  model.safetensors -> named, typed, bounds-checked places in the file

@@ -13,28 +13,12 @@
 #include <strings.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json_read.h"
 #include "compute/open.h"
+#include "model/config_read.h"
 
-/* As model/config.c: far beyond any published model, and no product of two overflows an int. */
-enum {
-    IMAGE_MAX = 4096,
-    PATCH_MAX = 256,
-    HIDDEN_MAX = 8192,
-    MLP_MAX = 65536,
-    LAYERS_MAX = 256,
-    CLASSES_MAX = 65536,
-    DETECTIONS_MAX = 4096
-};
-#define TOKENS_MAX 65536
-
-#define TRY(call)                                                                                                                \
-    do {                                                                                                                         \
-        limber_status try_status = (call);                                                                                       \
-        if (try_status != LIMBER_OK)                                                                                             \
-            return try_status;                                                                                                   \
-    } while (0)
+/* Further limits, as those of model/config_read.h. */
+enum { CLASSES_MAX = 65536, DETECTIONS_MAX = 4096 };
 
 /* ---- config.json ---- */
 
@@ -76,22 +60,6 @@ static limber_status find_person(struct yolos_model *m, const json_t *root, cons
                        n ? "; among the labels: " : "", listed);
 }
 
-static limber_status read_size(const json_t *object, const char *key, int *h, int *w, limber_error *err)
-{
-    const json_t *v = json_object_get(object, key);
-    char text[JSON_SHOW];
-    if (!v || json_is_null(v))
-        return LIMBER_OK;
-    const json_t *a = json_array_size(v) == 2 ? json_array_get(v, 0) : v, *b = json_array_size(v) == 2 ? json_array_get(v, 1) : v;
-    if (!json_is_integer(a) || !json_is_integer(b) || json_integer_value(a) < 1 || json_integer_value(b) < 1 ||
-        json_integer_value(a) > IMAGE_MAX || json_integer_value(b) > IMAGE_MAX)
-        return limber_fail(err, LIMBER_E_FORMAT, "%s is %s, expected [height, width] from 1 to %d", key, json_show(text, v),
-                           IMAGE_MAX);
-    *h = (int)json_integer_value(a);
-    *w = (int)json_integer_value(b);
-    return LIMBER_OK;
-}
-
 static limber_status parse_config(struct yolos_model *m, const json_t *root, const char *person_label, limber_error *err)
 {
     struct config *c = &m->vit.config;
@@ -108,7 +76,7 @@ static limber_status parse_config(struct yolos_model *m, const json_t *root, con
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "hidden_act is %s, only \"gelu\" is supported", json_show(text, act));
     c->image_h = 512, c->image_w = 864, c->patch_h = 16, c->hidden = 768, c->layers = 12, c->heads = 12, c->mlp = 3072;
     c->experts = 1, c->qkv_bias = true;
-    TRY(read_size(root, "image_size", &c->image_h, &c->image_w, err));
+    TRY(config_read_pair(root, "image_size", IMAGE_MAX, &c->image_h, &c->image_w, err));
     TRY(json_read_int(root, "patch_size", 1, PATCH_MAX, &c->patch_h, err));
     TRY(json_read_int(root, "num_channels", 3, 3, &channels, err));
     TRY(json_read_int(root, "hidden_size", 1, HIDDEN_MAX, &c->hidden, err));
@@ -143,22 +111,6 @@ static limber_status parse_config(struct yolos_model *m, const json_t *root, con
     return find_person(m, root, person_label, err);
 }
 
-static limber_status read_colour(const json_t *p, const char *key, float low, float out[3], limber_error *err)
-{
-    const json_t *v = json_object_get(p, key);
-    char text[JSON_SHOW];
-    if (!v || json_is_null(v))
-        return LIMBER_OK;
-    for (size_t i = 0; i < 3; i++) {
-        const json_t *n = json_array_get(v, i);
-        if (json_array_size(v) != 3 || !json_is_number(n) ||
-            !(json_number_value(n) >= (double)low && json_number_value(n) <= 1e9))
-            return limber_fail(err, LIMBER_E_FORMAT, "%s is %s, expected three numbers", key, json_show(text, v));
-        out[i] = (float)json_number_value(n);
-    }
-    return LIMBER_OK;
-}
-
 /* p may be NULL: transformers' defaults. */
 static limber_status parse_preprocessor(struct yolos_model *m, const json_t *p, limber_error *err)
 {
@@ -178,8 +130,8 @@ static limber_status parse_preprocessor(struct yolos_model *m, const json_t *p, 
     TRY(json_read_bool(p, "do_normalize", &normalize, err));
     TRY(json_read_int(p, "resample", 0, 5, &resample, err));
     TRY(json_read_number(p, "rescale_factor", 1e-9, 1e9, &c->rescale, err));
-    TRY(read_colour(p, "image_mean", -1e9f, c->mean, err));
-    TRY(read_colour(p, "image_std", 1e-9f, c->std, err));
+    TRY(config_read_colour(p, "image_mean", -1e9, 1e9, c->mean, err));
+    TRY(config_read_colour(p, "image_std", 1e-9, 1e9, c->std, err));
     if (!resize || resample != 2)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "do_resize %s, resample %d: only bilinear (2) resizing is supported",
                            resize ? "true" : "false", resample);
@@ -209,24 +161,18 @@ static limber_status parse_preprocessor(struct yolos_model *m, const json_t *p, 
 
 static limber_status read_json(json_t **out, const char *dir, const char *file, bool needed, limber_error *err)
 {
-    char path[4096];
     uint8_t *bytes = NULL;
     size_t size;
+    bool missing;
     *out = NULL;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "the model's path has more than %zu bytes", sizeof path - 1);
-    if (file_is_stream(path))
-        return limber_fail(err, LIMBER_E_IO, "%s: not a regular file", path);
-    FILE *there = fopen(path, "rb");
-    if (!there && !needed)
+    limber_status st = config_read_file(&bytes, &size, dir, file, &missing, err);
+    if (missing && !needed)
         return LIMBER_OK;
-    if (there)
-        fclose(there);
-    limber_status st = file_read(&bytes, &size, path, json_limits_config.bytes, err);
-    if (st == LIMBER_OK)
+    if (st == LIMBER_OK) {
         st = json_parse(out, (const char *)bytes, size, &json_limits_config, err);
-    if (st != LIMBER_OK)
-        limber_error_prefix(err, "%s", path);
+        if (st != LIMBER_OK)
+            limber_error_prefix(err, "%s/%s", dir, file);
+    }
     free(bytes);
     return st;
 }

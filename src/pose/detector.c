@@ -2,25 +2,22 @@
 /* pose/detector.c - see pose/detector.h. */
 #include "pose/detector.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json_read.h"
+#include "model/config_read.h"
 #include "pose/same.h"
 
 /* What config.json says the model is. What cannot be read is left to the one that opens it, which says why. */
 static bool says_yolos(const char *dir)
 {
-    char path[4096];
     uint8_t *text = NULL;
     size_t size = 0;
     json_t *root = NULL;
-    bool yes = false;
-    if ((size_t)snprintf(path, sizeof path, "%s/config.json", dir) < sizeof path &&
-        !file_read(&text, &size, path, json_limits_config.bytes, NULL) &&
+    bool yes = false, missing;
+    if (!config_read_file(&text, &size, dir, "config.json", &missing, NULL) &&
         !json_parse(&root, (const char *)text, size, &json_limits_config, NULL)) {
         const char *type = json_string_value(json_object_get(root, "model_type"));
         yes = type && strcmp(type, "yolos") == 0;
