@@ -17,6 +17,7 @@
 #include "command/inputs.h"
 #include "command/options.h"
 #include "command/output.h"
+#include "command/report/files.h"
 #include "command/progress.h"
 #include "heads/drift.h"
 #include "image/image.h"
@@ -143,8 +144,9 @@ static void csv_number(FILE *f, bool known, double v)
         fprintf(f, "%.6g", v);
 }
 
-static void write_csv(FILE *f, const struct drift_result *d)
+static void write_csv(FILE *f, const void *context)
 {
+    const struct drift_result *d = context;
     fputs("layer,head,images", f);
     for (int w = 0; w < DRIFT_NUMBERS; w++)
         fprintf(f, ",%s,%s_low,%s_high", drift_number_names[w], drift_number_names[w], drift_number_names[w]);
@@ -203,20 +205,9 @@ static int write_results(struct run *r, bool complete)
         return cli_fail("%s", err.text);
     struct json_text json = {0};
     put_result(&json, r, complete);
-    char *csv = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&csv, &size);
-    if (f)
-        write_csv(f, &r->result);
-    bool fine = f && !json.failed && !ferror(f);
-    fine = (!f || fclose(f) == 0) && fine;
-    int status = fine ? CLI_DONE : cli_fail("no memory for the report");
-    if (!status)
-        status = output_file(r->out, "drift.json", json.text, json.length);
-    if (!status)
-        status = output_file(r->out, "drift.csv", csv, size);
+    const struct report_files files = {.json = &json, .csv = write_csv, .context = &r->result};
+    int status = report_files_write(r->out, "drift", &files);
     put_free(&json);
-    free(csv);
     if (!status)
         say_table(r);
     return status;

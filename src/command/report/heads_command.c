@@ -20,6 +20,7 @@
 #include "command/progress.h"
 #include "base/error.h"
 #include "base/system.h"
+#include "command/report/files.h"
 #include "command/report/heads_report.h"
 #include "image/image.h"
 #include "model/labels.h"
@@ -216,6 +217,24 @@ static int take_pictures(struct run *r, struct heads_picture *out)
 
 /* ---- the three files ---- */
 
+struct shown {
+    const limber_heads_result *result;
+    const struct heads_about *about;
+    const struct heads_picture *pictures;
+    int picture_count;
+};
+
+static void print_csv(FILE *f, const void *context)
+{
+    heads_report_csv(f, ((const struct shown *)context)->result);
+}
+
+static void print_page(FILE *f, const void *context)
+{
+    const struct shown *s = context;
+    heads_report_page(f, s->result, s->about, s->pictures, s->picture_count);
+}
+
 static int write_results(struct run *r, bool complete)
 {
     limber_error err;
@@ -239,27 +258,12 @@ static int write_results(struct run *r, bool complete)
 
     struct json_text json = {0};
     heads_report_json(&json, &r->result, &about);
-    char *csv = NULL, *page = NULL;
-    size_t csv_size = 0, page_size = 0;
-    FILE *f = open_memstream(&csv, &csv_size), *g = open_memstream(&page, &page_size);
-    if (f)
-        heads_report_csv(f, &r->result);
-    if (g)
-        heads_report_page(g, &r->result, &about, pictures, picture_count);
-    bool fine = f && g && !json.failed && !ferror(f) && !ferror(g);
-    fine = (!f || fclose(f) == 0) && (!g || fclose(g) == 0) && fine;
-    int status = fine ? CLI_DONE : cli_fail("no memory for the report");
-    if (!status)
-        status = output_file(r->out, "heads.json", json.text, json.length);
-    if (!status)
-        status = output_file(r->out, "heads.csv", csv, csv_size);
-    if (!status)
-        status = output_file(r->out, "heads.html", page, page_size);
+    const struct shown shown = {&r->result, &about, pictures, picture_count};
+    const struct report_files files = {&json, print_csv, print_page, &shown};
+    int status = report_files_write(r->out, "heads", &files);
     for (int i = 0; i < picture_count; i++)
         heads_view_free(&pictures[i].view);
     put_free(&json);
-    free(csv);
-    free(page);
     return status;
 }
 

@@ -22,6 +22,7 @@
 #include "command/options.h"
 #include "command/output.h"
 #include "command/progress.h"
+#include "command/report/files.h"
 #include "command/report/patch_report.h"
 #include "image/image.h"
 
@@ -207,6 +208,26 @@ static int take_pictures(struct run *r, struct patch_picture *out)
 
 /* ---- the three files ---- */
 
+struct shown {
+    const struct run *run;
+    const struct patch_about *about;
+    enum effect_metric metric;
+    const struct patch_picture *pictures;
+    int picture_count;
+};
+
+static void print_csv(FILE *f, const void *context)
+{
+    const struct shown *s = context;
+    patch_report_csv(f, &s->run->result, s->about);
+}
+
+static void print_page(FILE *f, const void *context)
+{
+    const struct shown *s = context;
+    patch_report_page(f, &s->run->result, &s->run->reading, s->about, s->metric, s->pictures, s->picture_count);
+}
+
 static int write_all(struct run *r, const struct patch_about *about)
 {
     struct patch_picture pictures[PATCH_PICTURES];
@@ -216,27 +237,12 @@ static int write_all(struct run *r, const struct patch_about *about)
         metric = strcmp(effect_metric_names[m], r->metric) ? metric : (enum effect_metric)m;
     struct json_text json = {0};
     patch_report_json(&json, &r->result, &r->reading, about);
-    char *csv = NULL, *page = NULL;
-    size_t csv_size = 0, page_size = 0;
-    FILE *f = open_memstream(&csv, &csv_size), *g = open_memstream(&page, &page_size);
-    if (f)
-        patch_report_csv(f, &r->result, about);
-    if (g)
-        patch_report_page(g, &r->result, &r->reading, about, metric, pictures, picture_count);
-    bool fine = f && g && !json.failed && !ferror(f) && !ferror(g);
-    fine = (!f || fclose(f) == 0) && (!g || fclose(g) == 0) && fine;
-    int status = fine ? CLI_DONE : cli_fail("no memory for the report");
-    if (!status)
-        status = output_file(r->out, "patch.json", json.text, json.length);
-    if (!status)
-        status = output_file(r->out, "patch.csv", csv, csv_size);
-    if (!status)
-        status = output_file(r->out, "patch.html", page, page_size);
+    const struct shown shown = {r, about, metric, pictures, picture_count};
+    const struct report_files files = {&json, print_csv, print_page, &shown};
+    int status = report_files_write(r->out, "patch", &files);
     for (int i = 0; i < picture_count; i++)
         experiment_view_free(&pictures[i].view);
     put_free(&json);
-    free(csv);
-    free(page);
     return status;
 }
 
