@@ -301,30 +301,16 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
 static limber_status parse_preprocessor(struct config *c, const json_t *p, limber_error *err)
 {
     char text[JSON_SHOW];
-    const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
-    bool affine = true, rescale = true, normalize = true;
-    c->rescale = 1 / 255.0;
+    bool affine = true;
     c->normalize_factor = 200;
-    memcpy(c->mean, mean, sizeof mean);
-    memcpy(c->std, std, sizeof std);
     if (p && !json_is_object(p))
         return limber_fail(err, LIMBER_E_FORMAT, "%s, expected an object", json_show(text, p));
     TRY(json_read_bool(p, "do_affine_transform", &affine, err));
-    TRY(json_read_bool(p, "do_rescale", &rescale, err));
-    TRY(json_read_bool(p, "do_normalize", &normalize, err));
-    TRY(json_read_number(p, "rescale_factor", 1e-9, 1e9, &c->rescale, err));
     TRY(json_read_number(p, "normalize_factor", 1e-3, 1e6, &c->normalize_factor, err));
-    TRY(config_read_colour(p, "image_mean", -1e9, 1e9, c->mean, err));
-    TRY(config_read_colour(p, "image_std", 1e-9, 1e9, c->std, err));
+    TRY(config_read_colours(c, p, err));
     if (!affine)
         return limber_fail(err, LIMBER_E_UNSUPPORTED,
                            "do_affine_transform is false, people are always cropped by their box here");
-    if (!rescale)
-        c->rescale = 1;
-    for (int i = 0; !normalize && i < 3; i++) {
-        c->mean[i] = 0;
-        c->std[i] = 1;
-    }
     const json_t *size = json_object_get(p, "size");
     if (!size || json_is_null(size))
         return LIMBER_OK;

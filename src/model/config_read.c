@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/error.h"
@@ -51,7 +52,8 @@ limber_status config_read_pair(const json_t *object, const char *key, int high, 
     return LIMBER_OK;
 }
 
-limber_status config_read_colour(const json_t *object, const char *key, double low, double high, float out[3], limber_error *err)
+/* Three numbers in [low, high]. */
+static limber_status read_colour(const json_t *object, const char *key, double low, double high, float out[3], limber_error *err)
 {
     const json_t *v = json_object_get(object, key);
     char text[JSON_SHOW];
@@ -65,6 +67,27 @@ limber_status config_read_colour(const json_t *object, const char *key, double l
             return limber_fail(err, LIMBER_E_FORMAT, "%s[%zu] is %s, expected a number from %g to %g", key, i, json_show(text, n),
                                low, high);
         out[i] = (float)json_number_value(n);
+    }
+    return LIMBER_OK;
+}
+
+limber_status config_read_colours(struct config *c, const json_t *p, limber_error *err)
+{
+    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+    bool rescale = true, normalize = true;
+    c->rescale = 1 / 255.0;
+    memcpy(c->mean, mean, sizeof mean);
+    memcpy(c->std, std, sizeof std);
+    TRY(json_read_bool(p, "do_rescale", &rescale, err));
+    TRY(json_read_bool(p, "do_normalize", &normalize, err));
+    TRY(json_read_number(p, "rescale_factor", 1e-9, 1e9, &c->rescale, err));
+    TRY(read_colour(p, "image_mean", -1e9, 1e9, c->mean, err));
+    TRY(read_colour(p, "image_std", 1e-9, 1e9, c->std, err));
+    if (!rescale)
+        c->rescale = 1;
+    for (int i = 0; !normalize && i < 3; i++) {
+        c->mean[i] = 0;
+        c->std[i] = 1;
     }
     return LIMBER_OK;
 }

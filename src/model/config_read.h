@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "limber.h"
+#include "model/config.h"
 
 /* Limits, far beyond any published model, and small enough that no product of two sizes below overflows an int. */
 enum { IMAGE_MAX = 4096, PATCH_MAX = 256, HIDDEN_MAX = 8192, MLP_MAX = 65536, LAYERS_MAX = 256, TOKENS_MAX = 65536 };
@@ -26,7 +26,8 @@ limber_status config_read_file(uint8_t **out, size_t *size, const char *dir, con
 /* image_size and patch_size: [height, width], or one number for both, 1 to `high`. Left alone where absent or null, as by the reads of
  * base/json_read.h. */
 limber_status config_read_pair(const json_t *object, const char *key, int high, int *h, int *w, limber_error *err);
-/* image_mean and image_std: three numbers in [low, high]. */
-limber_status config_read_colour(const json_t *object, const char *key, double low, double high, float out[3], limber_error *err);
+/* How preprocessor_config.json makes numbers of bytes: rescale, mean and std of c, where it says nothing (p NULL: of nothing)
+ * transformers' defaults, where a step is switched off those that change nothing. */
+limber_status config_read_colours(struct config *c, const json_t *p, limber_error *err);
 
 #endif

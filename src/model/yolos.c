@@ -115,30 +115,18 @@ static limber_status parse_config(struct yolos_model *m, const json_t *root, con
 static limber_status parse_preprocessor(struct yolos_model *m, const json_t *p, limber_error *err)
 {
     struct config *c = &m->vit.config;
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
-    bool resize = true, rescale = true, normalize = true;
+    bool resize = true;
     int resample = 2;
     char text[JSON_SHOW];
     m->shortest_edge = 800, m->longest_edge = 1333;
-    c->rescale = 1 / 255.0;
-    memcpy(c->mean, mean, sizeof mean);
-    memcpy(c->std, std, sizeof std);
     if (p && !json_is_object(p))
         return limber_fail(err, LIMBER_E_FORMAT, "%s, expected an object", json_show(text, p));
     TRY(json_read_bool(p, "do_resize", &resize, err));
-    TRY(json_read_bool(p, "do_rescale", &rescale, err));
-    TRY(json_read_bool(p, "do_normalize", &normalize, err));
     TRY(json_read_int(p, "resample", 0, 5, &resample, err));
-    TRY(json_read_number(p, "rescale_factor", 1e-9, 1e9, &c->rescale, err));
-    TRY(config_read_colour(p, "image_mean", -1e9, 1e9, c->mean, err));
-    TRY(config_read_colour(p, "image_std", 1e-9, 1e9, c->std, err));
+    TRY(config_read_colours(c, p, err));
     if (!resize || resample != 2)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "do_resize %s, resample %d: only bilinear (2) resizing is supported",
                            resize ? "true" : "false", resample);
-    if (!rescale)
-        c->rescale = 1;
-    for (int i = 0; !normalize && i < 3; i++)
-        c->mean[i] = 0, c->std[i] = 1;
     const json_t *size = json_object_get(p, "size");
     if (json_is_integer(size)) { /* older files: the shortest edge, and max_size */
         TRY(json_read_int(p, "size", c->patch_h, IMAGE_MAX, &m->shortest_edge, err));

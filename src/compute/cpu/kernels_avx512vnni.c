@@ -11,18 +11,8 @@
 #define GEMM_NR 8
 #define GEMM_PANELS 3
 #define GEMM_KC 768
-#include "compute/cpu/gemm.h"
-#include "compute/cpu/quantise.h"
-
-const struct kernels kernels_avx512vnni = {
-    .name = "avx512vnni",
-    .precision = PRECISION_INT8,
-    .nr = GEMM_NR,
-    .unit_align = 1,
-    .gemm = gemm,
-    .gemm_scratch = gemm_scratch,
-    .quantise = quantise,
-    .peak = gemm_peak,
-};
+#define KERNELS kernels_avx512vnni
+#define KERNELS_NAME "avx512vnni"
+#include "compute/cpu/kernels_int8.h"
 
 #endif

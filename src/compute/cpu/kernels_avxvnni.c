@@ -11,19 +11,8 @@
 #define GEMM_NR 6
 #define GEMM_PANELS 1
 #define GEMM_KC 512
-#include "compute/cpu/gemm.h"
-#include "compute/cpu/quantise.h"
-
-const struct kernels kernels_avxvnni = {
-    .name = "avxvnni",
-    .precision = PRECISION_INT8,
-    .nr = GEMM_NR,
-    .unit_align = 1,
-    .token_offset = TOKEN_OFFSET,
-    .gemm = gemm,
-    .gemm_scratch = gemm_scratch,
-    .quantise = quantise,
-    .peak = gemm_peak,
-};
+#define KERNELS kernels_avxvnni
+#define KERNELS_NAME "avxvnni"
+#include "compute/cpu/kernels_int8.h"
 
 #endif
