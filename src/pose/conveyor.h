@@ -41,7 +41,8 @@ struct conveyor {
      * parcel is done, and `next` is asked again. A sender that waits here should look at its stop flag meanwhile. */
     struct parcel *(*next)(void *context, bool holding);
 
-    /* Optional: a detector in front. parcels: [count], in order, all unfound, at most find_batch (0: one) of them. For each it
+    /* Optional: a detector in front, for senders that have none of their own (`limber run` finds people in its workers, each picture
+     * beside the others). parcels: [count], in order, all unfound, at most find_batch (0: one) of them. For each it
      * prepares the job and clears `unfound`, or says in status and error why this one cannot be used; nobody found is a job of no
      * people. Another return value than LIMBER_OK (a device failed) ends the conveyor with it. It may use the session's threads. */
     limber_status (*find)(void *context, struct parcel *const parcels[], int count, limber_error *err);
