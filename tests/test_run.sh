@@ -160,6 +160,8 @@ test_finds_people() {
     status 0 "$LIMBER" run set --quiet --detector "$yolos" --model "$tiny" --min-box-score 0.05 --out sure
     has sure/run.json '"doubted": 0'
     has sure/poses.jsonl '"box_score":0.'
+    status 2 "$LIMBER" run set --quiet --detector "$yolos" --model "$tiny" --min-box-score 0.05 --out sure --resume --person-label Person
+    says 'person_label'
     status 2 "$LIMBER" run set --quiet --detector "$yolos" --person-label zebra
     status 2 "$LIMBER" run set --model "$yolos"
     says 'a detector (it belongs to --detector)'
