@@ -11,7 +11,7 @@ for page in $pages; do
     for link in $links; do
         [ -e "$folder/$link" ] || { echo "$page: the link $link leads nowhere"; missing=1; }
     done
-    # src/base/file.c, scripts/test.sh, tests/test_ops.c: words that begin with a folder and end like a file
+    # src/base/file.c, scripts/test.sh, tests/compute/test_ops.c: words that begin with a folder and end like a file
     paths=$(sed 's/\](\([^)]*\))/]/g' "$page" | grep -oE '(^|[^A-Za-z0-9_./-])(src|include|tests|scripts|tools|cuda|bench|docs|examples|cmake)/[A-Za-z0-9_./-]*[A-Za-z0-9_]\.(c|h|cu|cuh|py|sh|md|txt)\b' |
         grep -oE '(src|include|tests|scripts|tools|cuda|bench|docs|examples|cmake)/.*' | grep -v 'NAME' | sort -u || true)
     for path in $paths; do

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Frozen answers of transformers' YOLOS, for tests/test_yolos.c: called by make_golden.py.
+"""Frozen answers of transformers' YOLOS, for tests/pose/test_yolos.c: called by make_golden.py.
 
 CASE/config.json, model*.safetensors, preprocessor_config.json are written by transformers' own save_pretrained;
 CASE/golden.safetensors holds for each picture PICTURE.image (uint8), .pixels (the processor's uint8 picture, before

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Records what pycocotools says of random keypoint predictions, for tests/test_coco_eval.c.
+"""Records what pycocotools says of random keypoint predictions, for tests/command/test_coco_eval.c.
 
     python3 tools/make_coco_eval_golden.py tests/golden/coco_eval.json        (needs numpy and pycocotools)
 

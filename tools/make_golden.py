@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Frozen answers of transformers' ViTPose, for tests/test_golden.c.
+"""Frozen answers of transformers' ViTPose, for tests/pose/test_golden.c.
 
     pip install torch transformers safetensors scipy pillow torchvision
     python tools/make_golden.py [--out tests/golden]

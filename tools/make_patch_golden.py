@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Frozen answers for patched attention heads (tests/test_patch.c), by transformers itself with hooks: tests/golden/patch.safetensors.
+"""Frozen answers for patched attention heads (tests/heads/test_patch.c), by transformers itself with hooks: tests/golden/patch.safetensors.
 
     python tools/make_patch_golden.py
 

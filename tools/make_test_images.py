@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Small image files of many kinds, and what Pillow makes of them, for tests/test_image.c.
+"""Small image files of many kinds, and what Pillow makes of them, for tests/image/test_image.c.
 
     pip install pillow numpy
     python tools/make_test_images.py [tests/images]

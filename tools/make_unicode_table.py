@@ -19,7 +19,7 @@ def taken_for_itself(c):
 
 
 def checksum():
-    """FNV-1a over NFD of every character followed by a mark below and one above, for tests/test_boxes.c."""
+    """FNV-1a over NFD of every character followed by a mark below and one above, for tests/command/test_boxes.c."""
     value = 0xcbf29ce484222325
     for c in range(1, 0x110000):
         if taken_for_itself(c) or 0xd800 <= c < 0xe000:

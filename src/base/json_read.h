@@ -7,7 +7,7 @@
  * tables at random, so chosen keys do not make it quadratic, and duplicate keys are errors.
  *
  * Worst cases at json_limits_header, measured: 192 MiB beyond the text itself, and 1.3 s (base/json_read.c has the list;
- * tests/test_safetensors.c keeps the bounds). */
+ * tests/model/test_safetensors.c keeps the bounds). */
 #ifndef LIMBER_JSON_UTIL_H
 #define LIMBER_JSON_UTIL_H
 

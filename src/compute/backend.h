@@ -2,7 +2,7 @@
 /* compute/backend.h - what a backend must be able to do: hold weights, hold activations, and a dozen coarse operations.
  *
  * The network (pose/vit.c) is written once over this table. `ref` (compute/ref.c) is the definition of every operation: plain loops,
- * double sums. `cpu` (cpu/) and `cuda` (../cuda, a plugin) are held against it by tests/test_ops.c.
+ * double sums. `cpu` (cpu/) and `cuda` (../cuda, a plugin) are held against it by tests/compute/test_ops.c.
  *
  * Three kinds of object, three lifetimes:
  *   struct backend   a way to compute at one precision, and the factory of packed weights. Immutable once the model is open, so

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels_amx.c - bf16 operations with AMX tiles (Sapphire Rapids and later); the vector work is AVX-512 with AVX512_BF16, which
- * every CPU with AMX has. Verified against `ref` by emulating the tile instructions (tests/test_ops_amx.c); its speed has been
+ * every CPU with AMX has. Verified against `ref` by emulating the tile instructions (tests/compute/test_ops_amx.c); its speed has been
  * measured in a prototype only. */
 #if defined(__x86_64__)
 #define LIMBER_SIMD_BF16

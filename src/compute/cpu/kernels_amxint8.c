@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels_amxint8.c - linear layers of 8-bit operands (quantise.h) with AMX tiles: tdpbsud, twice the products of tdpbf16ps. The same
  * sums as kernels_avx512vnni.c, to the bit: integers know no order. Beside it the bf16 kernels of AMX do everything else. Verified by
- * emulating the tile instructions (tests/test_ops_amx.c); not timed. */
+ * emulating the tile instructions (tests/compute/test_ops_amx.c); not timed. */
 #if defined(__x86_64__)
 #define LIMBER_SIMD_INT8
 #include "compute/cpu/simd_avx512.h"

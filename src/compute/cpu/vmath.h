@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vmath.h - 2^x and GELU on vectors, once for every instruction set (include a simd_*.h first).
  *
- * Minimax fits in the relative error, found by iteratively reweighted least squares; tests/test_cpu_math.c walks the whole range
+ * Minimax fits in the relative error, found by iteratively reweighted least squares; tests/compute/test_cpu_math.c walks the whole range
  * of both. LOW_PRECISION versions are for results that are rounded to bf16 (relative 2^-9 = 2e-3) at once. */
 #ifndef LIMBER_VMATH_H
 #define LIMBER_VMATH_H

@@ -16,11 +16,11 @@
 #include "emulate_amx.h"
 #ifdef TEST_OPS_AMXINT8
 #define kernels_amxint8 kernels_emulated /* beside the library's own */
-#include "../src/compute/cpu/kernels_amxint8.c"
+#include "../../src/compute/cpu/kernels_amxint8.c"
 #undef kernels_amxint8
 #else
 #define kernels_amx kernels_emulated
-#include "../src/compute/cpu/kernels_amx.c"
+#include "../../src/compute/cpu/kernels_amx.c"
 #undef kernels_amx
 #endif
 

@@ -2,7 +2,7 @@
 /* What programs that were compiled against limber*.h rely on: the size of every public struct, the place of every field, the value
  * of every constant. A line that fails here breaks them. A new field takes the place of `reserved`: then add its line, and raise
  * LIMBER_API_VERSION and CHANGELOG.md; if a line must be changed, the soname must change too (include/limber.h says the rule).
- * tests/test_install.sh holds the exported functions against those the headers declare. */
+ * tests/library/test_install.sh holds the exported functions against those the headers declare. */
 #include <criterion/criterion.h>
 
 #include <stddef.h>
