@@ -20,10 +20,10 @@ int cli_usage(const struct cli_command *command, const char *format, ...)
     return CLI_NOTHING;
 }
 
-static void print_option(const char *name, const char *value, const char *help)
+static void print_option(const char *name, const char *value, bool optional, const char *help)
 {
     char left[64];
-    snprintf(left, sizeof left, "%s%s%s", name, value ? " " : "", value ? value : "");
+    snprintf(left, sizeof left, "%s%s%s%s", name, optional ? "[=" : value ? " " : "", value ? value : "", optional ? "]" : "");
     if (strlen(left) > 22)
         printf("  %s\n  %-22s  %s\n", left, "", help);
     else
@@ -34,8 +34,8 @@ static void print_help(const struct cli_command *c)
 {
     printf("limber %s %s\n\n%s\n\n", c->name, c->synopsis, c->about);
     for (const struct cli_option *o = c->options; o->kind; o++)
-        print_option(o->name, o->value, o->help);
-    print_option("--help", NULL, "this text");
+        print_option(o->name, o->value, o->value && o->kind == CLI_KIND_FLAG, o->help);
+    print_option("--help", NULL, false, "this text");
 }
 
 static const struct cli_option *find(const struct cli_command *c, const char *name, size_t length)
@@ -186,8 +186,12 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, int *inputs)
         if (!o)
             return unknown(c, word, length);
         if (o->kind == CLI_KIND_FLAG) {
-            if (equals)
+            if (equals && !o->value)
                 return cli_usage(c, "%s takes no value: %s", o->name, word);
+            if (equals && !is_choice(o->value, equals + 1))
+                return cli_usage(c, "%s is \"%s\", expected %s", o->name, equals + 1, o->value);
+            if (equals)
+                *o->text = equals + 1;
             *o->flag = true;
             continue;
         }

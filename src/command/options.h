@@ -43,7 +43,7 @@ enum cli_kind { CLI_KIND_END, CLI_KIND_FLAG, CLI_KIND_INT, CLI_KIND_NUMBER, CLI_
 
 struct cli_option {
     const char *name;  /* "--batch" */
-    const char *value; /* "N", as the help shows it; of a choice "auto|ref|cpu"; NULL for a flag */
+    const char *value; /* "N", as the help shows it; of a choice "auto|ref|cpu"; NULL for a flag that takes none */
     enum cli_kind kind;
     bool *flag;
     int *integer;
@@ -54,6 +54,8 @@ struct cli_option {
 };
 /* clang-format off */
 #define CLI_FLAG(name, target, help) {name, NULL, CLI_KIND_FLAG, target, NULL, NULL, NULL, 0, 0, help}
+/* --name, or --name=one|of|these: then also *text */
+#define CLI_FLAG_CHOICE(name, choices, target, text, help) {name, choices, CLI_KIND_FLAG, target, NULL, NULL, text, 0, 0, help}
 #define CLI_INT(name, value, target, low, high, help) {name, value, CLI_KIND_INT, NULL, target, NULL, NULL, low, high, help}
 #define CLI_NUMBER(name, value, target, low, high, help) {name, value, CLI_KIND_NUMBER, NULL, NULL, target, NULL, low, high, help}
 #define CLI_OPTION(name, value, target, help) {name, value, CLI_KIND_TEXT, NULL, NULL, NULL, target, 0, 0, help}

@@ -104,6 +104,8 @@ static void prepare(struct stream *s, struct stream_item *item)
     const bool look = !st && !boxes && s->calls.find;
     if (!st && s->calls.reduce && about.reducible)
         options.reduce = job_reduction(s->model, about.width, about.height, boxes, count);
+    while (options.reduce > 1 && (about.width > about.height ? about.width : about.height) / options.reduce < s->calls.longest)
+        options.reduce /= 2;
     const size_t smaller = options.reduce > 1 ? (size_t)options.reduce * (size_t)options.reduce : 1;
     item->reserved = about.memory / smaller;
     item->seconds_decode = system_now() - begin;

@@ -46,7 +46,8 @@ struct stream_calls {
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
     const volatile sig_atomic_t *stop; /* NULL, or set when no more is wanted: stream_next waits no longer */
     bool built_in;                     /* --decoder stb */
-    bool reduce;                       /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) */
+    bool reduce; /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) ... */
+    int longest; /* ... but the longer side no smaller than this, where it is not anyway */
 };
 
 struct stream;

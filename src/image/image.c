@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files of strangers -> upright 8-bit RGB, and RGB -> PNG files. Each format is a row of the table below and a file of this folder.
+/* Files of strangers -> upright 8-bit RGB, and RGB -> PNG and JPEG files. Each format is a row of the table below and a file of this folder.
  *
  *     magic     what it is, by its first bytes
  *     size      its header, checked: size, orientation, and that the file goes on to its end
@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "image/bytes.h"
 #include "image/format.h"
+#include "image/jpeg.h"
 #include "image/png.h"
 
 /* The first row that fits decodes; so the order is that of preference, and TGA, which has no magic number, comes last. */
@@ -435,16 +436,12 @@ static bool write_all(int fd, const uint8_t *bytes, size_t size)
     return true;
 }
 
-limber_status image_write_png(const char *path, const limber_image *image, limber_error *err)
+static limber_status write_file(const char *path, const uint8_t *bytes, size_t size, limber_error *err)
 {
-    size_t size;
-    uint8_t *png = png_encode(image, &size);
-    if (!png)
-        return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for a PNG of %dx%d", path, image->width, image->height);
     char *name = NULL;
     const bool stream = file_is_stream(path);
     int fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(&name, path);
-    bool written = fd >= 0 && write_all(fd, png, size);
+    bool written = fd >= 0 && write_all(fd, bytes, size);
     int reason = errno;
     if (fd >= 0 && close(fd) && written) { /* a full disk or quota may show only here */
         reason = errno;
@@ -457,8 +454,50 @@ limber_status image_write_png(const char *path, const limber_image *image, limbe
     if (fd >= 0 && !written && !stream)
         unlink(name);
     free(name);
-    free(png);
     if (!written)
         return limber_fail(err, LIMBER_E_IO, "%s: cannot write: %s", path, error_text(reason));
     return LIMBER_OK;
 }
+
+limber_status image_write_png(const char *path, const limber_image *image, limber_error *err)
+{
+    size_t size;
+    uint8_t *png = png_encode(image, &size);
+    if (!png)
+        return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for a PNG of %dx%d", path, image->width, image->height);
+    const limber_status st = write_file(path, png, size, err);
+    free(png);
+    return st;
+}
+
+#define JPEG_QUALITY 85
+
+#ifdef LIMBER_JPEG_TURBO
+bool image_writes_jpeg(void)
+{
+    return true;
+}
+
+limber_status image_write_jpeg(const char *path, const limber_image *image, limber_error *err)
+{
+    size_t size;
+    uint8_t *jpeg = jpeg_turbo_encode(image, JPEG_QUALITY, &size);
+    if (!jpeg)
+        return limber_fail(err, LIMBER_E_MEMORY, "%s: no JPEG of %dx%d: no memory, or more than 65,500 pixels a side", path,
+                           image->width, image->height);
+    const limber_status st = write_file(path, jpeg, size, err);
+    free(jpeg);
+    return st;
+}
+#else
+bool image_writes_jpeg(void)
+{
+    return false;
+}
+
+limber_status image_write_jpeg(const char *path, const limber_image *image, limber_error *err)
+{
+    (void)image;
+    return limber_fail(err, LIMBER_E_UNSUPPORTED, "%s: this build has no libjpeg-turbo to write it with", path);
+}
+#endif

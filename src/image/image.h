@@ -51,7 +51,13 @@ struct image_decoder {
 };
 int image_decoders(struct image_decoder *out, int room, bool built_in);
 
-/* Writes RGB as PNG to a temporary name beside `path`, then renames it there. */
+/* The same picture with at most `longest` pixels a side, each the mean of the area it covers; width and height stay the picture's
+ * own. One that is small enough is left alone. */
+limber_status image_shrink(struct image *im, int longest, limber_error *err);
+
+/* Writes RGB to a temporary name beside `path`, then renames it there. JPEG by libjpeg-turbo: not in every build. */
+bool image_writes_jpeg(void);
+limber_status image_write_jpeg(const char *path, const limber_image *image, limber_error *err);
 limber_status image_write_png(const char *path, const limber_image *image, limber_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* image/jpeg_turbo.c - JPEG through libjpeg-turbo's libjpeg interface (jpeglib.h; libjpeg.txt of its sources), where the build found it.
+/* image/jpeg_turbo.c - JPEG, read and written, through libjpeg-turbo's libjpeg interface (jpeglib.h; libjpeg.txt of its sources), where the build found it.
  *
  * libjpeg reports an error by a call that must not return, and would otherwise end the process: here it jumps back. A warning is a
  * message and a number; it says which file is cut short or damaged, although pixels can be made of it, and which merely has odd
@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "image/format.h"
+#include "image/jpeg.h"
 
 struct session {
     struct jpeg_decompress_struct jpeg;
@@ -169,4 +170,100 @@ IMAGE_DECODE(jpeg_turbo_decode)
     free(line);
     free(s);
     return st;
+}
+
+/* ---- writing ---- */
+
+struct writer {
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    struct jpeg_destination_mgr destination; /* jpeg_mem_dest loses track of its memory where an error jumps out of it */
+    jmp_buf failed;
+    uint8_t *bytes;
+    size_t size, room;
+};
+
+static void writer_fail(j_common_ptr jpeg)
+{
+    longjmp(((struct writer *)jpeg->client_data)->failed, 1);
+}
+
+static void writer_warn(j_common_ptr jpeg, int level)
+{
+    (void)jpeg, (void)level;
+}
+
+static void destination_nothing(j_compress_ptr jpeg)
+{
+    (void)jpeg;
+}
+
+/* All room is used: twice as much. */
+static boolean destination_full(j_compress_ptr jpeg)
+{
+    struct writer *w = jpeg->client_data;
+    const size_t room = w->room ? 2 * w->room : (size_t)1 << 16;
+    uint8_t *more = realloc(w->bytes, room);
+    if (!more)
+        longjmp(w->failed, 1);
+    w->destination.next_output_byte = more + w->room;
+    w->destination.free_in_buffer = room - w->room;
+    w->bytes = more;
+    w->room = room;
+    return TRUE;
+}
+
+static void destination_end(j_compress_ptr jpeg)
+{
+    struct writer *w = jpeg->client_data;
+    w->size = w->room - w->destination.free_in_buffer;
+}
+
+/* Everything that may jump. */
+static bool compress(struct writer *w, const limber_image *image, int quality)
+{
+    struct jpeg_compress_struct *j = &w->jpeg;
+    if (setjmp(w->failed))
+        return false;
+    jpeg_create_compress(j);
+    j->client_data = w;
+    j->dest = &w->destination;
+    destination_full(j);
+    j->image_width = (JDIMENSION)image->width;
+    j->image_height = (JDIMENSION)image->height;
+    j->input_components = 3;
+    j->in_color_space = JCS_RGB;
+    jpeg_set_defaults(j);
+    jpeg_set_quality(j, quality, TRUE);
+    jpeg_start_compress(j, TRUE);
+    while (j->next_scanline < j->image_height) {
+        JSAMPROW row[1] = {(uint8_t *)image->pixels + j->next_scanline * image->stride};
+        jpeg_write_scanlines(j, row, 1);
+    }
+    jpeg_finish_compress(j);
+    return true;
+}
+
+uint8_t *jpeg_turbo_encode(const limber_image *image, int quality, size_t *bytes)
+{
+    struct writer *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->jpeg.err = jpeg_std_error(&w->errors);
+    w->jpeg.client_data = w;
+    w->errors.error_exit = writer_fail;
+    w->errors.emit_message = writer_warn;
+    w->errors.output_message = say_nothing;
+    w->destination = (struct jpeg_destination_mgr){
+        .init_destination = destination_nothing, .empty_output_buffer = destination_full, .term_destination = destination_end};
+    const bool fine = compress(w, image, quality);
+    jpeg_destroy_compress(&w->jpeg);
+    uint8_t *out = w->bytes;
+    *bytes = w->size;
+    if (!fine) {
+        free(out);
+        out = NULL;
+    }
+    free(w);
+    return out;
 }

@@ -407,7 +407,7 @@ test_strange_names() {
     cp "$pictures/ok_rgb8.png" "photos/grüß.png"
     cp "$pictures/ok_rgb8.png" "photos/$bytes" || skip "this file system wants UTF-8"
     cp "$pictures/bad_text.jpg" "$(printf 'photos/\033[2Jbad\n.jpg')"
-    status 1 run photos --out result --overlay
+    status 1 run photos --out result --overlay=png
     lines 6 result/poses.jsonl
     has result/poses.jsonl '{"image":"photos/with space.png",'
     has result/poses.jsonl '{"image":"photos/with \"quotes\" and \\.png",'
@@ -429,7 +429,7 @@ test_strange_names() {
     same before out
     [ -f "result/overlay/photos/$newline.png" ] && [ -f "result/overlay/photos/$bytes.png" ] || fail "overlays missing"
     cp result/poses.jsonl before
-    status 1 run photos --out result --overlay --resume
+    status 1 run photos --out result --overlay=png --resume
     same before result/poses.jsonl
     # names of options and of "standard input" are names like any other
     cp "$pictures/ok_rgb8.png" ./-
@@ -445,22 +445,51 @@ test_overlay_stays_inside() {
     long=$(printf '%0248d.png' 7)
     cp "$pictures/ok_rgb8.png" "$long"
     cd deep/down
-    status 0 run ../../top.png "$work/top.png" ./../../top.png "../../$long" --out result --overlay
+    status 0 run ../../top.png "$work/top.png" ./../../top.png "../../$long" --out result --overlay=png
     [ -f "result/overlay/__/__/top.png.png" ] || fail "relative path"
     [ -f "result/overlay$work/top.png.png" ] || fail "absolute path"
     [ "$(find result -name '0000*.png' | wc -l)" -eq 1 ] || fail "a name too long for .png has no overlay"
     [ "$(find "$work" -name '*.png.png' | grep -vc "$work/deep/down/result/overlay/")" -eq 0 ] || fail "an overlay outside"
 }
 
+# A picture that a screen can show: of at most 1,600 pixels, JPEG where the build can write it.
+test_overlay_kinds() {
+    mkdir photos
+    awk 'BEGIN { printf "P5 2000 1000 255\n"; for (i = 0; i < 2000000; i++) printf "%c", 64 + i % 100 }' >photos/wide.pgm
+    status 0 run photos --out png --overlay=png
+    size=$(od -An -tu1 -j16 -N8 png/overlay/photos/wide.pgm.png | tr -s ' \n' ' ')
+    [ "$size" = " 0 0 6 64 0 0 3 32 " ] || fail "1600x800 expected: $size"
+    has png/run.json '"overlay_size": 1600'
+    status 0 run photos --out all --overlay=png --overlay-size 0
+    size=$(od -An -tu1 -j16 -N8 all/overlay/photos/wide.pgm.png | tr -s ' \n' ' ')
+    [ "$size" = " 0 0 7 208 0 0 3 232 " ] || fail "2000x1000 expected: $size"
+    status 0 run photos --out few --overlay=png --overlay-size=100
+    same png/poses.jsonl few/poses.jsonl
+    status 2 run photos --out few --resume --overlay=png
+    says "was made with overlay_size 100, this run has 1600"
+    status 2 run photos --out few --overlay=gif
+    says '--overlay is "gif", expected jpeg|png'
+    status 0 run photos --out usual --overlay
+    if grep -q '"JPEG": "libjpeg-turbo' usual/run.json; then
+        [ "$(od -An -tx1 -N3 usual/overlay/photos/wide.pgm.jpg)" = " ff d8 ff" ] || fail "no JPEG"
+        has usual/run.json '"overlay": "jpeg"'
+    else
+        same png/overlay/photos/wide.pgm.png usual/overlay/photos/wide.pgm.png
+        status 2 run photos --out none --overlay=jpeg
+        says "this build has no libjpeg-turbo"
+    fi
+    same png/poses.jsonl usual/poses.jsonl
+}
+
 # Results among the photographs: what an earlier run drew is no photograph.
 test_output_among_the_inputs() {
     album 3
-    status 0 run photos --out photos --overlay
+    status 0 run photos --out photos --overlay=png
     cp photos/poses.jsonl before
     [ "$(find photos/overlay -name '*.png' | wc -l)" -eq 3 ] || fail "three overlays expected"
-    status 0 run photos --out photos --overlay --resume
+    status 0 run photos --out photos --overlay=png --resume
     same before photos/poses.jsonl
-    status 0 run . --out photos/. --overlay
+    status 0 run . --out photos/. --overlay=png
     lines 3 photos/poses.jsonl
 }
 
@@ -647,7 +676,7 @@ test_output_not_writable() {
 test_run_json() {
     album 3
     cp "$pictures/bad_text.jpg" photos/zzz.jpg
-    status 1 run photos --out result --overlay --coco --threads 1 --batch 2
+    status 1 run photos --out result --overlay=png --coco --threads 1 --batch 2
     for word in '"complete": true' '"backend": "' '"precision": "' '"threads": 1' '"batch": 2' '"images": 4' '"failed": 1' \
         '"people": 3' '"decode": ' '"crop": ' '"forward": ' '"write": ' '"total": ' '"model": "'; do
         has result/run.json "$word"
@@ -803,8 +832,8 @@ test_resume_refuses() {
     status 0 run photos --out result
     status 2 run photos --out result --resume --flip
     says "was made with flip false, this run has true"
-    status 2 run photos --out result --resume --overlay
-    says "was made with overlay false, this run has true"
+    status 2 run photos --out result --resume --overlay=png
+    says 'was made with overlay null, this run has "png"'
     cp result/run.json about
     # not known what made the lines, or by another limber
     for json in none '{"limber"' '[]' ''; do
@@ -859,11 +888,11 @@ test_overlays_keep_apart() {
     cp "$pictures/ok_rgb8.png" c.png
     cp "$pictures/ok_baseline.jpg" down/__/c.png
     cd down
-    status 0 run "$work/a/b.png" "$plain/a/b.png" ../c.png __/c.png --out result --overlay
+    status 0 run "$work/a/b.png" "$plain/a/b.png" ../c.png __/c.png --out result --overlay=png
     [ "$(find result -name '*.png' | wc -l)" -eq 4 ] || fail "$(find result -name '*.png')"
     [ -f "result/overlay$work/a/b.png.png" ] && [ -f result/overlay/__/c.png.png ] || fail "the first keeps its plain name"
     find result -name '*.png' -exec cksum {} + | sort >before
-    status 0 run "$work/a/b.png" "$plain/a/b.png" ../c.png __/c.png --out result --overlay --shard 2/2
+    status 0 run "$work/a/b.png" "$plain/a/b.png" ../c.png __/c.png --out result --overlay=png --shard 2/2
     find result -name '*.png' -exec cksum {} + | sort >after
     same before after
 }

@@ -9,6 +9,7 @@
 #endif
 #include <signal.h>
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -441,6 +442,7 @@ static void remove_folder(void)
 }
 
 TestSuite(png, .init = make_folder, .fini = remove_folder);
+TestSuite(written, .init = make_folder, .fini = remove_folder);
 
 static limber_image noise(uint8_t *bytes, int w, int h, size_t stride)
 {
@@ -471,6 +473,76 @@ Test(png, what_is_written_is_read_back)
         image_close(&back);
         cr_expect_eq(files_in_folder(), (int)i + 1, "something temporary was left");
     }
+}
+
+Test(shrink, a_new_pixel_is_the_mean_of_what_it_covers)
+{
+    static const int sizes[][3] = {{400, 300, 100}, {401, 299, 160}, {30, 2000, 1999}, {2000, 3, 7}, {640, 480, 639}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int w = sizes[i][0], h = sizes[i][1], longest = sizes[i][2];
+        limber_image noisy = noise(calloc((size_t)h, 3 * (size_t)w + 5), w, h, 3 * (size_t)w + 5);
+        uint8_t *was = malloc((size_t)h * noisy.stride);
+        memcpy(was, noisy.pixels, (size_t)h * noisy.stride);
+        struct image im = {.view = noisy, .width = w, .height = h, .reduce = 1};
+        cr_assert_eq(image_shrink(&im, longest, NULL), LIMBER_OK);
+        const int nw = im.view.width, nh = im.view.height;
+        cr_expect_eq(nw > nh ? nw : nh, longest);
+        cr_expect_leq(abs(nw * h - nh * w), w > h ? w : h, "%dx%d becomes %dx%d", w, h, nw, nh);
+        cr_expect(im.width == w && im.height == h);
+        double worst = 0;
+        for (int y = 0; y < nh; y += 1 + nh / 40)
+            for (int x = 0; x < nw; x += 1 + nw / 40) {
+                const double x0 = (double)x * w / nw, x1 = (double)(x + 1) * w / nw, y0 = (double)y * h / nh,
+                             y1 = (double)(y + 1) * h / nh;
+                double sum = 0;
+                for (int v = (int)y0; v < y1 && v < h; v++)
+                    for (int u = (int)x0; u < x1 && u < w; u++)
+                        sum += (fmin(x1, u + 1) - fmax(x0, u)) * (fmin(y1, v + 1) - fmax(y0, v)) *
+                               was[(size_t)v * noisy.stride + 3 * (size_t)u];
+                worst =
+                    fmax(worst, fabs(sum / ((x1 - x0) * (y1 - y0)) - im.view.pixels[(size_t)y * im.view.stride + 3 * (size_t)x]));
+            }
+        /* where a part ends is rounded to 1/256 of a pixel: off by half of that times the step there, at most 255 */
+        const int ends = w / nw + h / nh;
+        cr_expect_leq(worst, ends > 16 ? 8 : 0.5 + ends * 0.5 * 255 / 256, "%dx%d: off by %.2f", w, h, worst);
+        free(was);
+        image_close(&im);
+    }
+}
+
+Test(written, a_jpeg_is_read_back)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/a.jpg", folder);
+    static uint8_t bytes[(640 * 3 + 5) * 200];
+    for (int y = 0; y < 200; y++) /* smooth, as photographs are: what is lost is little */
+        for (int x = 0; x < 640; x++) {
+            uint8_t *p = bytes + y * (640 * 3 + 5) + 3 * x;
+            p[0] = (uint8_t)(x * 255 / 639), p[1] = (uint8_t)(y * 255 / 199), p[2] = 128;
+        }
+    limber_image im = {.pixels = bytes, .width = 640, .height = 200, .stride = 640 * 3 + 5};
+    limber_error err = {0};
+    if (!image_writes_jpeg()) {
+        cr_expect_eq(image_write_jpeg(path, &im, &err), LIMBER_E_UNSUPPORTED);
+        cr_expect_eq(files_in_folder(), 0);
+        return;
+    }
+    cr_assert_eq(image_write_jpeg(path, &im, &err), LIMBER_OK, "%s", err.text);
+    struct image back;
+    cr_assert_eq(image_open(&back, path, &err), LIMBER_OK, "%s", err.text);
+    cr_assert(back.view.width == im.width && back.view.height == im.height);
+    int worst = 0;
+    for (int y = 0; y < im.height; y++)
+        for (int x = 0; x < 3 * im.width; x++) {
+            const int off =
+                abs(back.view.pixels[(size_t)y * back.view.stride + (size_t)x] - bytes[(size_t)y * im.stride + (size_t)x]);
+            worst = off > worst ? off : worst;
+        }
+    cr_expect_leq(worst, 12, "off by %d", worst);
+    image_close(&back);
+    cr_expect_eq(files_in_folder(), 1, "something temporary was left");
+    im.width = 70000, im.height = 1, im.stride = 0; /* JPEG has 16 bits for a side */
+    cr_expect_eq(image_write_jpeg(path, &im, &err), LIMBER_E_MEMORY);
 }
 
 static struct bytes written_and_read_back(const limber_image *im)

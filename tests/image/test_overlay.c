@@ -115,6 +115,59 @@ Test(overlay, joints_below_the_score_and_their_lines_are_left_out)
     image_close(&none);
 }
 
+/* A picture of 600x600 in a view of 300x200: the same places of it. */
+Test(overlay, coordinates_are_the_pictures_whatever_the_view)
+{
+    struct image im = grey(300, 200);
+    im.width = im.height = 600;
+    limber_keypoint joints[17];
+    stand(joints, 100, 50, 400);
+    limber_person p = {.keypoints = joints};
+    overlay_draw(&im, &p, 1, &coco);
+    cr_expect(is(pixel(&im, 120, 36), LEFT), "left shoulder, at (240, 110)");
+    cr_expect(is(pixel(&im, 80, 36), RIGHT), "right shoulder, at (160, 110)");
+    cr_expect(is(pixel(&im, 100, 133), NOTHING), "between the legs, at (200, 400)");
+    image_close(&im);
+}
+
+/* Lines of one pixel around the box, half transparent; the number's strokes within its corner. */
+Test(overlay, boxes_and_numbers)
+{
+    struct image im = grey(600, 600);
+    limber_keypoint joints[17] = {{0}};
+    limber_person p[12] = {{.keypoints = joints, .box = {100, 200, 300, 150}}};
+    overlay_draw(&im, p, 1, &coco);
+    cr_expect_eq(touched(&im), 0, "without `boxes` there is none");
+    coco.boxes = true;
+    overlay_draw(&im, p, 1, &coco);
+    for (int y = 205; y < 345; y += 20)
+        cr_expect(pixel(&im, 400, y)[0] > 160 && is(pixel(&im, 390, y), NOTHING), "right side at %d", y);
+    for (int x = 205; x < 395; x += 20) {
+        cr_expect(pixel(&im, x, 200)[0] > 160 && pixel(&im, x, 350)[0] > 160, "top and bottom at %d", x);
+        cr_expect(is(pixel(&im, x, 210), NOTHING) && is(pixel(&im, x, 190), NOTHING), "around the top at %d", x);
+    }
+    /* 8 pixels high, 4 from the corner: a 1 has its right strokes alone */
+    cr_expect(pixel(&im, 108, 206)[0] > 240 && pixel(&im, 108, 210)[0] > 240, "1: strokes on the right");
+    cr_expect(pixel(&im, 104, 206)[0] < 110 && pixel(&im, 106, 208)[0] < 110, "1: nothing on the left, nor in the middle");
+    struct image other = grey(600, 600);
+    p[0].track = 1;
+    overlay_draw(&other, p, 1, &coco);
+    cr_expect_arr_eq(im.view.pixels, other.view.pixels, 600 * 600 * 3, "track 1 is number 1");
+    p[0].track = 8;
+    overlay_draw(&other, p, 1, &coco);
+    cr_expect(pixel(&other, 104, 206)[0] > 240 && pixel(&other, 106, 208)[0] > 240, "8: every stroke");
+    /* boxes that lie anywhere, and numbers of any length */
+    static const float far[] = {-1e30f, -1e6f, -50, 0, 599, 1e6f, 1e30f, NAN, INFINITY};
+    for (size_t i = 0; i < sizeof far / sizeof *far; i++)
+        for (size_t j = 0; j < sizeof far / sizeof *far; j++) {
+            p[0].box = (limber_box){far[i], far[j], far[j], far[i]};
+            p[0].track = 2147483647;
+            overlay_draw(&other, p, 1, &coco);
+        }
+    image_close(&im);
+    image_close(&other);
+}
+
 /* One joint alone is a disc with a rim. Its pixels, each in the measure it is covered, add up to the disc's area wherever its
  * centre lies between pixels: the coverage at edges is right, not just smooth. On a ground of the rim's colour only the disc is
  * seen, on one of the disc's colour only the rim. */

@@ -29,7 +29,7 @@
 
 bool run_reduces(const struct run *r)
 {
-    return !r->full_resolution && !r->overlay && !r->heads && !r->want_heads;
+    return !r->full_resolution && !(r->overlay && !r->overlay_size) && !r->heads && !r->want_heads;
 }
 
 bool run_only_built_in(const struct run *r)
@@ -59,7 +59,8 @@ static limber_status find_people(void *context, struct stream_item *item, limber
     return st;
 }
 
-#define DRAWN_SCORE 0.3f /* joints below are not drawn */
+#define DRAWN_SCORE 0.3f  /* joints below are not drawn */
+#define OVERLAY_SIZE 1600 /* pixels: fills a screen, and a phone's photograph is an eighth of what it was */
 
 static limber_status draw_overlay(void *context, struct stream_item *item, limber_error *err)
 {
@@ -71,8 +72,10 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
                                         .flip_pairs = c->flip_pairs,
                                         .labels = (const char *const *)c->labels,
                                         .sides = c->skeleton ? c->skeleton->sides : NULL,
-                                        .min_score = DRAWN_SCORE};
-    char *name = run_overlay_name(item->input->path, r->overlay_alike && r->overlay_alike[item->input->number]), *path = NULL;
+                                        .min_score = DRAWN_SCORE,
+                                        .boxes = true};
+    const bool alike = r->overlay_alike && r->overlay_alike[item->input->number];
+    char *name = run_overlay_name(item->input->path, alike, r->overlay_kind), *path = NULL;
     if (!name || asprintf(&path, "%s/overlay/%s", r->out, name) < 0)
         path = NULL;
     limber_status st = LIMBER_OK;
@@ -85,9 +88,11 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
             st = limber_fail(err, LIMBER_E_IO, "the overlay of %s has no folder to go to", item->input->path);
         *slash = '/';
     }
+    if (!st)
+        st = image_shrink(&item->image, r->overlay_size, err);
     if (!st) {
         overlay_draw(&item->image, item->parcel.people.person, item->parcel.people.count, &style);
-        st = image_write_png(path, &item->image.view, err);
+        st = (!strcmp(r->overlay_kind, "png") ? image_write_png : image_write_jpeg)(path, &item->image.view, err);
     }
     free(name);
     free(path);
@@ -363,7 +368,8 @@ static int run(struct run *r)
                                        .finish = draw_overlay,
                                        .stop = &cli_stopped,
                                        .built_in = run_only_built_in(r),
-                                       .reduce = run_reduces(r)};
+                                       .reduce = run_reduces(r),
+                                       .longest = r->overlay ? r->overlay_size : 0};
     const struct conveyor conveyor = {
         .context = r, .next = next, .seen = seen, .is_ready = is_ready, .done = done, .stop = &cli_stopped, .window = window};
     if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err) ||
@@ -390,6 +396,8 @@ int cli_run(int argc, char **argv)
                     .min_score = -INFINITY,
                     .lines = OUTPUT_CLOSED,
                     .decoder = "auto",
+                    .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
+                    .overlay_size = OVERLAY_SIZE,
                     .find = find_options_default()};
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
@@ -402,7 +410,9 @@ int cli_run(int argc, char **argv)
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
         CLI_OPTION("--shard", "I/N", &r.shard, "only every Nth image, beginning with the Ith: N runs make the whole"),
         CLI_FLAG("--resume", &r.resume, "go on with DIR/" LINES ": images that have a line are done"),
-        CLI_FLAG("--overlay", &r.overlay, "draw DIR/overlay/PATH.png"),
+        CLI_FLAG_CHOICE("--overlay", "jpeg|png", &r.overlay, &r.overlay_kind, "draw DIR/overlay/PATH.jpg [jpeg]"),
+        CLI_INT("--overlay-size", "N", &r.overlay_size, 0, 65500,
+                "with --overlay: pixels of the longer side at most, 0: all [1600]"),
         CLI_FLAG("--coco", &r.coco, "write DIR/" COCO),
         CLI_FLAG("--heads", &r.want_heads, "limb specialists among the attention heads, in DIR/" ABOUT "; a fourth of the speed"),
         CLI_CHOICE("--decoder", "auto|stb", &r.decoder,
@@ -428,6 +438,8 @@ int cli_run(int argc, char **argv)
     const char *needs_out = r.resume ? "--resume" : r.overlay ? "--overlay" : r.coco ? "--coco" : r.want_heads ? "--heads" : NULL;
     if (!r.out && needs_out)
         return cli_usage(&command, "%s needs --out DIR", needs_out);
+    if (r.overlay && !strcmp(r.overlay_kind, "jpeg") && !image_writes_jpeg())
+        return cli_usage(&command, "--overlay=jpeg: this build has no libjpeg-turbo; --overlay=png has");
     if (r.want_heads && (r.flip || r.resume))
         return cli_usage(&command, "--heads looks at every image of a run, in one pass: leave out %s",
                          r.flip ? "--flip" : "--resume");

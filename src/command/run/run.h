@@ -18,6 +18,7 @@
 #define LINES "poses.jsonl"
 #define COCO "coco_results.json"
 #define ABOUT "run.json"
+#define GALLERY "index.html"
 #define DECODERS 24
 
 struct coco_id {
@@ -33,6 +34,8 @@ struct run {
     struct find_options find;
     bool full_resolution; /* JPEGs are not decoded smaller */
     bool flip, resume, overlay, coco, want_heads;
+    const char *overlay_kind; /* "jpeg", "png" */
+    int overlay_size;         /* pixels of the longer side, at most; 0: all there are */
 
     struct inputs inputs; /* still to be done */
     struct boxes boxes;
@@ -64,13 +67,14 @@ struct run {
 /* run_line.c: the line of poses.jsonl for one image, into t. */
 void run_put_line(struct json_text *t, const limber_model *model, const struct stream_item *item);
 
-/* Whether large JPEGs may be decoded smaller: overlays and attention heads want every pixel. */
+/* Whether large JPEGs may be decoded smaller: attention heads want every pixel, and so may overlays. */
 bool run_reduces(const struct run *r);
 /* --decoder stb: only the decoders that every build has. */
 bool run_only_built_in(const struct run *r);
 
-/* run_overlay.c: where below the overlay folder a picture goes, to free; NULL: no memory. `alike`: not under its plain name. */
-char *run_overlay_name(const char *path, bool alike);
+/* run_overlay.c: where below the overlay folder a picture goes, to free; NULL: no memory. `alike`: not under its plain name. `kind`
+ * is "jpeg" or "png". */
+char *run_overlay_name(const char *path, bool alike, const char *kind);
 /* Which of all inputs must do without their plain name: two that have the same keep apart. CLI_DONE, or CLI_NOTHING, said. */
 int run_overlay_alike(bool **alike, const struct inputs *inputs);
 

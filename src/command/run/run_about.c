@@ -111,7 +111,9 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     if (r->boxes_file)
         put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
     put_decoders(t, r);
-    put_key(t, "overlay"), put_bool(t, r->overlay);
+    put_key(t, "overlay"), put_string(t, r->overlay ? r->overlay_kind : NULL);
+    if (r->overlay)
+        put_key(t, "overlay_size"), put_integer(t, r->overlay_size);
     put_key(t, "full_resolution"), put_bool(t, !run_reduces(r));
     put_key(t, "left_out"), put_open(t, '{'); /* of folders among the inputs */
     put_key(t, "videos"), put_integer(t, (long long)r->inputs.left_out.videos);

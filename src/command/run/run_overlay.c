@@ -2,12 +2,13 @@
 /* command/run/run_overlay.c - names of overlays. A picture's is its path as given, without what leads out of the folder; so /a/b.jpg and
  * a/b.jpg would have the same, and ../x.jpg the same as __/x.jpg. Then the first in order of the inputs keeps it, and the others get
  * a hash of their path: a function of the list of inputs alone, so --resume and --shard find the same. */
+#include "command/run/run.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "command/run/run.h"
 #include "command/say.h"
 
 /* FNV-1a */
@@ -19,7 +20,7 @@ static unsigned long long hash_of(const char *text, size_t n)
     return hash;
 }
 
-char *run_overlay_name(const char *path, bool alike)
+char *run_overlay_name(const char *path, bool alike, const char *kind)
 {
     const char *whole = path;
     size_t room = 2 * strlen(path) + 64;
@@ -28,7 +29,7 @@ char *run_overlay_name(const char *path, bool alike)
         size_t n = strcspn(path, "/");
         if (n == 2 && !memcmp(path, "..", 2)) {
             to += sprintf(to, "__/");
-        } else if (n > 220) { /* more than a file system takes, with .png: its head and a hash of all of it */
+        } else if (n > 220) { /* more than a file system takes, with its ending: its head and a hash of all of it */
             to += sprintf(to, "%.200s-%016llx/", path, hash_of(path, n));
         } else if (n > 0 && !(n == 1 && *path == '.')) {
             memcpy(to, path, n);
@@ -42,7 +43,7 @@ char *run_overlay_name(const char *path, bool alike)
     to -= to > out;
     if (alike)
         to += sprintf(to, "-%016llx", hash_of(whole, strlen(whole)));
-    strcpy(to, ".png");
+    strcpy(to, !strcmp(kind, "png") ? ".png" : ".jpg");
     return out;
 }
 
@@ -64,7 +65,7 @@ int run_overlay_alike(bool **alike, const struct inputs *inputs)
     struct named *v = calloc(n + 1, sizeof *v);
     bool ok = v && (*alike = calloc(n + 1, sizeof **alike));
     for (size_t i = 0; ok && i < n; i++) {
-        v[i] = (struct named){run_overlay_name(inputs->v[i].path, false), inputs->v[i].number};
+        v[i] = (struct named){run_overlay_name(inputs->v[i].path, false, "png"), inputs->v[i].number};
         ok = v[i].name != NULL;
     }
     if (ok && n)
