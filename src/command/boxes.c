@@ -687,6 +687,69 @@ void boxes_close(struct boxes *b)
     *b = (struct boxes){0};
 }
 
+/* ---- the surest ---- */
+
+struct sure {
+    double score;
+    int place;
+};
+
+static int surest_first(const void *a, const void *b)
+{
+    const struct sure *x = a, *y = b;
+    return x->score > y->score ? -1 : x->score < y->score ? 1 : (x->place > y->place) - (x->place < y->place);
+}
+
+/* Of one image. v: scratch [count]; keep [count]: all false. */
+static void keep_surest(struct boxes_list *list, double least, int most, struct sure *v, bool *keep)
+{
+    const int before = list->count;
+    for (int i = 0; i < before; i++)
+        v[i] = (struct sure){list->score ? (double)list->score[i] : INFINITY, i};
+    qsort(v, (size_t)before, sizeof *v, surest_first);
+    for (int i = 0; i < before && (!most || i < most); i++)
+        keep[v[i].place] = v[i].score >= (double)(float)least; /* as the scores are kept: .1 is not below .1 */
+    int kept = 0, people = 0;
+    for (int i = 0; i < list->person_count; i++) {
+        if (i < before && !keep[i]) {
+            free(list->person[i].keypoints);
+            continue;
+        }
+        if (i < before) {
+            list->box[kept] = list->box[i];
+            if (list->score)
+                list->score[kept] = list->score[i];
+            kept++;
+        }
+        list->person[people++] = list->person[i];
+    }
+    list->count = kept;
+    list->person_count = people;
+}
+
+limber_status boxes_keep_surest(struct boxes *b, double least, int most, limber_error *err)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        struct boxes_list *list = &b->list[i];
+        const int before = list->count;
+        if (!before)
+            continue;
+        struct sure *v = malloc((size_t)before * sizeof *v);
+        bool *keep = calloc((size_t)before, sizeof *keep);
+        if (v && keep)
+            keep_surest(list, least, most, v, keep);
+        const bool ok = v && keep;
+        free(v);
+        free(keep);
+        if (!ok)
+            return no_memory(err);
+        const size_t fewer = (size_t)(before - list->count);
+        b->left_out.unsure += fewer;
+        *(list->fault ? &b->left_out.unusable : &b->kept) -= fewer;
+    }
+    return LIMBER_OK;
+}
+
 char *boxes_summary(const struct boxes *b)
 {
     const struct boxes_left_out *l = &b->left_out;
@@ -699,6 +762,7 @@ char *boxes_summary(const struct boxes *b)
         {l->crowd, "crowd", "crowds"},
         {l->stray, "of an image that the file does not list", "of images that the file does not list"},
         {l->unusable, "unusable", "unusable, with the others of their images"},
+        {l->unsure, "less sure than asked for", "less sure than asked for"},
     };
     char *text = NULL;
     size_t size;
@@ -732,6 +796,8 @@ void boxes_put_counts(struct json_text *t, const struct boxes *b)
     put_key(t, "crowd"), put_integer(t, (long long)l->crowd);
     put_key(t, "image_not_listed"), put_integer(t, (long long)l->stray);
     put_key(t, "unusable"), put_integer(t, (long long)l->unusable);
+    if (l->unsure) /* only where it was asked for */
+        put_key(t, "unsure"), put_integer(t, (long long)l->unsure);
     put_close(t, '}');
     put_close(t, '}');
 }
@@ -764,4 +830,10 @@ limber_status boxes_to_run(const struct boxes *b, size_t i, const limber_box **b
     *boxes = list && list->box ? list->box : &nobody; /* not NULL: that would be the whole image */
     *count = list ? list->count : 0;
     return LIMBER_OK;
+}
+
+const float *boxes_scores(const struct boxes *b, size_t i)
+{
+    const struct boxes_list *list = NULL;
+    return boxes_of(b, i, &list, NULL) || !list ? NULL : list->score;
 }

@@ -63,6 +63,7 @@ struct boxes_left_out {
     size_t unnamed;  /* without a category, where the file has several */
     size_t stray;    /* of an image that the file does not list */
     size_t unusable; /* no width, or beyond 1e8; and the others of their images */
+    size_t unsure;   /* by boxes_keep_surest */
 };
 
 struct boxes {
@@ -87,6 +88,10 @@ limber_status boxes_parse(struct boxes *out, const char *name, const char *text,
                           limber_error *err);
 void boxes_close(struct boxes *b); /* all zero afterwards; zero is fine */
 
+/* Leaves those boxes to run that are scored `least` or more, and of them at most `most` of an image, the surest (0: all); they stay in
+ * the file's order. Boxes without a score are sure. */
+limber_status boxes_keep_surest(struct boxes *b, double least, int most, limber_error *err);
+
 /* "34 boxes of people; left out: 12 of other categories (car 10, dog 2), 1 crowd", to free; NULL: no memory. */
 char *boxes_summary(const struct boxes *b);
 
@@ -109,6 +114,8 @@ limber_status boxes_open_for(struct boxes *out, const char *path, const char *ca
                              limber_error *err);
 /* What `limber run` takes of input i: nobody where its image has none; *boxes NULL, the whole image, where `b` is NULL. */
 limber_status boxes_to_run(const struct boxes *b, size_t i, const limber_box **boxes, int *count, limber_error *err);
+/* The scores of those boxes, or NULL where the file gives none. */
+const float *boxes_scores(const struct boxes *b, size_t i);
 
 /* The last run of digits in the file name without its extension: 139 of "a/coco_val2017_000000000139.jpg". */
 bool boxes_number_in_name(const char *path, long long *number);

@@ -8,11 +8,6 @@
 #include "command/say.h"
 #include "pose/detector.h"
 
-struct find_options find_options_default(void)
-{
-    return (struct find_options){.max_people = FINDER_BOXES_MAX};
-}
-
 const char *finders_dir(const struct find_options *options)
 {
     const char *dir = options->detector ? options->detector : getenv("LIMBER_DETECTOR");
@@ -73,10 +68,23 @@ static int take(struct finders *f)
 limber_status finders_find(struct finders *f, const limber_image *image, struct found_people *out, limber_error *err)
 {
     const int i = take(f);
-    limber_status st = finder_people(&f->v[i], image, (float)f->options.min_box_score, f->options.max_people, out, err);
+    limber_status st = finder_people(&f->v[i], image, (float)f->options.min_box_score,
+                                     f->options.max_people ? f->options.max_people : FINDER_BOXES_MAX, out, err);
     pthread_mutex_lock(&f->lock);
     f->busy[i] = false;
     pthread_cond_signal(&f->freed);
     pthread_mutex_unlock(&f->lock);
+    return st;
+}
+
+/* The pixels that it looks at may be fewer than the picture's. */
+limber_status finders_find_item(struct finders *f, struct stream_item *item, limber_error *err)
+{
+    limber_status st = finders_find(f, &item->image.view, &item->found, err);
+    const float scale = (float)item->image.reduce;
+    for (int i = 0; i < item->found.count && item->image.reduce > 1; i++) {
+        limber_box *b = &item->found.boxes[i];
+        *b = (limber_box){b->x * scale, b->y * scale, b->width * scale, b->height * scale};
+    }
     return st;
 }

@@ -28,6 +28,7 @@ struct stream_item {
     const struct input *input;
     struct image image;
     struct found_people found;   /* what `find` found; all zero where it was not asked */
+    const float *scores;         /* the caller's: of the boxes, found or given; NULL where nobody scored them */
     limber_status finish_status; /* what `finish` returned, and its sentence in parcel.error */
     double seconds_decode, seconds_find, seconds_crop, seconds_finish;
     size_t reserved; /* bytes accounted for: a decoder's peak, then the pixels */

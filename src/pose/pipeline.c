@@ -394,7 +394,7 @@ limber_status limber_find(limber_session *session, const limber_image *image, li
 int people_score_found(limber_people *people, const float *scores, const struct limber_model *model,
                        const struct limber_detector *detector)
 {
-    const float least = detector_evidence(detector);
+    const float least = detector ? detector_evidence(detector) : 0;
     int kept = 0, doubted = 0;
     for (int i = 0; i < people->count; i++) {
         limber_person p = people->person[i];
@@ -406,7 +406,7 @@ int people_score_found(limber_people *people, const float *scores, const struct 
             doubted++;
     }
     people->count = kept;
-    same_suppress(people, model->config.skeleton ? model->config.skeleton->sigmas : NULL, SAME_OKS);
+    same_suppress(people, &model->config, SAME_OKS);
     return doubted;
 }
 

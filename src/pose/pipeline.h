@@ -59,9 +59,10 @@ limber_status jobs_forward(limber_session *session, struct job *jobs[], int coun
 /* Joints to people with scores and limbs; frees what the job holds, whatever the outcome. LIMBER_E_MODEL: a number is not finite. */
 limber_status job_finish(struct job *job, const struct limber_model *model, limber_people *people, limber_error *err);
 void job_free(struct job *job);
-/* After job_finish, of people that a detector found: scores [people->count] in the order of their boxes. Each score becomes box score x
- * mean joint score, as mmpose has it; best first; of two answers for one person (pose/same.h) the better stays. Returns how many
- * were left out because too little spoke for them (detector_evidence). */
+/* After job_finish, of people whose boxes a detector scored: scores [people->count] in the order of their boxes. Each score becomes
+ * box score x mean joint score; best first; of two answers for one person (pose/same.h) the better stays. detector: who found them
+ * just now; NULL where it was another one's file. Returns how many were left out because too little spoke for them
+ * (detector_evidence). */
 int people_score_found(limber_people *people, const float *scores, const struct limber_model *model,
                        const struct limber_detector *detector);
 

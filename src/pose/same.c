@@ -5,17 +5,38 @@
 #include <math.h>
 #include <stdbool.h>
 
-float same_oks(const limber_person *a, const limber_person *b, int count, const double *sigmas)
+#include "model/skeleton.h"
+#include "pose/crop.h"
+
+static double area_of(const limber_person *p, const struct config *c)
 {
-    const double area = ((double)a->box.width * (double)a->box.height + (double)b->box.width * (double)b->box.height) / 2;
+    const struct crop_region r = crop_region_of_box(p->box, c->image_h, c->image_w, c->normalize_factor);
+    return (double)r.width * (double)r.height;
+}
+
+double same_oks(const limber_person *a, const limber_person *b, const struct config *c)
+{
+    const double area = (area_of(a, c) + area_of(b, c)) / 2;
     double sum = 0;
-    for (int k = 0; k < count; k++) {
+    for (int k = 0; k < c->keypoints; k++) {
         const double dx = (double)a->keypoints[k].x - (double)b->keypoints[k].x;
         const double dy = (double)a->keypoints[k].y - (double)b->keypoints[k].y;
-        const double wide = 2 * (sigmas ? sigmas[k] : 0.07);
+        const double wide = 2 * (c->skeleton ? c->skeleton->sigmas[k] : 0.07);
         sum += exp(-(dx * dx + dy * dy) / (2 * wide * wide * area));
     }
-    return count ? (float)(sum / count) : 0;
+    return sum / c->keypoints;
+}
+
+double same_rank(const limber_person *p, int count)
+{
+    double sum = 0;
+    int seen = 0;
+    for (int k = 0; k < count; k++)
+        if (p->keypoints[k].score > SAME_JOINT) {
+            sum += (double)p->keypoints[k].score;
+            seen++;
+        }
+    return seen ? (double)p->box_score * (sum / seen) : 0;
 }
 
 float same_evidence(const limber_person *p, int count)
@@ -34,23 +55,38 @@ float same_evidence(const limber_person *p, int count)
     return (float)((double)p->box_score * mean * mean * mean * mean);
 }
 
-void same_suppress(limber_people *people, const double *sigmas, float limit)
+static double own_score(const limber_person *p, int count)
+{
+    (void)count;
+    return (double)p->score;
+}
+
+/* Best first, by insertion: equals keep their order, and there are few. */
+static void sort(limber_people *people, double (*rank)(const limber_person *p, int count))
 {
     limber_person *v = people->person;
-    for (int i = 1; i < people->count; i++) { /* by insertion: equals keep their order, and there are few */
+    for (int i = 1; i < people->count; i++) {
         const limber_person p = v[i];
+        const double own = rank(&p, people->keypoint_count);
         int at = i;
-        for (; at > 0 && v[at - 1].score < p.score; at--)
+        for (; at > 0 && rank(&v[at - 1], people->keypoint_count) < own; at--)
             v[at] = v[at - 1];
         v[at] = p;
     }
+}
+
+void same_suppress(limber_people *people, const struct config *c, float limit)
+{
+    limber_person *v = people->person;
     int kept = 0;
+    sort(people, same_rank);
     for (int i = 0; i < people->count; i++) {
         bool known = false;
         for (int k = 0; k < kept && !known; k++)
-            known = same_oks(&v[k], &v[i], people->keypoint_count, sigmas) > limit;
+            known = same_oks(&v[k], &v[i], c) > (double)limit;
         if (!known)
             v[kept++] = v[i];
     }
     people->count = kept;
+    sort(people, own_score);
 }

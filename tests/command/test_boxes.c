@@ -213,6 +213,35 @@ Test(boxes, scores)
     refused("[{\"image_id\":1,\"bbox\":[1,1,2,2],\"score\":\"high\"}]", "score is \"high\"");
 }
 
+Test(boxes, the_surest_are_kept)
+{
+    static const char text[] =
+        "{\"images\":[{\"id\":1,\"file_name\":\"a\"},{\"id\":2,\"file_name\":\"b\"}],\"annotations\":["
+        "{\"image_id\":1,\"bbox\":[1,0,2,2],\"score\":0.5},{\"image_id\":1,\"bbox\":[2,0,2,2],\"score\":0.9,"
+        "\"keypoints\":[1,2,2]},{\"image_id\":1,\"bbox\":[3,0,2,2],\"score\":0.1,\"keypoints\":[3,4,2]},"
+        "{\"image_id\":1,\"bbox\":[4,0,2,2],\"iscrowd\":1},{\"image_id\":1,\"bbox\":[5,0,2,2],\"score\":0.9},"
+        "{\"image_id\":2,\"bbox\":[6,0,2,2],\"score\":0.05}]}";
+    limber_error err;
+    struct boxes b = parsed(text);
+    cr_assert_eq(boxes_keep_surest(&b, 0.1, 0, &err), LIMBER_OK); /* what has the bound stays */
+    cr_expect(b.list[0].count == 4 && b.list[0].person_count == 5 && b.list[1].count == 0 && b.list[1].person_count == 0);
+    cr_expect(b.kept == 4 && b.left_out.unsure == 1);
+    cr_assert_eq(boxes_keep_surest(&b, 0.1, 2, &err), LIMBER_OK);
+    cr_assert(b.list[0].count == 2 && b.list[0].person_count == 3);
+    cr_expect(b.list[0].box[0].x == 2 && b.list[0].box[1].x == 5 && b.list[0].score[1] == 0.9f, "in the file's order");
+    cr_expect(b.list[0].person[0].keypoints && b.list[0].person[0].keypoints[0] == 1 && b.list[0].person[2].crowd);
+    cr_assert_eq(boxes_keep_surest(&b, 0.1, 1, &err), LIMBER_OK);
+    cr_expect(b.list[0].count == 1 && b.list[0].box[0].x == 2, "of equals the first");
+    char *summary = boxes_summary(&b);
+    cr_expect(summary && strstr(summary, "4 less sure than asked for"), "%s", summary);
+    free(summary);
+    boxes_close(&b);
+    b = parsed("{\"image\":\"a\",\"boxes\":[[1,0,2,2],[2,0,2,2],[3,0,2,2]]}"); /* without scores: all are sure */
+    cr_assert_eq(boxes_keep_surest(&b, 1, 2, &err), LIMBER_OK);
+    cr_expect(b.list[0].count == 2 && b.list[0].box[1].x == 2 && b.kept == 2);
+    boxes_close(&b);
+}
+
 /* ---- limber's own lines ---- */
 
 Test(boxes, own_lines)

@@ -530,6 +530,44 @@ END
     [ "$(grep -c '"error":' out)" -eq 2 ] || fail "an ambiguous name must not be guessed"
 }
 
+# Boxes that a detector scored: the person's score is the product, the better of two answers stays, best first; for COCO's tables the
+# joints above .2 count, as in mmpose. Bounds are those of a detector in front.
+test_boxes_scores() {
+    mkdir set
+    cp "$LIMBER_TEST_DIR/../data/samples/three.jpg" set/1.jpg # by the built-in model: its joints are of all scores
+    run() { "$LIMBER" run --quiet "$@"; }
+    printf '[%s,%s,%s,%s]\n' '{"image_id":1,"bbox":[100,20,200,250],"score":0.5}' '{"image_id":1,"bbox":[100,20,200.5,250],"score":0.25}' \
+        '{"image_id":1,"bbox":[9,30,300,250],"score":1}' '{"image_id":1,"bbox":[300,60,90,90],"score":0.02}' >det.json
+    sed 's/,"score":[0-9.]*//g' det.json >bare.json
+    status 0 run set --boxes bare.json --out bare --coco
+    ! grep -q box_score bare/poses.jsonl || fail "nobody scored these boxes"
+    [ "$(grep -o '"box":' bare/poses.jsonl | wc -l)" -eq 4 ] || fail "four boxes"
+    status 0 run set --boxes det.json --out scored --coco
+    [ "$(grep -o '"box_score":[0-9.]*' scored/poses.jsonl | tr '\n' ' ')" = '"box_score":1 "box_score":0.5 "box_score":0.02 ' ] ||
+        fail "$(grep -o '"box_score":[0-9.]*' scored/poses.jsonl)"
+    # the score of a line, and that of the COCO results, from what both are made of
+    awk -v RS='"box":' 'NR > 1 {
+        sub(/,"limbs".*/, ""); n = split($0, part, /:\[/); sum = seen = count = 0
+        for (i = 2; i <= n; i++) { split(part[i], v, /[],]/); sum += v[3]; if (v[3] > 0.2) { seen += v[3]; count++ } }
+        match($0, /"box_score":[0-9.]+/); box = substr($0, RSTART + 12, RLENGTH - 12)
+        match($0, /"score":[-0-9.e]+/); score = substr($0, RSTART + 8, RLENGTH - 8)
+        d = score - box * sum / (n - 1); if (d * d > 1e-8) { print "score " score ", expected " box * sum / (n - 1); exit 1 }
+        printf "%.4f\n", count ? box * seen / count : 0 }' scored/poses.jsonl >wanted || fail "$(cat wanted)"
+    grep -o '"score":[0-9.]*' scored/coco_results.json | sed 's/.*://' | awk '{ printf "%.4f\n", $1 }' >is
+    same wanted is
+    status 0 run set --boxes det.json --min-box-score 0.5 --out sure
+    [ "$(grep -o '"box":' sure/poses.jsonl | wc -l)" -eq 2 ] || fail "two boxes are that sure"
+    has sure/run.json '"unsure": 2'
+    status 0 run set --boxes det.json --max-people 1
+    has out '"people":[{"box":[9,30,300,250],'
+    [ "$(grep -o '"box":' out | wc -l)" -eq 1 ] || fail "one is the most"
+    status 2 run set --boxes det.json --out sure --resume
+    says "min_box_score"
+    # what limber wrote is a boxes file: the same people, in the same order
+    status 0 run set --boxes scored/poses.jsonl
+    same scored/poses.jsonl out
+}
+
 test_boxes_category() {
     mkdir set
     cp "$pictures/ok_rgb8.png" set/1.png

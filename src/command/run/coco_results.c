@@ -15,6 +15,28 @@
 #include "command/output.h"
 #include "base/json_write.h"
 #include "base/error.h"
+#include "pose/same.h"
+
+/* For COCO's measures people in scored boxes are ranked as mmpose ranks them (pose/same.h, same_rank). */
+static double score_of(const json_t *person)
+{
+    const json_t *box_score = json_object_get(person, "box_score");
+    json_t *joint;
+    const char *name;
+    double sum = 0;
+    int seen = 0;
+    if (!box_score)
+        return json_number_value(json_object_get(person, "score"));
+    json_object_foreach(json_object_get(person, "keypoints"), name, joint)
+    {
+        const double score = json_number_value(json_array_get(joint, 2));
+        if (score > (double)SAME_JOINT) {
+            sum += score;
+            seen++;
+        }
+    }
+    return seen ? json_number_value(box_score) * (sum / seen) : 0;
+}
 
 /* "people" of one line. */
 static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, const char *text, bool *first)
@@ -40,7 +62,7 @@ static int write_people(struct output *o, struct json_text *t, const json_t *peo
             json_array_foreach(joint, k, number) put_number(t, json_number_value(number), k < 2 ? 2 : 4);
         }
         put_close(t, ']');
-        put_key(t, "score"), put_number(t, json_number_value(json_object_get(person, "score")), 4);
+        put_key(t, "score"), put_number(t, score_of(person), 4);
         put_close(t, '}');
         if (t->failed)
             return cli_fail("no memory");

@@ -46,17 +46,10 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
     return boxes_to_run(r->boxes_file ? &r->boxes : NULL, item->input->number, boxes, count, err);
 }
 
-/* People found are scored by how sure the detector was of them; the pixels it looked at may be fewer than the picture's. */
 static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
 {
     struct run *r = context;
-    limber_status st = finders_find(&r->finders, &item->image.view, &item->found, err);
-    const float scale = (float)item->image.reduce;
-    for (int i = 0; i < item->found.count && item->image.reduce > 1; i++) {
-        limber_box *b = &item->found.boxes[i];
-        *b = (limber_box){b->x * scale, b->y * scale, b->width * scale, b->height * scale};
-    }
-    return st;
+    return finders_find_item(&r->finders, item, err);
 }
 
 #define DRAWN_SCORE 0.3f  /* joints below are not drawn */
@@ -160,8 +153,9 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
 {
     struct run *r = context;
     struct stream_item *item = (struct stream_item *)parcel;
-    if (item->found.boxes)
-        r->doubted += (size_t)people_score_found(&parcel->people, item->found.scores, r->model, r->finders.detector);
+    item->scores = r->boxes_file ? boxes_scores(&r->boxes, item->input->number) : item->found.scores;
+    if (item->scores)
+        r->doubted += (size_t)people_score_found(&parcel->people, item->scores, r->model, r->finders.detector);
     keep_confident(&parcel->people, r->min_score);
     double begin = system_now();
     limber_status st = LIMBER_OK;
@@ -243,6 +237,8 @@ static int load_boxes(struct run *r)
 {
     limber_error err;
     limber_status st = boxes_open_for(&r->boxes, r->boxes_file, r->category, &r->inputs, &err);
+    if (!st)
+        st = boxes_keep_surest(&r->boxes, r->find.min_box_score, r->find.max_people, &err);
     if (st)
         return cli_fail("%s", err.text);
     size_t n = r->inputs.count;
@@ -397,8 +393,7 @@ int cli_run(int argc, char **argv)
                     .lines = OUTPUT_CLOSED,
                     .decoder = "auto",
                     .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
-                    .overlay_size = OVERLAY_SIZE,
-                    .find = find_options_default()};
+                    .overlay_size = OVERLAY_SIZE};
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file,

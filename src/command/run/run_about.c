@@ -98,10 +98,14 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
         put_string(t, "built in");
     if (!r->boxes_file && !r->find.whole) {
         put_key(t, "detector_content"), put_fingerprint(t, r->detector_content);
-        put_key(t, "min_box_score"), put_number(t, r->find.min_box_score, 6);
-        put_key(t, "max_people"), put_integer(t, r->find.max_people);
         put_key(t, "person_label"), put_string(t, r->find.person_label);
     }
+    put_key(t, "min_box_score"), put_number(t, r->find.min_box_score, 6); /* 0, null: not asked for */
+    put_key(t, "max_people");
+    if (r->find.max_people)
+        put_integer(t, r->find.max_people);
+    else
+        put_string(t, NULL);
     put_key(t, "boxes_content");
     if (r->boxes_file)
         put_fingerprint(t, r->boxes.fingerprint);

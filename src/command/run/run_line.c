@@ -57,7 +57,7 @@ void run_put_line(struct json_text *t, const limber_model *model, const struct s
         put_key(t, "height"), put_integer(t, item->image.height);
         put_key(t, "people"), put_open(t, '[');
         for (int i = 0; i < item->parcel.people.count; i++)
-            put_person(t, model, &item->parcel.people.person[i], item->found.boxes != NULL);
+            put_person(t, model, &item->parcel.people.person[i], item->scores != NULL);
         put_close(t, ']');
     }
     put_close(t, '}');
