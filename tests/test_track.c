@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is who from frame to frame: pairing, tracks, how good they are by TrackEval's numbers, joints without jitter. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crossings.h"
+#include "model/skeleton.h"
+#include "pose/assign.h"
+#include "pose/same.h"
+#include "pose/smooth.h"
+#include "pose/track.h"
+#include "pose/track_score.h"
+
+/* ---- pairing ---- */
+
+static double best_by_trying(const double *gain, int rows, int columns, int row, unsigned taken)
+{
+    if (row == rows)
+        return 0;
+    double best = best_by_trying(gain, rows, columns, row + 1, taken);
+    for (int c = 0; c < columns; c++)
+        if (!(taken >> c & 1) && gain[row * columns + c] > 0)
+            best = fmax(best, gain[row * columns + c] + best_by_trying(gain, rows, columns, row + 1, taken | 1u << c));
+    return best;
+}
+
+Test(assign, as_good_as_every_pairing_tried)
+{
+    struct crossing_world random = {.random = 99};
+    limber_error err;
+    for (int round = 0; round < 400; round++) {
+        const int rows = 1 + (int)(6 * crossing_random(&random)), columns = 1 + (int)(6 * crossing_random(&random));
+        double gain[36], sum = 0;
+        int match[6];
+        for (int i = 0; i < rows * columns; i++)
+            gain[i] = crossing_random(&random) < 0.4 ? -crossing_random(&random) : crossing_random(&random);
+        cr_assert(!assign_best(gain, rows, columns, match, &err));
+        unsigned taken = 0;
+        for (int r = 0; r < rows; r++) {
+            if (match[r] < 0)
+                continue;
+            cr_assert(match[r] < columns && !(taken >> match[r] & 1), "round %d", round);
+            cr_assert(gain[r * columns + match[r]] > 0, "a pair that gains nothing");
+            taken |= 1u << match[r];
+            sum += gain[r * columns + match[r]];
+        }
+        cr_assert(fabs(sum - best_by_trying(gain, rows, columns, 0, 0)) < 1e-12, "round %d, %d x %d: %g", round, rows, columns,
+                  sum);
+    }
+    int none = 7;
+    cr_assert(!assign_best(NULL, 1, 0, &none, &err) && none == -1);
+}
+
+/* ---- TrackEval's numbers ---- */
+
+Test(track_score, as_trackeval_computes_them)
+{
+    FILE *f = fopen(LIMBER_TEST_DIR "/golden/tracks.txt", "r");
+    cr_assert(f);
+    struct track_score *score = NULL;
+    struct track_scores want = {0}, got;
+    char name[64] = "", line[8192];
+    int sequences = 0;
+    limber_error err;
+    for (bool more = true; more;) {
+        more = fgets(line, sizeof line, f);
+        if (score && (!more || !strncmp(line, "sequence", 8))) {
+            cr_assert(!track_score_result(score, &got, &err));
+            cr_expect(fabs(got.hota - want.hota) < 1e-8 && fabs(got.deta - want.deta) < 1e-8 && fabs(got.assa - want.assa) < 1e-8,
+                      "%s: HOTA %.9f, expected %.9f", name, got.hota, want.hota);
+            cr_expect(fabs(got.idf1 - want.idf1) < 1e-8 && fabs(got.idp - want.idp) < 1e-8 && fabs(got.idr - want.idr) < 1e-8,
+                      "%s: IDF1 %.9f, expected %.9f", name, got.idf1, want.idf1);
+            cr_expect(got.switches == want.switches, "%s: %lld switches, expected %lld", name, got.switches, want.switches);
+            track_score_close(&score);
+            sequences++;
+        }
+        if (more && !strncmp(line, "sequence", 8)) {
+            cr_assert(sscanf(line, "sequence %63s %lf %lf %lf %lf %lf %lf %lld", name, &want.hota, &want.deta, &want.assa,
+                             &want.idf1, &want.idp, &want.idr, &want.switches) == 8);
+            cr_assert(!track_score_open(&score, &err));
+        } else if (more) {
+            char *p = line;
+            int truths = (int)strtol(p, &p, 10), answers = (int)strtol(p, &p, 10), ids[32];
+            double alike[256];
+            cr_assert(truths + answers <= 32 && truths * answers <= 256);
+            for (int i = 0; i < truths + answers; i++)
+                ids[i] = (int)strtol(p, &p, 10);
+            for (int i = 0; i < truths * answers; i++)
+                alike[i] = strtod(p, &p);
+            cr_assert(!track_score_frame(score, ids, truths, ids + truths, answers, alike, &err));
+        }
+    }
+    fclose(f);
+    cr_assert(sequences == 5);
+}
+
+/* ---- tracks ---- */
+
+#define ROOM (2 * CROSSING_WALKERS)
+static limber_person truths[ROOM], answered[ROOM];
+static limber_keypoint joints[2][ROOM][CROSSING_JOINTS];
+
+static limber_people people_of(limber_person *person, int which)
+{
+    for (int i = 0; i < ROOM; i++)
+        person[i].keypoints = joints[which][i];
+    return (limber_people){.person = person, .keypoint_count = CROSSING_JOINTS};
+}
+
+static struct tracker *open_tracker(double keep, unsigned without)
+{
+    struct tracker *t;
+    limber_error err;
+    const struct track_options o = {
+        .keypoints = CROSSING_JOINTS, .sigmas = skeleton_coco.sigmas, .keep = keep, .without = without, .sure = SAME_EVIDENCE};
+    cr_assert(!tracker_open(&t, &o, &err));
+    return t;
+}
+
+/* Mean IDF1 and switches of so many clips. */
+static struct track_scores clips(const struct crossing *c, int count, unsigned without)
+{
+    struct track_scores sum = {0}, one;
+    limber_error err;
+    for (int n = 0; n < count; n++) {
+        struct tracker *tracker = open_tracker(TRACK_KEEP, without);
+        struct track_score *score;
+        struct crossing_world world;
+        cr_assert(!track_score_open(&score, &err));
+        crossing_begin(&world, c, (uint64_t)n + 1);
+        for (int f = 0; f < (int)(c->fps * c->seconds); f++) {
+            limber_people truth = people_of(truths, 0), people = people_of(answered, 1);
+            int t[ROOM], a[ROOM], kept = 0;
+            double alike[ROOM * ROOM];
+            crossing_frame(&world, f, &truth, &people);
+            cr_assert(!tracker_update(tracker, &people, f / c->fps, &err));
+            for (int i = 0; i < truth.count; i++)
+                t[i] = truths[i].track;
+            for (int i = 0; i < people.count; i++)
+                if (answered[i].track)
+                    a[kept] = answered[i].track, answered[kept++].box = answered[i].box;
+            for (int i = 0; i < truth.count; i++)
+                for (int j = 0; j < kept; j++)
+                    alike[i * kept + j] = crossing_iou(truths[i].box, answered[j].box);
+            cr_assert(!track_score_frame(score, t, truth.count, a, kept, alike, &err));
+        }
+        cr_assert(!track_score_result(score, &one, &err));
+        sum.hota += one.hota / count, sum.idf1 += one.idf1 / count, sum.switches += one.switches;
+        track_score_close(&score);
+        tracker_close(&tracker);
+    }
+    return sum;
+}
+
+Test(track, people_who_cross_keep_their_numbers)
+{
+    const struct crossing two = {2, 30, 4, .012, .1, .2, 0, 0, .1, .7}, six = {6, 30, 5, .012, .1, .2, 0, 0, .3, .7},
+                          slow = {6, 10, 5, .012, .1, .2, 0, .2, .3, .7};
+    const struct track_scores a = clips(&two, 10, 0), b = clips(&six, 10, 0), c = clips(&slow, 10, 0);
+    cr_expect(a.switches == 0 && a.idf1 > 0.93, "two: %lld switches, IDF1 %.3f", a.switches, a.idf1);
+    cr_expect(b.switches <= 15 && b.idf1 > 0.85, "six: %lld switches, IDF1 %.3f", b.switches, b.idf1);
+    cr_expect(c.idf1 > 0.85, "ten frames a second: IDF1 %.3f", c.idf1);
+}
+
+Test(track, every_part_is_worth_something)
+{
+    const struct crossing crowd = {16, 30, 6, .012, .1, .5, 0, .2, .8, .7}, slow = {6, 10, 5, .012, .1, .2, 0, .2, .3, .7};
+    const double all = clips(&crowd, 4, 0).idf1;
+    cr_expect(clips(&crowd, 4, TRACK_JOINTS).idf1 < all - 0.02, "without joints");
+    cr_expect(clips(&crowd, 4, TRACK_DOUBTFUL).idf1 < all - 0.01, "without the second pass");
+    cr_expect(clips(&slow, 8, TRACK_VELOCITY).idf1 < clips(&slow, 8, 0).idf1 - 0.1, "without velocity");
+}
+
+/* One walker, who is there or not by `there`. */
+static int number_after(double keep, double hidden, double fps)
+{
+    struct tracker *tracker = open_tracker(keep, 0);
+    const struct walker w = {.x = 200, .y = 400, .height = 200, .speed = 100, .turns_at = 1e9};
+    limber_error err;
+    int id = 0;
+    for (int f = 0; f < (int)(fps * 4); f++) {
+        const double t = f / fps;
+        limber_people people = people_of(answered, 1);
+        if (t < 1.5 || t >= 1.5 + hidden) {
+            crossing_pose(&w, t, &answered[0]);
+            answered[0].box_score = 0.9f;
+            people.count = 1;
+        }
+        cr_assert(!tracker_update(tracker, &people, t, &err));
+        id = people.count ? answered[0].track : id;
+    }
+    tracker_close(&tracker);
+    return id;
+}
+
+Test(track, outlives_the_time_it_says_and_no_longer)
+{
+    cr_expect(number_after(1.0, 0.9, 25) == 1);
+    cr_expect(number_after(1.0, 1.2, 25) == 2);
+    cr_expect(number_after(1.0, 0.9, 10) == 1, "seconds, whatever the frames");
+    cr_expect(number_after(1.0, 1.2, 10) == 2);
+    cr_expect(number_after(0.3, 0.9, 25) == 2);
+}
+
+Test(track, the_doubtful_go_on_but_do_not_begin)
+{
+    struct tracker *tracker = open_tracker(1, 0);
+    const struct walker w = {.x = 200, .y = 400, .height = 200, .speed = 30, .turns_at = 1e9};
+    limber_error err;
+    for (int f = 0; f < 30; f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = 1;
+        crossing_pose(&w, f / 30.0, &answered[0]);
+        answered[0].box_score = f < 5 || f > 15 ? 0.01f : 0.9f;
+        answered[0].track = 77; /* what was there counts for nothing */
+        cr_assert(!tracker_update(tracker, &people, f / 30.0, &err));
+        cr_expect(answered[0].track == (f < 5 ? 0 : 1), "frame %d: track %d", f, answered[0].track);
+    }
+    tracker_close(&tracker);
+}
+
+Test(track, expects_those_of_the_last_frame_where_they_go)
+{
+    struct tracker *tracker = open_tracker(1, 0);
+    const struct walker w = {.x = 200, .y = 400, .height = 200, .speed = 90, .turns_at = 1e9};
+    limber_error err;
+    const limber_person *expected;
+    for (int f = 0; f < 20; f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = 1;
+        crossing_pose(&w, f / 30.0, &answered[0]);
+        answered[0].box_score = 0.9f;
+        cr_assert(!tracker_update(tracker, &people, f / 30.0, &err));
+    }
+    cr_assert(tracker_expect(tracker, 20 / 30.0, &expected) == 1);
+    crossing_pose(&w, 20 / 30.0, &answered[0]);
+    cr_expect(fabsf(expected[0].box.x - answered[0].box.x) < 1, "%g, expected %g", (double)expected[0].box.x,
+              (double)answered[0].box.x);
+    cr_expect(expected[0].track == 1 && fabsf(expected[0].keypoints[0].x - answered[0].keypoints[0].x) < 1);
+    limber_people nobody = people_of(answered, 1);
+    cr_assert(!tracker_update(tracker, &nobody, 20 / 30.0, &err));
+    cr_expect(tracker_expect(tracker, 21 / 30.0, &expected) == 0, "who is not seen is not looked at");
+    tracker_close(&tracker);
+}
+
+Test(track, times_that_are_none)
+{
+    struct tracker *tracker = open_tracker(1, 0);
+    const double times[] = {NAN, 1, 1, 0.5, -INFINITY, NAN, 1.04};
+    const struct walker w = {.x = 200, .y = 400, .height = 200, .turns_at = 1e9};
+    limber_error err;
+    for (size_t f = 0; f < sizeof times / sizeof *times; f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = 1;
+        crossing_pose(&w, 0, &answered[0]);
+        answered[0].box_score = 0.9f;
+        cr_assert(!tracker_update(tracker, &people, times[f], &err));
+        cr_expect(answered[0].track == 1, "time %g: track %d", times[f], answered[0].track);
+    }
+    tracker_close(&tracker);
+}
+
+Test(track, refuses_people_of_other_joints)
+{
+    struct tracker *tracker = open_tracker(1, 0);
+    limber_people people = {.person = answered, .count = 1, .keypoint_count = 5};
+    limber_error err;
+    cr_expect(tracker_update(tracker, &people, 0, &err) == LIMBER_E_ARGUMENT);
+    tracker_close(&tracker);
+}
+
+/* ---- smoothing ---- */
+
+/* Standard deviation of the error of a joint that stands still, and how far the filtered one is behind where it moves; in pixels. */
+static void smoothed(double fps, double scale, double score, double *jitter, double *behind)
+{
+    struct smoother *s;
+    struct smooth_options o = smooth_options_default();
+    struct crossing_world random = {.random = 5};
+    limber_error err;
+    double sum = 0;
+    int n = 0;
+    cr_assert(!smoother_open(&s, &o, CROSSING_JOINTS, &err));
+    for (int f = 0; f < (int)(4 * fps); f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = 1;
+        answered[0].track = 3;
+        answered[0].box = (limber_box){0, 0, (float)(100 * scale), (float)(100 * scale)};
+        for (int k = 0; k < CROSSING_JOINTS; k++)
+            joints[1][0][k] =
+                (limber_keypoint){(float)(scale * (k ? crossing_normal(&random) : 400 * f / fps)), (float)scale, (float)score};
+        cr_assert(!smoother_update(s, &people, f / fps, &err));
+        for (int k = 1; f > fps && k < CROSSING_JOINTS; k++, n++)
+            sum += joints[1][0][k].x * joints[1][0][k].x;
+        *behind = scale * 400 * f / fps - joints[1][0][0].x;
+    }
+    *jitter = sqrt(sum / n);
+    smoother_close(&s);
+}
+
+Test(smooth, still_joints_are_held_and_fast_ones_followed)
+{
+    double jitter, behind, other, other_behind;
+    smoothed(30, 1, 0.9, &jitter, &behind);
+    cr_expect(jitter < 0.6, "%.2f of 1 pixel is left", jitter);
+    cr_expect(behind > 0 && behind < 400 * 0.05, "%.1f pixels behind", behind); /* 50 ms */
+    smoothed(30, 8, 0.9, &other, &other_behind);
+    cr_expect(fabs(other / 8 - jitter) < 1e-3 && fabs(other_behind / 8 - behind) < 1e-3, "the same at eight times the size");
+    smoothed(30, 1, 0.1, &other, &other_behind);
+    cr_expect(other < 0.7 * jitter, "%.2f against %.2f: what is unsure moves less", other, jitter);
+    smoothed(120, 1, 0.9, &other, &other_behind);
+    cr_expect(fabs(other_behind - behind) < 0.35 * behind, "%.1f and %.1f behind: seconds, not frames", behind, other_behind);
+}
+
+Test(smooth, only_tracks_and_limbs_with_them)
+{
+    struct smoother *s;
+    const struct smooth_options o = smooth_options_default();
+    limber_error err;
+    limber_limb limbs[SKELETON_LIMBS];
+    cr_assert(!smoother_open(&s, &o, CROSSING_JOINTS, &err));
+    for (int f = 0; f < 3; f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = 2;
+        for (int i = 0; i < 2; i++) {
+            answered[i].box = (limber_box){0, 0, 100, 100};
+            answered[i].track = i;
+            answered[i].limbs = limbs, answered[i].limb_count = SKELETON_LIMBS;
+            for (int k = 0; k < CROSSING_JOINTS; k++)
+                joints[1][i][k] = (limber_keypoint){(float)(10 * k + 5 * (f & 1)), (float)(3 * k), 0.9f};
+        }
+        memset(limbs, 0, sizeof limbs);
+        cr_assert(!smoother_update(s, &people, f == 2 ? 9 : f / 30.0, &err));
+        cr_expect(joints[1][0][4].x == 40 + 5 * (f & 1), "nobody's joints stay");
+        if (f == 1) {
+            cr_expect(joints[1][1][4].x > 40 && joints[1][1][4].x < 45, "%g", (double)joints[1][1][4].x);
+            cr_expect(limbs[0].length > 0, "measured again");
+        }
+        if (f == 2)
+            cr_expect(joints[1][1][4].x == 40, "after nine seconds it starts anew");
+    }
+    smoother_close(&s);
+}
