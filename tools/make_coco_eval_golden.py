@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Records what pycocotools says of random predictions, for tests/command/test_coco_eval.c (keypoints) and tests/command/test_coco_boxes.c.
+"""Records what pycocotools and xtcocotools say of random predictions, for tests/command/test_coco_eval.c (keypoints) and tests/command/test_coco_boxes.c.
 
     python3 tools/make_coco_eval_golden.py keypoints tests/golden/coco_eval.json        (needs numpy and pycocotools)
     python3 tools/make_coco_eval_golden.py boxes tests/golden/coco_boxes.json
+    python3 tools/make_coco_eval_golden.py parts tests/golden/coco_eval_parts.json      (and xtcocotools)
 
 Each case is a list of truths, a list of predictions and COCOeval's ten numbers with all their digits. The cases hold crowds,
 persons without labels, an annotation whose id is 0, persons of every size, tied scores, more than 20 predictions in an image, images without truths or
 without predictions, and perfect predictions. Those of boxes also hold more than 100 boxes in an image, boxes wholly inside crowds, and what
 is found with 1 to 20 boxes a photograph: COCOeval's recall at .5 with those maxDets, and of the boxes that are surest overall.
+Those of parts are COCO-WholeBody's 133 joints, whole and by part, and AP-10K's animals in several categories, as mmpose calls xtcocotools; they
+also hold parts without a label, labels with v = 0.5, and parts of a prediction without a positive score.
 """
 import contextlib
 import io
@@ -159,13 +162,122 @@ def record_keypoints():
     return cases
 
 
+# ---- xtcocotools ----
+
+PARTS = [("body", "keypoints", 17), ("foot", "foot_kpts", 6), ("face", "face_kpts", 68), ("left_hand", "lefthand_kpts", 21),
+         ("right_hand", "righthand_kpts", 21)]
+BODY = [.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089]
+HAND = [.029, .022, .035, .037, .047, .026, .025, .024, .035, .018, .024, .022, .026, .017, .021, .021, .032, .02, .019, .022, .031]
+# as evaluation/myeval_wholebody.py of jin-s13/COCO-WholeBody has them; AP-10K's are COCO's by number, as in mmpose
+SIGMAS = np.array(
+    BODY + [.068, .066, .066, .092, .094, .094]
+    + [.042, .043, .044, .043, .040, .035, .031, .025, .020, .023, .029, .032, .037, .038, .043, .041, .045, .013, .012, .011, .011, .012,
+       .012, .011, .011, .013, .015, .009, .007, .007, .007, .012, .009, .008, .016, .010, .017, .011, .009, .011, .009, .007, .013, .008,
+       .011, .012, .010, .034, .008, .008, .009, .008, .008, .007, .010, .008, .009, .009, .009, .007, .007, .008, .011, .008, .008, .008,
+       .010, .008]
+    + HAND + HAND)
+ANIMAL_SIGMAS = np.array([.025, .025, .026, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087, .089, .089])
+
+
+def random_parts_case(seed, joints, images, people, noise, ties=False, categories=1, crowds=0.1, extra=0.3, many=0, near=0.0, silent=0.1):
+    """Whole pixels, to keep the file small."""
+    rng = np.random.default_rng(seed)
+    cuts = np.cumsum([0] + [n for _, _, n in PARTS]) if joints == 133 else [0, joints]
+    truths, poses = [], []
+    for image in range(images):
+        for _ in range(rng.integers(1, people + 1)):
+            size = int(rng.choice([30, 80, 150, 400]))
+            origin = rng.integers(0, 600, 2)
+            place = origin + rng.integers(0, size, (joints, 2))
+            visible = rng.choice([0, 0.5, 1, 2], joints, p=[0.3, 0.1, 0.2, 0.4])
+            for a, b in zip(cuts, cuts[1:]):
+                if rng.random() < 0.3:
+                    visible[a:b] = 0
+                elif rng.random() < 0.2:
+                    visible[a:b] = np.where(visible[a:b] > 0, 0.5, 0)
+            if rng.random() < 0.3:  # a close-up: the body, by which a prediction's size is told, is a spot in the whole
+                place[:17] = origin + rng.integers(0, 1 + size // 6, (17, 2))
+            category = int(rng.integers(categories)) + 1
+            shown = np.where(visible[:, None] > 0, place, 0)
+            flat = np.concatenate([shown, visible[:, None]], 1).ravel()
+            truths.append(dict(image=image, category=category, crowd=int(rng.random() < crowds), area=int(size * size * rng.uniform(0.2, 0.8)),
+                               box=[int(v) for v in (*origin, size, size)],
+                               keypoints=[float(v) if v % 1 else int(v) for v in flat]))
+            if rng.random() < near:
+                truths.append(dict(truths[-1], crowd=int(rng.random() < 0.6), area=truths[-1]["area"] + 7))
+            for _ in range(int(rng.random() < 0.85) + int(rng.random() < extra) + many):
+                moved = np.rint(place + rng.normal(0, noise * size, (joints, 2))).astype(int)
+                scores = np.ones(joints, int)
+                for a, b in zip(cuts, cuts[1:]):
+                    if rng.random() < silent:
+                        scores[a:b] = rng.choice([0, -1])
+                poses.append(dict(image=image, category=category if rng.random() < 0.9 else int(rng.integers(categories)) + 1,
+                                  score=float(rng.choice([0.3, 0.5, 0.7])) if ties else round(float(rng.random()), 4),
+                                  keypoints=[int(v) for v in np.concatenate([moved, scores[:, None]], 1).ravel()]))
+    rng.shuffle(poses)
+    for i, t in enumerate(truths):
+        t["id"] = i  # the first is 0
+    return dict(joints=joints, images=images, truths=truths, poses=poses)
+
+
+def fields_of(flat):
+    if len(flat) != 3 * 133:
+        return dict(keypoints=flat)
+    cuts = 3 * np.cumsum([0] + [n for _, _, n in PARTS])
+    return {field: flat[a:b] for (_, field, _), a, b in zip(PARTS, cuts, cuts[1:])}
+
+
+def xtcocotools_numbers(case):
+    """{part: ten numbers}, the whole as "whole"."""
+    from xtcocotools.coco import COCO as XCOCO
+    from xtcocotools.cocoeval import COCOeval as XCOCOeval
+
+    gt = dict(images=[dict(id=i + 1) for i in range(case["images"])], categories=[dict(id=i + 1, name=f"kind {i + 1}") for i in range(9)],
+              annotations=[dict(id=t["id"], image_id=t["image"] + 1, category_id=t["category"], iscrowd=t["crowd"], area=t["area"],
+                                bbox=t["box"], **fields_of(t["keypoints"])) for t in case["truths"]])
+    dt = [dict(image_id=p["image"] + 1, category_id=p["category"], score=p["score"], **fields_of(p["keypoints"])) for p in case["poses"]]
+    numbers, first = {}, 0
+    scopes = [("whole", "keypoints", ANIMAL_SIGMAS)]
+    if case["joints"] == 133:
+        scopes = [("whole", "keypoints_wholebody", SIGMAS)]
+        for name, _, n in PARTS:
+            scopes.append((name, "keypoints_" + name.replace("_", ""), SIGMAS[first : first + n]))
+            first += n
+    for name, kind, sigmas in scopes:
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = XCOCO()
+            coco.dataset = json.loads(json.dumps(gt))
+            coco.createIndex()
+            e = XCOCOeval(coco, coco.loadRes(json.loads(json.dumps(dt))), kind, sigmas, use_area=True)
+            e.evaluate()
+            e.accumulate()
+            e.summarize()
+        numbers[name] = [float(v) for v in e.stats]
+    return numbers
+
+
+def record_parts():
+    whole = [dict(seed=21, images=5, people=3, noise=0.02), dict(seed=22, images=4, people=3, noise=0.02, ties=True, near=0.4),
+             dict(seed=23, images=3, people=3, noise=0.006, crowds=0.4, silent=0.4), dict(seed=24, images=1, people=3, noise=0.01, many=12, silent=0),
+             dict(seed=25, images=4, people=2, noise=0.0, extra=0)]
+    animals = [dict(seed=31, images=12, people=4, noise=0.05, categories=5), dict(seed=32, images=8, people=5, noise=0.04, ties=True, categories=3, near=0.5),
+               dict(seed=33, images=6, people=3, noise=0.03, categories=9, crowds=0.5), dict(seed=34, images=6, people=3, noise=0.05, silent=0.5)]
+    cases = [random_parts_case(joints=133, **c) for c in whole] + [random_parts_case(joints=17, **c) for c in animals]
+    for case in cases:
+        case["numbers"] = xtcocotools_numbers(case)
+    return cases
+
+
 def main():
     what, path = sys.argv[1:]
-    cases = dict(keypoints=record_keypoints, boxes=record_boxes)[what]()
+    cases = dict(keypoints=record_keypoints, boxes=record_boxes, parts=record_parts)[what]()
+    made_by = dict(made_by="xtcocotools", sigmas=[list(SIGMAS), list(ANIMAL_SIGMAS)]) if what == "parts" else dict(made_by="pycocotools")
     with open(path, "w") as f:
-        json.dump(dict(made_by="pycocotools", numpy=np.__version__, cases=cases), f, separators=(",", ":"))
+        json.dump(dict(**made_by, numpy=np.__version__, cases=cases), f, separators=(",", ":"))
     for case in cases:
-        print(len(case["truths"]), len(case.get("poses", case.get("boxes"))), " ".join("%.4f" % v for v in case["numbers"]))
+        numbers = case["numbers"] if isinstance(case["numbers"], dict) else dict(all=case["numbers"])
+        for name, values in numbers.items():
+            print("%-10s" % name, len(case["truths"]), len(case.get("poses", case.get("boxes"))), " ".join("%.4f" % v for v in values))
 
 
 if __name__ == "__main__":

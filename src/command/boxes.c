@@ -21,6 +21,7 @@
 #include "base/fingerprint.h"
 #include "base/json_read.h"
 #include "base/text.h"
+#include "model/skeleton.h"
 #include "pose/pipeline.h"
 #include "command/boxes_parts.h"
 
@@ -201,7 +202,7 @@ static const char *wrong_with_box(const double box[4])
     return (float)box[2] > 0 && (float)box[3] > 0 ? NULL : "width and height must be positive";
 }
 
-static const struct annotation nobody_yet = {.id = -1, .area = -1, .score = 1};
+static const struct annotation nobody_yet = {.id = -1, .category = -1, .area = -1, .score = 1};
 
 /* ---- by image, crowds last, each in the file's order ---- */
 
@@ -295,29 +296,66 @@ static limber_status read_image(struct reading *r, const json_t *v, size_t i, st
     return st;
 }
 
-/* "keypoints": [x, y, v, ...] */
-static limber_status read_keypoints(struct annotation *a, const json_t *v, const char *where, limber_error *err)
+/* x, y, v of so many joints. */
+static limber_status read_joints(double *xyv, const json_t *v, const char *key, const char *where, limber_error *err)
 {
+    char show[JSON_SHOW];
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        const json_t *number = json_array_get(v, i);
+        if (!json_is_number(number))
+            return limber_fail(err, LIMBER_E_FORMAT, "%s: number %zu of %s is %s", where, i + 1, key, json_show(show, number));
+        xyv[i] = json_number_value(number);
+    }
+    return LIMBER_OK;
+}
+
+/* The parts that COCO-WholeBody adds are all there, each with as many numbers as it has joints. */
+static limber_status find_parts(const json_t *person, bool *all, const char *where, limber_error *err)
+{
+    const struct skeleton *s = &skeleton_whole_body;
+    char show[JSON_SHOW];
+    *all = true;
+    for (int p = 1; p < s->part_count; p++) {
+        const json_t *v = json_object_get(person, s->parts[p].field);
+        if (!v || json_is_null(v))
+            *all = false;
+        else if (json_array_size(v) != 3 * (size_t)s->parts[p].count)
+            return limber_fail(err, LIMBER_E_FORMAT, "%s: %s is %s, expected x, y, v for each of %d", where, s->parts[p].field,
+                               json_show(show, v), s->parts[p].count);
+    }
+    return LIMBER_OK;
+}
+
+/* "keypoints": [x, y, v, ...], and behind COCO's those of "foot_kpts" and the like. */
+static limber_status read_keypoints(struct annotation *a, const json_t *person, const char *where, limber_error *err)
+{
+    const struct skeleton *s = &skeleton_whole_body;
+    const json_t *v = json_object_get(person, "keypoints");
     size_t n = json_array_size(v);
     char show[JSON_SHOW];
+    bool whole = false;
     if (!json_is_array(v) || n % 3 || n > 3 * MAX_KEYPOINTS)
         return limber_fail(err, LIMBER_E_FORMAT, "%s: keypoints is %s, expected x, y, v for each of at most %d", where,
                            json_show(show, v), MAX_KEYPOINTS);
     if (n == 0)
         return LIMBER_OK;
-    double *xyv = malloc(n * sizeof *xyv);
-    if (!xyv)
-        return no_memory(err);
-    a->keypoints = xyv;
-    a->keypoint_count = (int)(n / 3);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *number = json_array_get(v, i);
-        if (!json_is_number(number))
-            return limber_fail(err, LIMBER_E_FORMAT, "%s: number %zu of keypoints is %s", where, i + 1, json_show(show, number));
-        xyv[i] = json_number_value(number);
-        a->num_keypoints += i % 3 == 2 && xyv[i] > 0;
+    if (n == 3 * (size_t)s->parts[0].count) {
+        limber_status st = find_parts(person, &whole, where, err);
+        if (st)
+            return st;
     }
-    return LIMBER_OK;
+    a->keypoint_count = (int)(n / 3);
+    a->joint_count = whole ? s->keypoints : a->keypoint_count;
+    a->keypoints = malloc(3 * (size_t)a->joint_count * sizeof *a->keypoints);
+    if (!a->keypoints)
+        return no_memory(err);
+    limber_status st = read_joints(a->keypoints, v, "keypoints", where, err);
+    for (int p = 1; whole && !st && p < s->part_count; p++)
+        st = read_joints(a->keypoints + 3 * s->parts[p].first, json_object_get(person, s->parts[p].field), s->parts[p].field,
+                         where, err);
+    for (int k = 0; !st && k < a->keypoint_count; k++)
+        a->num_keypoints += a->keypoints[3 * k + 2] > 0;
+    return st;
 }
 
 /* All of an annotation or a detection but the image it belongs to. */
@@ -327,7 +365,7 @@ static limber_status read_person(struct annotation *a, const json_t *v, const ch
                  *box = json_object_get(v, "bbox");
     limber_status st = read_box(a, box ? box : json_object_get(v, "box"), where, err);
     if (!st && keypoints && !json_is_null(keypoints))
-        st = read_keypoints(a, keypoints, where, err);
+        st = read_keypoints(a, v, where, err);
     a->crowd = json_is_true(crowd) || (json_is_number(crowd) && json_number_value(crowd) != 0);
     if (st)
         return st;
@@ -436,6 +474,7 @@ static limber_status read_annotation(struct reading *r, struct coco *c, const js
         return LIMBER_OK;
     }
     limber_status st = read_person(&a, v, where, r->err);
+    a.category = category->id.number;
     if (!st)
         st = add_person(r, place->place, &a);
     if (st)

@@ -14,8 +14,8 @@
  *   limber's poses.jsonl   {"image": "a/b.jpg", "people": [{"box": [x, y, w, h], "box_score"}...]} a line
  * Ids are numbers, also when written 7.0 or "000000000007", or any text ("bus"): the file name, with its extension or without.
  *
- * Only people are kept, and boxes.left_out counts the others. `category` says who they are: a name, an id, or several between
- * commas. Without it: the categories called person; else those called people, human or pedestrian; where the file names none,
+ * Only people are kept, and boxes.left_out counts the others. `category` says who they are: a name, an id, several between
+ * commas, or BOXES_EVERY_CATEGORY. Without it: the categories called person; else those called people, human or pedestrian; where the file names none,
  * category_id 1 (COCO's person) and boxes without one. A file that leaves doubt, as with ids counted from 0, is refused. */
 #ifndef LIMBER_BOXES_H
 #define LIMBER_BOXES_H
@@ -27,16 +27,20 @@
 #include "command/inputs.h"
 #include "limber.h"
 
+#define BOXES_EVERY_CATEGORY "*"
+
 /* A person as the file has it. Fields a form lacks: id -1, area -1, num_keypoints 0, score 1, keypoints NULL. */
 struct annotation {
     long long id;
-    double box[4]; /* x, y, width, height */
-    double area;   /* of the segmentation, pixels^2 */
-    double score;  /* of the box, as its detector gave it */
+    long long category; /* its id; -1 where there is none or it is no number */
+    double box[4];      /* x, y, width, height */
+    double area;        /* of the segmentation, pixels^2 */
+    double score;       /* of the box, as its detector gave it */
     bool has_area, has_score, crowd;
     int num_keypoints;
-    int keypoint_count; /* of keypoints */
-    double *keypoints;  /* [keypoint_count][3]: x, y, v */
+    int keypoint_count; /* of "keypoints" */
+    int joint_count;    /* these, and COCO-WholeBody's feet, face and hands behind them where the file has all four */
+    double *keypoints;  /* [joint_count][3]: x, y, v */
     size_t order;       /* among the file's annotations, from 0 */
     size_t last_of_id;  /* order of the last annotation that has the same id: its own, unless ids are doubled */
 };

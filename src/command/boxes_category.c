@@ -47,7 +47,7 @@ static struct category *find_or_add(struct categories *c, const struct box_id *i
         c->room = room;
     }
     memmove(c->v + low + 1, c->v + low, (c->count++ - low) * sizeof *c->v);
-    c->v[low] = (struct category){.id = *id};
+    c->v[low] = (struct category){.id = *id, .wanted = c->every};
     return &c->v[low];
 }
 
@@ -100,6 +100,12 @@ static limber_status mark_choice(struct categories *c, limber_error *err)
     char known[512];
     if (mark(c, c->choice, strlen(c->choice))) /* a name may hold commas */
         return LIMBER_OK;
+    if (!strcmp(c->choice, BOXES_EVERY_CATEGORY)) {
+        c->every = true;
+        for (size_t i = 0; i < c->count; i++)
+            c->v[i].wanted = true;
+        return LIMBER_OK;
+    }
     for (const char *p = c->choice;; p++) {
         size_t n = strcspn(p, ",");
         struct box_id id = {.number = 0};
@@ -216,7 +222,7 @@ struct category *category_of(struct categories *c, const json_t *box, const char
     char show[JSON_SHOW];
     if (!v || json_is_null(v)) {
         if (!json_is_string(name) || !json_string_length(name)) {
-            c->last = (struct category){.wanted = c->named ? c->all_wanted : !c->choice};
+            c->last = (struct category){.wanted = c->named ? c->all_wanted : !c->choice || c->every};
             return &c->last;
         }
         v = name;

@@ -27,10 +27,10 @@ struct category {
 struct categories {
     struct category *v; /* sorted by id */
     size_t count, room;
-    const char *choice; /* --category, or NULL */
-    bool named, all_wanted;
-    size_t zeros;         /* boxes with category_id 0, where there are no names */
-    struct category last; /* for boxes without a category */
+    const char *choice;            /* --category, or NULL */
+    bool named, all_wanted, every; /* every: those too that only a box names */
+    size_t zeros;                  /* boxes with category_id 0, where there are no names */
+    struct category last;          /* for boxes without a category */
 };
 /* From `categories` of a COCO object, or from what each detection says of its own. */
 limber_status categories_open(struct categories *c, const json_t *list, const json_t *annotations, const char *choice,

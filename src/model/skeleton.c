@@ -19,7 +19,7 @@ static const int coco_bones[][2] = {{15, 13}, {13, 11}, {16, 14}, {14, 12}, {11,
                                     {7, 9},   {8, 10},  {1, 2},   {0, 1},   {0, 2},   {1, 3},  {2, 4},  {3, 5}, {4, 6}};
 static const double coco_sigmas_of_17[] = {.026, .025, .025, .035, .035, .079, .079, .072, .072,
                                            .062, .062, .107, .107, .087, .087, .089, .089};
-static const struct skeleton_part coco_parts[] = {{"body", 0, COCO_KEYPOINTS}};
+static const struct skeleton_part coco_parts[] = {{"body", 0, COCO_KEYPOINTS, "keypoints"}};
 
 const struct skeleton skeleton_coco = {
     .name = "COCO",
@@ -211,8 +211,11 @@ static const double whole_body_sigmas[] = {
     .007, .010, .008, .009, .009, .009, .007, .007, .008, .011, .008, .008, .008, .010, .008, .029, .022, .035, .037,
     .047, .026, .025, .024, .035, .018, .024, .022, .026, .017, .021, .021, .032, .020, .019, .022, .031, .029, .022,
     .035, .037, .047, .026, .025, .024, .035, .018, .024, .022, .026, .017, .021, .021, .032, .020, .019, .022, .031};
-static const struct skeleton_part whole_body_parts[] = {
-    {"body", 0, 17}, {"foot", 17, 6}, {"face", 23, 68}, {"left_hand", 91, 21}, {"right_hand", 112, 21}};
+static const struct skeleton_part whole_body_parts[] = {{"body", 0, COCO_KEYPOINTS, "keypoints"},
+                                                        {"foot", 17, 6, "foot_kpts"},
+                                                        {"face", 23, 68, "face_kpts"},
+                                                        {"left_hand", 91, 21, "lefthand_kpts"},
+                                                        {"right_hand", 112, 21, "righthand_kpts"}};
 _Static_assert(COUNT(whole_body_names) == SKELETON_MAX_KEYPOINTS && COUNT(whole_body_mirror) == SKELETON_MAX_KEYPOINTS &&
                    COUNT(whole_body_sigmas) == SKELETON_MAX_KEYPOINTS,
                "one of each for every joint");
@@ -243,7 +246,7 @@ static const int animal_bones[][2] = {{0, 1}, {0, 2},  {1, 2},  {2, 3},   {3, 4}
                                       {8, 9}, {9, 10}, {4, 11}, {11, 12}, {12, 13}, {4, 14}, {14, 15}, {15, 16}};
 static const double animal_sigmas[] = {.025, .025, .026, .035, .035, .079, .079, .072, .072,
                                        .062, .062, .107, .107, .087, .087, .089, .089};
-static const struct skeleton_part animal_parts[] = {{"body", 0, COUNT(animal_names)}};
+static const struct skeleton_part animal_parts[] = {{"body", 0, COUNT(animal_names), "keypoints"}};
 
 const struct skeleton skeleton_animal = {
     .name = "AP-10K",

@@ -8,6 +8,7 @@
 #define COCO_KEYPOINTS 17
 #define SKELETON_LIMBS 8
 #define SKELETON_MAX_KEYPOINTS 133
+#define SKELETON_MAX_PARTS 5
 
 /* What a bone of COCO's body belongs to: the classes of limber_heads.h, in its order. */
 enum skeleton_class { CLASS_HEAD, CLASS_TORSO, CLASS_LEFT_ARM, CLASS_RIGHT_ARM, CLASS_LEFT_LEG, CLASS_RIGHT_LEG };
@@ -23,9 +24,10 @@ struct skeleton {
     int limb_count;       /* 0, or SKELETON_LIMBS in the order of limber_limb_name; their joints: skeleton_limbs */
     const double *sigmas; /* [keypoints]: how far annotators are apart, in square roots of the person's area */
     const struct skeleton_part {
-        const char *name; /* "body" */
-        int first, count; /* keypoints */
-    } * parts;            /* [part_count]; the whole is not among them */
+        const char *name;  /* "body" */
+        int first, count;  /* keypoints */
+        const char *field; /* where COCO's files have them: "keypoints", "foot_kpts" */
+    } * parts;             /* [part_count]; the whole is not among them */
     int part_count;
 };
 

@@ -202,7 +202,7 @@ static int accuracy_of(struct attention_bench *b, const struct cli_common *commo
         a->image_h = model->config.image_h;
         a->image_w = model->config.image_w;
         a->ap = numbers[COCO_AP];
-        a->seconds_person = result.seconds_forward / result.pose_count;
+        a->seconds_person = result.seconds_forward / result.poses.count;
         b->accuracies++;
     }
     eval_result_free(&result);
@@ -223,11 +223,9 @@ static int measure_accuracy(struct attention_bench *b, const struct cli_common *
         return cli_fail("%s", err.text);
     const int trained = c.config.tokens, own_h = c.config.image_h, own_w = c.config.image_w, patch_h = c.config.patch_h,
               patch_w = c.config.patch_w;
-    const bool coco = c.config.coco;
+    const struct skeleton *skeleton = c.config.skeleton;
     checkpoint_close(&c);
-    if (!coco)
-        return cli_fail("AP is defined for COCO's 17 keypoints, and this model has others");
-    int status = eval_set_open(&set, annotations, NULL, images);
+    int status = eval_set_open(&set, skeleton, annotations, NULL, images);
     if (status == CLI_DONE)
         status = accuracy_of(b, common, &set, "exact", 0, 0);
     for (int v = 0; status == CLI_DONE && v < b->variants; v++)

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* command/eval/coco_eval.c - see command/eval/coco_eval.h. OKS is here; who answers whom, and the curves, are
- * command/eval/coco_match.c's. */
+ * command/eval/coco_match.c's.
+ *
+ * xtcocotools differs from pycocotools in three things. Who has no labelled joint in the scope is ignored, whatever num_keypoints says; a
+ * pose without a joint of positive score in the scope does not count; an annotation of id 0 can be matched. */
 #include "command/eval/coco_eval.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "command/eval/coco_match.h"
@@ -14,36 +18,82 @@
 
 const char *const coco_number_names[COCO_NUMBERS] = {"AP", "AP50", "AP75", "AP-M", "AP-L", "AR", "AR50", "AR75", "AR-M", "AR-L"};
 
-double coco_oks(const struct coco_truth *g, const double keypoints[COCO_KEYPOINTS][2])
+bool coco_poses_open(struct coco_poses *p, size_t room, int keypoints)
 {
-    int labelled = 0, n = 0;
+    *p = (struct coco_poses){.v = calloc(room + 1, sizeof *p->v), .keypoints = keypoints};
+    p->joints = calloc(room + 1, 3 * (size_t)keypoints * sizeof *p->joints);
+    return p->v && p->joints;
+}
+
+struct coco_pose *coco_poses_add(struct coco_poses *p, int image, double score, const limber_keypoint *joints)
+{
+    double *to = p->joints + 3 * (size_t)p->keypoints * (size_t)p->count;
+    struct coco_pose *pose = &p->v[p->count++];
+    *pose = (struct coco_pose){.image = image, .score = score, .keypoints = to};
+    for (int k = 0; k < p->keypoints; k++, to += 3)
+        to[0] = (double)joints[k].x, to[1] = (double)joints[k].y, to[2] = (double)joints[k].score;
+    return pose;
+}
+
+void coco_poses_close(struct coco_poses *p)
+{
+    free(p->v);
+    free(p->joints);
+    *p = (struct coco_poses){0};
+}
+
+struct coco_scope coco_scope_of(const struct skeleton *s, int part)
+{
+    return part == COCO_WHOLE ? (struct coco_scope){s, 0, s->keypoints}
+                              : (struct coco_scope){s, s->parts[part].first, s->parts[part].count};
+}
+
+static bool by_pycocotools(const struct coco_scope *scope)
+{
+    return scope->skeleton == &skeleton_coco;
+}
+
+/* How many joints of the scope have a third number above 0: labelled, or scored. */
+static int count_positive(const struct coco_scope *scope, const double *keypoints)
+{
+    int n = 0;
+    for (int k = scope->first; k < scope->first + scope->count; k++)
+        n += keypoints[3 * k + 2] > 0;
+    return n;
+}
+
+double coco_oks(const struct coco_scope *scope, const struct coco_truth *g, const struct coco_pose *p)
+{
+    const double *sigmas = scope->skeleton->sigmas;
+    const bool labelled = count_positive(scope, g->keypoints) > 0;
+    int n = 0;
     double sum = 0;
-    for (int k = 0; k < COCO_KEYPOINTS; k++)
-        labelled += g->visibility[k] > 0;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
+    for (int k = scope->first; k < scope->first + scope->count; k++) {
+        const double *truth = g->keypoints + 3 * k, *found = p->keypoints + 3 * k;
         double d[2];
-        if (labelled && g->visibility[k] <= 0)
+        if (labelled && !(truth[2] > 0))
             continue;
         for (int axis = 0; axis < 2; axis++) {
-            double v = keypoints[k][axis], low = g->box[axis] - g->box[2 + axis], high = g->box[axis] + 2 * g->box[2 + axis];
+            double v = found[axis], low = g->box[axis] - g->box[2 + axis], high = g->box[axis] + 2 * g->box[2 + axis];
             /* without labels: the distance outside of the box, doubled on every side */
-            d[axis] = labelled ? v - g->keypoints[k][axis] : fmax(0, low - v) + fmax(0, v - high);
+            d[axis] = labelled ? v - truth[axis] : fmax(0, low - v) + fmax(0, v - high);
         }
-        double variance = (2 * skeleton_coco.sigmas[k]) * (2 * skeleton_coco.sigmas[k]);
+        double variance = (2 * sigmas[k]) * (2 * sigmas[k]);
         sum += exp(-((d[0] * d[0] + d[1] * d[1]) / variance / (g->area + SPACING) / 2));
         n++;
     }
     return sum / n;
 }
 
-static double pose_area(const struct coco_pose *p)
+/* The tools take a pose's size from "keypoints" alone, whatever part is measured. */
+static double pose_area(const struct coco_scope *scope, const struct coco_pose *p)
 {
     double low[2], high[2];
     for (int axis = 0; axis < 2; axis++) {
-        low[axis] = high[axis] = p->keypoints[0][axis];
-        for (int k = 1; k < COCO_KEYPOINTS; k++) {
-            low[axis] = fmin(low[axis], p->keypoints[k][axis]);
-            high[axis] = fmax(high[axis], p->keypoints[k][axis]);
+        low[axis] = high[axis] = p->keypoints[axis];
+        for (int k = 1; k < scope->skeleton->parts[0].count; k++) {
+            low[axis] = fmin(low[axis], p->keypoints[3 * k + axis]);
+            high[axis] = fmax(high[axis], p->keypoints[3 * k + axis]);
         }
     }
     return (high[0] - low[0]) * (high[1] - low[1]);
@@ -51,6 +101,7 @@ static double pose_area(const struct coco_pose *p)
 
 /* What likeness() looks into. */
 struct evaluated {
+    const struct coco_scope *scope;
     const struct coco_truth *truths;
     const struct coco_pose *poses;
 };
@@ -58,7 +109,7 @@ struct evaluated {
 static double likeness(const void *context, int truth, int answer)
 {
     const struct evaluated *e = context;
-    return coco_oks(&e->truths[truth], e->poses[answer].keypoints);
+    return coco_oks(e->scope, &e->truths[truth], &e->poses[answer]);
 }
 
 static void summarise(double numbers[COCO_NUMBERS], const struct matches *m)
@@ -79,20 +130,22 @@ static void summarise(double numbers[COCO_NUMBERS], const struct matches *m)
     }
 }
 
-limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_truth *truths, int truth_count,
-                            const struct coco_pose *poses, int pose_count, int image_count, limber_error *err)
+static limber_status evaluate_category(double numbers[COCO_NUMBERS], const struct coco_scope *scope,
+                                       const struct coco_truth *truths, int truth_count, const struct coco_pose *poses,
+                                       int pose_count, int image_count, limber_error *err)
 {
     struct match_truth *g = calloc((size_t)truth_count + 1, sizeof *g);
     struct match_answer *d = calloc((size_t)pose_count + 1, sizeof *d);
-    const struct evaluated e = {truths, poses};
+    const struct evaluated e = {scope, truths, poses};
     struct matches m = {0};
     limber_status st = g && d ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "no memory to evaluate %d poses", pose_count);
     for (int i = 0; !st && i < truth_count; i++) {
         const struct coco_truth *t = &truths[i];
-        g[i] = (struct match_truth){t->image, t->crowd || t->num_keypoints == 0, t->crowd, t->zero_id, t->area};
+        const int labelled = by_pycocotools(scope) ? t->num_keypoints : count_positive(scope, t->keypoints);
+        g[i] = (struct match_truth){t->image, t->crowd || !labelled, t->crowd, t->zero_id && by_pycocotools(scope), t->area};
     }
     for (int i = 0; !st && i < pose_count; i++)
-        d[i] = (struct match_answer){poses[i].image, poses[i].score, pose_area(&poses[i])};
+        d[i] = (struct match_answer){poses[i].image, poses[i].score, pose_area(scope, &poses[i])};
     if (!st)
         st = matches_open(&m, g, truth_count, d, pose_count, image_count, MAX_ANSWERS, likeness, &e, err);
     if (!st)
@@ -103,23 +156,81 @@ limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_trut
     return st;
 }
 
-void coco_pck(const struct coco_truth *truths, const struct coco_pose *poses, int count, double share, int *correct,
-              int *labelled)
+static int by_number(const void *a, const void *b)
 {
-    enum { LEFT_SHOULDER = 5, RIGHT_SHOULDER = 6, LEFT_HIP = 11, RIGHT_HIP = 12 };
-    for (int i = 0; i < count; i++) {
-        const struct coco_truth *g = &truths[i];
-        const double(*k)[2] = g->keypoints;
-        if (g->visibility[LEFT_SHOULDER] <= 0 || g->visibility[RIGHT_SHOULDER] <= 0 || g->visibility[LEFT_HIP] <= 0 ||
-            g->visibility[RIGHT_HIP] <= 0)
+    const long long x = *(const long long *)a, y = *(const long long *)b;
+    return (x > y) - (x < y);
+}
+
+limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_scope *scope, const struct coco_truth *truths,
+                            int truth_count, const struct coco_pose *poses, int pose_count, int image_count, limber_error *err)
+{
+    long long *categories = malloc(((size_t)truth_count + 1) * sizeof *categories);
+    struct coco_truth *t = malloc(((size_t)truth_count + 1) * sizeof *t);
+    struct coco_pose *p = malloc(((size_t)pose_count + 1) * sizeof *p);
+    int measured[COCO_NUMBERS] = {0};
+    limber_status st =
+        categories && t && p ? LIMBER_OK : limber_fail(err, LIMBER_E_MEMORY, "no memory to evaluate %d poses", pose_count);
+    for (int i = 0; !st && i < truth_count; i++)
+        categories[i] = truths[i].category;
+    if (!st)
+        qsort(categories, (size_t)truth_count, sizeof *categories, by_number);
+    memset(numbers, 0, COCO_NUMBERS * sizeof *numbers);
+    for (int i = 0; !st && i < truth_count; i++) {
+        double of_one[COCO_NUMBERS];
+        int nt = 0, np = 0;
+        if (i && categories[i] == categories[i - 1])
             continue;
-        double torso = hypot((k[LEFT_SHOULDER][0] + k[RIGHT_SHOULDER][0] - k[LEFT_HIP][0] - k[RIGHT_HIP][0]) / 2,
-                             (k[LEFT_SHOULDER][1] + k[RIGHT_SHOULDER][1] - k[LEFT_HIP][1] - k[RIGHT_HIP][1]) / 2);
-        for (int j = 0; j < COCO_KEYPOINTS; j++) {
-            if (g->visibility[j] <= 0)
+        for (int k = 0; k < truth_count; k++)
+            if (truths[k].category == categories[i])
+                t[nt++] = truths[k];
+        for (int k = 0; k < pose_count; k++)
+            if (poses[k].category == categories[i] && (by_pycocotools(scope) || count_positive(scope, poses[k].keypoints)))
+                p[np++] = poses[k];
+        st = evaluate_category(of_one, scope, t, nt, p, np, image_count, err);
+        for (int n = 0; !st && n < COCO_NUMBERS; n++)
+            if (of_one[n] > -1) {
+                numbers[n] += of_one[n];
+                measured[n]++;
+            }
+    }
+    for (int n = 0; n < COCO_NUMBERS; n++)
+        numbers[n] = measured[n] ? numbers[n] / measured[n] : -1;
+    free(categories);
+    free(t);
+    free(p);
+    return st;
+}
+
+/* -1: this label set has no such joint. */
+static int joint_called(const struct skeleton *s, const char *name)
+{
+    for (int k = 0; k < s->keypoints; k++)
+        if (!strcmp(s->names[k], name))
+            return k;
+    return -1;
+}
+
+void coco_pck(const struct skeleton *s, const struct coco_truth *truths, const struct coco_pose *poses, int count, double share,
+              int *correct, int *labelled)
+{
+    const int corner[4] = {joint_called(s, "left_shoulder"), joint_called(s, "right_shoulder"), joint_called(s, "left_hip"),
+                           joint_called(s, "right_hip")};
+    for (int i = 0; i < count; i++) {
+        const double *truth = truths[i].keypoints;
+        double across[2] = {0}; /* twice the torso */
+        bool torso = true;
+        for (int c = 0; torso && c < 4; c++) {
+            torso = corner[c] >= 0 && truth[3 * corner[c] + 2] > 0;
+            for (int axis = 0; torso && axis < 2; axis++)
+                across[axis] += c < 2 ? truth[3 * corner[c] + axis] : -truth[3 * corner[c] + axis];
+        }
+        for (int j = 0; torso && j < s->keypoints; j++) {
+            const double *want = truth + 3 * j, *found = poses[i].keypoints + 3 * j;
+            if (!(want[2] > 0))
                 continue;
             labelled[j]++;
-            correct[j] += hypot(poses[i].keypoints[j][0] - k[j][0], poses[i].keypoints[j][1] - k[j][1]) <= share * torso;
+            correct[j] += hypot(found[0] - want[0], found[1] - want[1]) <= share * hypot(across[0] / 2, across[1] / 2);
         }
     }
 }

@@ -25,29 +25,53 @@ struct figures {
     const char *source; /* NULL: all */
     int images, people;
     double numbers[COCO_NUMBERS];
-    int correct[COCO_KEYPOINTS], labelled[COCO_KEYPOINTS]; /* PCK */
-    double oks[COCO_KEYPOINTS];                            /* mean similarity of each joint, where labelled */
-    int oks_labelled[COCO_KEYPOINTS];
+    double parts[SKELETON_MAX_PARTS][COCO_NUMBERS];                        /* where the skeleton has several */
+    double hands[COCO_NUMBERS];                                            /* mean of left and right */
+    int correct[SKELETON_MAX_KEYPOINTS], labelled[SKELETON_MAX_KEYPOINTS]; /* PCK */
+    double oks[SKELETON_MAX_KEYPOINTS];                                    /* mean similarity of each joint, where labelled */
+    int oks_labelled[SKELETON_MAX_KEYPOINTS];
     double mean_oks; /* over people */
 };
 
-/* Similarity of a single joint: OKS of a truth that has no other. */
-static void joint_similarities(struct figures *f, const struct eval_slice *c)
+static bool has_parts(const struct skeleton *s)
 {
+    return s->part_count > 1;
+}
+
+static void joint_similarities(struct figures *f, const struct skeleton *s, const struct eval_slice *c)
+{
+    const struct coco_scope whole = coco_scope_of(s, COCO_WHOLE);
     for (int i = 0; i < c->pose_count; i++) {
-        f->mean_oks += coco_oks(&c->answered[i], c->poses[i].keypoints) / c->pose_count;
-        for (int k = 0; k < COCO_KEYPOINTS; k++) {
-            struct coco_truth one = c->answered[i];
-            if (one.visibility[k] <= 0)
+        f->mean_oks += coco_oks(&whole, &c->answered[i], &c->poses[i]) / c->pose_count;
+        for (int k = 0; k < s->keypoints; k++) {
+            const struct coco_scope one = {s, k, 1};
+            if (!(c->answered[i].keypoints[3 * k + 2] > 0))
                 continue;
-            for (int other = 0; other < COCO_KEYPOINTS; other++)
-                one.visibility[other] = other == k;
-            f->oks[k] += coco_oks(&one, c->poses[i].keypoints);
+            f->oks[k] += coco_oks(&one, &c->answered[i], &c->poses[i]);
             f->oks_labelled[k]++;
         }
     }
-    for (int k = 0; k < COCO_KEYPOINTS; k++)
+    for (int k = 0; k < s->keypoints; k++)
         f->oks[k] = f->oks_labelled[k] ? f->oks[k] / f->oks_labelled[k] : -1;
+}
+
+/* The COCO-WholeBody benchmark's "hand" is the mean of both (jin-s13/COCO-WholeBody, issue 38); its tool prints each. */
+static void average_hands(struct figures *f, const struct skeleton *s)
+{
+    int hands = 0;
+    for (int p = 0; p < s->part_count; p++)
+        if (strstr(s->parts[p].name, "_hand"))
+            for (int n = hands++, i = 0; i < COCO_NUMBERS; i++) {
+                const double v = f->parts[p][i];
+                f->hands[i] = n == 0 ? v : v < 0 || f->hands[i] < 0 ? -1 : (f->hands[i] + v) / 2;
+            }
+}
+
+static limber_status evaluate_part(double numbers[COCO_NUMBERS], const struct eval_set *s, const struct eval_slice *c, int part,
+                                   limber_error *err)
+{
+    const struct coco_scope scope = coco_scope_of(s->skeleton, part);
+    return coco_evaluate(numbers, &scope, c->truths, c->truth_count, c->poses, c->pose_count, (int)s->boxes.count, err);
 }
 
 static limber_status figures_of(struct figures *f, const struct eval_set *s, const struct eval_result *r, const char *source,
@@ -56,13 +80,16 @@ static limber_status figures_of(struct figures *f, const struct eval_set *s, con
     struct eval_slice c;
     *f = (struct figures){.source = source};
     limber_status st = eval_slice_of(&c, s, r, source, err);
-    if (st == LIMBER_OK)
-        st = coco_evaluate(f->numbers, c.truths, c.truth_count, c.poses, c.pose_count, (int)s->boxes.count, err);
-    if (st == LIMBER_OK) {
+    if (!st)
+        st = evaluate_part(f->numbers, s, &c, COCO_WHOLE, err);
+    for (int p = 0; !st && has_parts(s->skeleton) && p < s->skeleton->part_count; p++)
+        st = evaluate_part(f->parts[p], s, &c, p, err);
+    if (!st) {
         f->images = c.images;
         f->people = c.pose_count;
-        coco_pck(c.answered, c.poses, c.pose_count, PCK_SHARE, f->correct, f->labelled);
-        joint_similarities(f, &c);
+        average_hands(f, s->skeleton);
+        coco_pck(s->skeleton, c.answered, c.poses, c.pose_count, PCK_SHARE, f->correct, f->labelled);
+        joint_similarities(f, s->skeleton, &c);
     }
     eval_slice_free(&c);
     return st;
@@ -71,7 +98,7 @@ static limber_status figures_of(struct figures *f, const struct eval_set *s, con
 static double pck_of(const struct figures *f)
 {
     int correct = 0, labelled = 0;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
+    for (int k = 0; k < SKELETON_MAX_KEYPOINTS; k++) {
         correct += f->correct[k];
         labelled += f->labelled[k];
     }
@@ -83,15 +110,39 @@ static double ratio(int part, int whole)
     return whole ? (double)part / whole : -1;
 }
 
-static void print_figures(const struct figures *f, int count, const struct eval_result *r, const limber_model *model)
+static void print_row(const char *name, const double numbers[COCO_NUMBERS])
+{
+    printf("%-10s", name);
+    for (int i = 0; i < COCO_NUMBERS; i++)
+        printf(" %6.3f", numbers[i]);
+    printf("\n");
+}
+
+static void print_parts(const struct figures *f, const struct skeleton *s)
+{
+    printf("\n%-10s", "part");
+    for (int i = 0; i < COCO_NUMBERS; i++)
+        printf(" %6s", coco_number_names[i]);
+    printf("\n");
+    for (int p = 0; p < s->part_count; p++)
+        print_row(s->parts[p].name, f->parts[p]);
+    print_row("hand", f->hands);
+    print_row("whole", f->numbers);
+}
+
+static void print_figures(const struct figures *f, int count, const struct eval_set *set, const struct eval_result *r,
+                          const limber_model *model)
 {
     const struct figures *all = &f[0];
+    const struct skeleton *s = set->skeleton;
     for (int i = 0; i < COCO_NUMBERS; i++)
         printf("%-6s %.3f\n", coco_number_names[i], all->numbers[i]);
     printf("PCK@%.1f %.3f  (of the torso; people with all four torso joints labelled)\n", PCK_SHARE, pck_of(all));
-    printf("\n%-16s %8s %8s %8s %8s\n", "joint", "labelled", "OKS", "PCK", "of");
-    for (int k = 0; k < COCO_KEYPOINTS; k++)
-        printf("%-16s %8d %8.3f %8.3f %8d\n", coco_keypoint_names[k], all->oks_labelled[k], all->oks[k],
+    if (has_parts(s))
+        print_parts(all, s);
+    printf("\n%-21s %8s %8s %8s %8s\n", "joint", "labelled", "OKS", "PCK", "of");
+    for (int k = 0; k < s->keypoints; k++)
+        printf("%-21s %8d %8.3f %8.3f %8d\n", s->names[k], all->oks_labelled[k], all->oks[k],
                ratio(all->correct[k], all->labelled[k]), all->labelled[k]);
     if (count > 1) {
         printf("\n%-20s %7s %7s %7s %7s %7s %7s %7s %7s\n", "source", "images", "people", "AP", "AP50", "AP75", "AR", "OKS",
@@ -101,25 +152,44 @@ static void print_figures(const struct figures *f, int count, const struct eval_
                    f[i].people, f[i].numbers[COCO_AP], f[i].numbers[COCO_AP50], f[i].numbers[COCO_AP75], f[i].numbers[COCO_AR],
                    f[i].mean_oks, pck_of(&f[i]));
     }
-    printf("\n%d people in %.2f s (%.1f a second; forward pass %.2f s), %s %s", r->pose_count, r->seconds,
-           r->pose_count / r->seconds, r->seconds_forward, limber_model_backend(model), limber_model_precision(model));
+    printf("\n%d people in %.2f s (%.1f a second; forward pass %.2f s), %s %s", r->poses.count, r->seconds,
+           r->poses.count / r->seconds, r->seconds_forward, limber_model_backend(model), limber_model_precision(model));
     if (r->failed)
         printf("; %d images could not be used, their people count as missed", r->failed);
     printf("\n");
 }
 
-static void put_figures(struct json_text *t, const struct figures *f)
+static void put_numbers(struct json_text *t, const double numbers[COCO_NUMBERS])
+{
+    for (int i = 0; i < COCO_NUMBERS; i++)
+        put_key(t, coco_number_names[i]), put_number(t, numbers[i], 6);
+}
+
+static void put_part(struct json_text *t, const char *name, const double numbers[COCO_NUMBERS])
+{
+    put_key(t, name), put_open(t, '{');
+    put_numbers(t, numbers);
+    put_close(t, '}');
+}
+
+static void put_figures(struct json_text *t, const struct figures *f, const struct skeleton *s)
 {
     put_open(t, '{');
     put_key(t, "images"), put_integer(t, f->images);
     put_key(t, "people"), put_integer(t, f->people);
-    for (int i = 0; i < COCO_NUMBERS; i++)
-        put_key(t, coco_number_names[i]), put_number(t, f->numbers[i], 6);
+    put_numbers(t, f->numbers);
+    if (has_parts(s)) {
+        put_key(t, "parts"), put_open(t, '{');
+        for (int p = 0; p < s->part_count; p++)
+            put_part(t, s->parts[p].name, f->parts[p]);
+        put_part(t, "hand", f->hands);
+        put_close(t, '}');
+    }
     put_key(t, "OKS"), put_number(t, f->mean_oks, 6);
     put_key(t, "PCK@0.2"), put_number(t, pck_of(f), 6);
     put_key(t, "joints"), put_open(t, '{');
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        put_key(t, coco_keypoint_names[k]), put_open(t, '{');
+    for (int k = 0; k < s->keypoints; k++) {
+        put_key(t, s->names[k]), put_open(t, '{');
         put_key(t, "labelled"), put_integer(t, f->oks_labelled[k]);
         put_key(t, "OKS"), put_number(t, f->oks[k], 6);
         put_key(t, "PCK@0.2"), put_number(t, ratio(f->correct[k], f->labelled[k]), 6);
@@ -129,8 +199,8 @@ static void put_figures(struct json_text *t, const struct figures *f)
     put_close(t, '}');
 }
 
-static int write_json(const char *path, const struct figures *f, int count, const struct eval_result *r,
-                      const limber_model *model, const struct head_losses *losses)
+static int write_json(const char *path, const struct figures *f, int count, const struct eval_set *set,
+                      const struct eval_result *r, const limber_model *model, const struct head_losses *losses)
 {
     struct json_text t = {.pretty = true};
     put_open(&t, '{');
@@ -141,10 +211,10 @@ static int write_json(const char *path, const struct figures *f, int count, cons
     put_key(&t, "seconds"), put_number(&t, r->seconds, 3);
     put_key(&t, "seconds_forward"), put_number(&t, r->seconds_forward, 3);
     put_key(&t, "failed_images"), put_integer(&t, r->failed);
-    put_key(&t, "all"), put_figures(&t, &f[0]);
+    put_key(&t, "all"), put_figures(&t, &f[0], set->skeleton);
     put_key(&t, "sources"), put_open(&t, '{');
     for (int i = 1; i < count; i++)
-        put_key(&t, f[i].source), put_figures(&t, &f[i]);
+        put_key(&t, f[i].source), put_figures(&t, &f[i], set->skeleton);
     put_close(&t, '}');
     if (losses->v)
         put_key(&t, "without_head"), head_losses_put(&t, losses);
@@ -175,14 +245,14 @@ static int report(const struct eval_set *set, const struct eval_result *r, const
     if (st != LIMBER_OK)
         status = cli_fail("%s", err.text);
     if (status == CLI_DONE) {
-        print_figures(f, count, r, model);
+        print_figures(f, count, set, r, model);
         if (losses->v)
             head_losses_print(losses, f[0].numbers[COCO_AP]);
         if (fflush(stdout))
             status = cli_fail("standard output: the figures could not be written");
     }
     if (status == CLI_DONE && json)
-        status = write_json(json, f, count, r, model, losses);
+        status = write_json(json, f, count, set, r, model, losses);
     free(f);
     return status;
 }
@@ -193,9 +263,9 @@ int cli_eval(int argc, char **argv)
     const char *annotations = NULL, *images = NULL, *json = NULL, *category = NULL;
     bool flip = false, each_head = false;
     const struct cli_option options[] = {
-        CLI_OPTION("--annotations", "FILE", &annotations, "COCO person keypoints (required)"),
+        CLI_OPTION("--annotations", "FILE", &annotations, "COCO person keypoints, COCO-WholeBody or AP-10K (required)"),
         CLI_OPTION("--images", "DIR", &images, "where its images are: by their file_name, then by its last part (required)"),
-        CLI_OPTION("--category", "NAME|ID", &category, "who is a person; several between commas [person]"),
+        CLI_OPTION("--category", "NAME|ID", &category, "who is a person; several between commas, * for all [person]"),
         CLI_FLAG("--flip", &flip, "average with a second pass over the mirrored crop, as published figures do"),
         CLI_FLAG("--each-head", &each_head, "once more without each attention head: what AP and each limb lose"),
         CLI_OPTION("--json", "FILE", &json, "write the figures there too"),
@@ -205,7 +275,9 @@ int cli_eval(int argc, char **argv)
     const struct cli_command command = {
         "eval", "--annotations FILE --images DIR [options]",
         "How good the model is: COCO's ten numbers for keypoints, exactly as pycocotools computes them, on the\n"
-        "boxes of the annotations; PCK; by joint; and by `source` where the images carry one.",
+        "boxes of the annotations; PCK; by joint; and by `source` where the images carry one. A model of the\n"
+        "whole body is also measured by part, as xtcocotools does; `hand` is the mean of both hands. An AP-10K\n"
+        "model is measured in every category; the numbers are the mean over them.",
         options};
     int inputs, status = cli_parse(&command, argc, argv, &inputs);
     if (status != CLI_GO)
@@ -222,12 +294,12 @@ int cli_eval(int argc, char **argv)
     struct head_losses losses = {0};
     cli_catch_signals();
     status = cli_model_open(&common, &model);
-    if (status == CLI_DONE && !model->config.coco)
-        status = cli_fail("%s: its labels are not COCO's 17, and COCO's similarity is defined for those", model->source);
+    if (status == CLI_DONE && each_head && !(model->config.skeleton && model->config.skeleton->limb_count))
+        status = cli_fail("%s: --each-head wants limbs, and its joints are not COCO's", model->source);
     if (status == CLI_DONE)
         status = cli_session_open(&common, model, &session);
     if (status == CLI_DONE)
-        status = eval_set_open(&set, annotations, category, images);
+        status = eval_set_open(&set, model->config.skeleton, annotations, category, images);
     if (status == CLI_DONE)
         status = eval_measure(&result, &set, model, session, common.quiet);
     if (status == CLI_DONE && each_head)

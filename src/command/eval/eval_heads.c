@@ -20,16 +20,20 @@
 #define REPLICATES 2000
 #define SEED 1
 
-/* Which of COCO's joints a class is measured by: shoulders and hips are the torso's. The last class is all of them. */
-static const unsigned class_joints[LOSS_CLASSES] = {
+/* Which of COCO's joints a limb is measured by: shoulders and hips are the torso's. */
+static const unsigned limb_joints[LIMBER_HEADS_LIMBS] = {
     0x1f,                                    /* head: nose, eyes, ears */
     1u << 5 | 1u << 6 | 1u << 11 | 1u << 12, /* torso */
     1u << 7 | 1u << 9,
     1u << 8 | 1u << 10, /* arms: elbow, wrist */
     1u << 13 | 1u << 15,
     1u << 14 | 1u << 16, /* legs: knee, ankle */
-    (1u << COCO_KEYPOINTS) - 1,
 };
+
+static bool belongs(int class, int joint)
+{
+    return class >= LIMBER_HEADS_LIMBS || (joint < COCO_KEYPOINTS && limb_joints[class] >> joint & 1);
+}
 
 const char *loss_class_name(int class)
 {
@@ -37,27 +41,31 @@ const char *loss_class_name(int class)
 }
 
 /* Similarity over a class's labelled joints; -1 where there is none. */
-static double similarity(const struct coco_truth *whole, const struct coco_pose *pose, unsigned joints)
+static double similarity(const struct coco_scope *scope, const struct coco_truth *whole, const struct coco_pose *pose, int class)
 {
+    double joints[3 * SKELETON_MAX_KEYPOINTS];
     struct coco_truth part = *whole;
     bool any = false;
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        if (!(joints >> k & 1))
-            part.visibility[k] = 0;
-        any = any || part.visibility[k] > 0;
+    memcpy(joints, whole->keypoints, 3 * (size_t)scope->count * sizeof *joints);
+    for (int k = 0; k < scope->count; k++) {
+        if (!belongs(class, k))
+            joints[3 * k + 2] = 0;
+        any = any || joints[3 * k + 2] > 0;
     }
-    return any ? coco_oks(&part, pose->keypoints) : -1;
+    part.keypoints = joints;
+    return any ? coco_oks(scope, &part, pose) : -1;
 }
 
 /* values[truth][class]; -1 where nothing is labelled or nobody was found. */
 static void similarities(double *values, const struct eval_set *set, const struct eval_result *r)
 {
+    const struct coco_scope scope = coco_scope_of(set->skeleton, COCO_WHOLE);
     for (size_t i = 0; i < (size_t)set->truth_count * LOSS_CLASSES; i++)
         values[i] = -1;
-    for (int i = 0; i < r->pose_count; i++)
+    for (int i = 0; i < r->poses.count; i++)
         for (int c = 0; c < LOSS_CLASSES; c++)
             values[(size_t)r->truth[i] * LOSS_CLASSES + (size_t)c] =
-                similarity(&set->truths[r->truth[i]], &r->poses[i], class_joints[c]);
+                similarity(&scope, &set->truths[r->truth[i]], &r->poses.v[i], c);
 }
 
 /* One head left out: its similarities and AP. */

@@ -75,24 +75,31 @@ static char *find_file(const char *images, const char *name)
     return path;
 }
 
-static bool has_labels(const struct annotation *a)
+/* How many joints an annotation has of those that are compared. */
+static int joints_of(const struct eval_set *s, const struct annotation *a)
 {
-    for (int k = 0; k < a->keypoint_count; k++)
+    return s->skeleton->part_count > 1 ? a->joint_count : a->keypoint_count;
+}
+
+static bool has_labels(const struct eval_set *s, const struct annotation *a)
+{
+    for (int k = 0; k < joints_of(s, a); k++)
         if (a->keypoints[3 * k + 2] > 0)
             return true;
     return false;
 }
 
-static struct coco_truth truth_of(const struct annotation *a, int image)
+static struct coco_truth truth_of(const struct eval_set *s, const struct annotation *a, int image)
 {
-    struct coco_truth t = {
-        .image = image, .crowd = a->crowd, .zero_id = a->id == 0, .num_keypoints = a->num_keypoints, .area = a->area};
+    static const double unlabelled[3 * SKELETON_MAX_KEYPOINTS];
+    struct coco_truth t = {.image = image,
+                           .category = s->skeleton == &skeleton_animal ? a->category : 0,
+                           .crowd = a->crowd,
+                           .zero_id = a->id == 0,
+                           .num_keypoints = a->num_keypoints,
+                           .area = a->area,
+                           .keypoints = a->keypoints ? a->keypoints : unlabelled};
     memcpy(t.box, a->box, sizeof t.box);
-    for (int k = 0; k < a->keypoint_count && k < COCO_KEYPOINTS; k++) {
-        t.keypoints[k][0] = a->keypoints[3 * k];
-        t.keypoints[k][1] = a->keypoints[3 * k + 1];
-        t.visibility[k] = (int)a->keypoints[3 * k + 2];
-    }
     return t;
 }
 
@@ -138,15 +145,22 @@ static int by_image_and_order(const void *a, const void *b)
     return x->image != y->image ? (x->image > y->image) - (x->image < y->image) : by_order(a, b);
 }
 
+static limber_status check_joints(const struct eval_set *s, const struct annotation *a, limber_error *err)
+{
+    const struct skeleton *wanted = s->skeleton;
+    const int has = joints_of(s, a);
+    if (!has || has == wanted->keypoints)
+        return LIMBER_OK;
+    return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has %d keypoints, expected %s's %d%s", a->id, has, wanted->name,
+                       wanted->keypoints,
+                       wanted->part_count == 1 ? "" : ": keypoints, foot_kpts, face_kpts, lefthand_kpts and righthand_kpts");
+}
+
 static limber_status check_counted(const struct annotation *a, limber_error *err)
 {
-    if (!a->has_area)
-        return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has no \"area\", which COCO's similarity is measured by",
-                           a->id);
-    if (a->keypoint_count && a->keypoint_count != COCO_KEYPOINTS)
-        return limber_fail(err, LIMBER_E_FORMAT, "annotation %lld has %d keypoints, expected COCO's %d", a->id, a->keypoint_count,
-                           COCO_KEYPOINTS);
-    return LIMBER_OK;
+    return a->has_area ? LIMBER_OK
+                       : limber_fail(err, LIMBER_E_FORMAT,
+                                     "annotation %lld has no \"area\", which COCO's similarity is measured by", a->id);
 }
 
 /* set.counted: a person whose last namesake is nobody's annotation is not counted. */
@@ -167,17 +181,23 @@ static limber_status count_truths(struct eval_set *s, size_t people, limber_erro
         const struct annotation namesake = {.order = by_image[i].a->last_of_id};
         const struct placed key = {.a = &namesake}, *last = bsearch(&key, by_file, n, sizeof *by_file, by_order);
         if (last && !(st = check_counted(last->a, err)))
-            s->counted[s->counted_count++] = truth_of(last->a, last->image);
+            s->counted[s->counted_count++] = truth_of(s, last->a, last->image);
     }
     free(by_file);
     free(by_image);
     return st;
 }
 
-int eval_set_open(struct eval_set *s, const char *annotations, const char *category, const char *images)
+int eval_set_open(struct eval_set *s, const struct skeleton *skeleton, const char *annotations, const char *category,
+                  const char *images)
 {
     limber_error err;
-    *s = (struct eval_set){0};
+    *s = (struct eval_set){.skeleton = skeleton};
+    if (!skeleton)
+        return cli_fail(
+            "COCO's similarity is defined for the joints of COCO, COCO-WholeBody and AP-10K, and this model has others");
+    if (!category && skeleton == &skeleton_animal)
+        category = BOXES_EVERY_CATEGORY;
     if (boxes_open(&s->boxes, annotations, category, &err) != LIMBER_OK)
         return cli_fail("%s", err.text);
     const size_t n = s->boxes.count;
@@ -208,8 +228,10 @@ int eval_set_open(struct eval_set *s, const char *annotations, const char *categ
         s->first_box[i] = s->box_total;
         for (int p = 0; p < list->person_count; p++) {
             const struct annotation *a = &list->person[p];
-            s->truths[s->truth_count] = truth_of(a, (int)i);
-            if (!a->crowd && has_labels(a)) {
+            if (check_joints(s, a, &err))
+                return cli_fail("%s: %s", annotations, err.text);
+            s->truths[s->truth_count] = truth_of(s, a, (int)i);
+            if (!a->crowd && has_labels(s, a)) {
                 s->box[i][s->box_count[i]++] =
                     (limber_box){(float)a->box[0], (float)a->box[1], (float)a->box[2], (float)a->box[3]};
                 s->truth_of_box[s->box_total++] = s->truth_count;
@@ -246,14 +268,10 @@ static void record(struct eval_result *r, const struct eval_set *s, const struct
 {
     for (int p = 0; p < item->parcel.people.count; p++) {
         const limber_person *person = &item->parcel.people.person[p];
-        struct coco_pose *pose = &r->poses[r->pose_count];
-        pose->image = (int)item->index;
-        pose->score = person->score;
-        for (int k = 0; k < COCO_KEYPOINTS; k++) {
-            pose->keypoints[k][0] = person->keypoints[k].x;
-            pose->keypoints[k][1] = person->keypoints[k].y;
-        }
-        r->truth[r->pose_count++] = s->truth_of_box[s->first_box[item->index] + p];
+        const int truth = s->truth_of_box[s->first_box[item->index] + p];
+        r->truth[r->poses.count] = truth;
+        coco_poses_add(&r->poses, (int)item->index, (double)person->score, person->keypoints)->category =
+            s->truths[truth].category;
     }
 }
 
@@ -283,7 +301,7 @@ static bool done(void *context, struct parcel *parcel)
         record(m->r, m->set, item);
     }
     stream_release(m->stream, item);
-    progress_step(&m->progress, ++m->images, (size_t)m->r->pose_count);
+    progress_step(&m->progress, ++m->images, (size_t)m->r->poses.count);
     return true;
 }
 
@@ -295,9 +313,8 @@ int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_m
     limber_error err;
     double begin = system_now(), forward_before = session->seconds_forward;
     *r = (struct eval_result){0};
-    r->poses = calloc((size_t)s->box_total, sizeof *r->poses);
     r->truth = calloc((size_t)s->box_total, sizeof *r->truth);
-    if (!r->poses || !r->truth)
+    if (!coco_poses_open(&r->poses, (size_t)s->box_total, s->skeleton->keypoints) || !r->truth)
         return cli_fail("no memory for %d poses", s->box_total);
     limber_status st = stream_open(&m.stream, model, &s->inputs, 1, HOLD, &calls, &err);
     progress_start(&m.progress, s->inputs.count, !quiet);
@@ -312,7 +329,7 @@ int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_m
 
 void eval_result_free(struct eval_result *r)
 {
-    free(r->poses);
+    coco_poses_close(&r->poses);
     free(r->truth);
     *r = (struct eval_result){0};
 }
@@ -336,8 +353,8 @@ limber_status eval_slice_of(struct eval_slice *c, const struct eval_set *s, cons
                             limber_error *err)
 {
     *c = (struct eval_slice){.truths = calloc((size_t)s->counted_count + 1, sizeof *c->truths),
-                             .poses = calloc((size_t)r->pose_count + 1, sizeof *c->poses),
-                             .answered = calloc((size_t)r->pose_count + 1, sizeof *c->answered)};
+                             .poses = calloc((size_t)r->poses.count + 1, sizeof *c->poses),
+                             .answered = calloc((size_t)r->poses.count + 1, sizeof *c->answered)};
     if (!c->truths || !c->poses || !c->answered)
         return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", s->truth_count);
     for (size_t i = 0; i < s->boxes.count; i++)
@@ -345,10 +362,10 @@ limber_status eval_slice_of(struct eval_slice *c, const struct eval_set *s, cons
     for (int i = 0; i < s->counted_count; i++)
         if (of_source(s, s->counted[i].image, source))
             c->truths[c->truth_count++] = s->counted[i];
-    for (int i = 0; i < r->pose_count; i++)
-        if (of_source(s, r->poses[i].image, source)) {
+    for (int i = 0; i < r->poses.count; i++)
+        if (of_source(s, r->poses.v[i].image, source)) {
             c->answered[c->pose_count] = s->truths[r->truth[i]];
-            c->poses[c->pose_count++] = r->poses[i];
+            c->poses[c->pose_count++] = r->poses.v[i];
         }
     return LIMBER_OK;
 }
@@ -357,9 +374,10 @@ limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *
                            const char *source, limber_error *err)
 {
     struct eval_slice c;
+    const struct coco_scope scope = coco_scope_of(s->skeleton, COCO_WHOLE);
     limber_status st = eval_slice_of(&c, s, r, source, err);
     if (st == LIMBER_OK)
-        st = coco_evaluate(numbers, c.truths, c.truth_count, c.poses, c.pose_count, (int)s->boxes.count, err);
+        st = coco_evaluate(numbers, &scope, c.truths, c.truth_count, c.poses, c.pose_count, (int)s->boxes.count, err);
     eval_slice_free(&c);
     return st;
 }

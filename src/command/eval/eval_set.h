@@ -10,6 +10,7 @@
 
 /* Annotations and the files of their images. */
 struct eval_set {
+    const struct skeleton *skeleton; /* what is compared */
     struct boxes boxes;
     struct inputs inputs; /* [i] is the file of boxes.list[i]; path NULL where there is none */
     limber_box **box;     /* [i]: boxes of the persons with labelled joints, [box_count[i]] */
@@ -22,14 +23,15 @@ struct eval_set {
     int truth_count, box_total;
     int missing; /* images whose file is not there */
 };
-/* CLI_DONE, or CLI_NOTHING with the reason on stderr. Missing image files are said and counted. */
-int eval_set_open(struct eval_set *set, const char *annotations, const char *category, const char *images);
+/* CLI_DONE, or CLI_NOTHING with the reason on stderr. Missing image files are said and counted. skeleton: what the model finds;
+ * NULL, no known label set, is such a reason. */
+int eval_set_open(struct eval_set *set, const struct skeleton *skeleton, const char *annotations, const char *category,
+                  const char *images);
 void eval_set_close(struct eval_set *set);
 
 struct eval_result {
-    struct coco_pose *poses; /* [pose_count], answering truths[truth[i]] */
+    struct coco_poses poses; /* answering truths[truth[i]] */
     int *truth;
-    int pose_count;
     int failed; /* images that could not be decoded */
     double seconds, seconds_forward;
 };
@@ -38,7 +40,7 @@ int eval_measure(struct eval_result *out, const struct eval_set *set, const limb
                  bool quiet);
 void eval_result_free(struct eval_result *r);
 
-/* Truths and poses of the images whose source is `source` (NULL: all). */
+/* Truths and poses of the images whose source is `source` (NULL: all). Their joints are borrowed. */
 struct eval_slice {
     struct coco_truth *truths;
     struct coco_pose *poses;
@@ -49,7 +51,7 @@ limber_status eval_slice_of(struct eval_slice *out, const struct eval_set *set, 
                             limber_error *err);
 void eval_slice_free(struct eval_slice *c); /* after a failure too */
 
-/* COCO's ten numbers over the images whose source is `source` (NULL: all). */
+/* COCO's ten numbers of the whole skeleton over the images whose source is `source` (NULL: all). */
 limber_status eval_numbers(double numbers[COCO_NUMBERS], const struct eval_set *set, const struct eval_result *r,
                            const char *source, limber_error *err);
 

@@ -61,7 +61,7 @@ struct run {
     int *order;   /* heads in the order in which they went, [dropped] */
     int dropped;
     /* the reporting half */
-    struct coco_pose *poses[SETS];
+    struct coco_poses poses[SETS];
     int *truth_of_pose, pose_count;
     double oks[2][LIMBS];
     int oks_people[LIMBS];
@@ -123,11 +123,7 @@ static void target_of(struct effect_target *t, const struct run *r, int truth, l
     const struct coco_truth *of = &r->set.truths[truth];
     const struct config *c = &r->model->config;
     double joints[COCO_KEYPOINTS][3];
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        joints[k][0] = of->keypoints[k][0];
-        joints[k][1] = of->keypoints[k][1];
-        joints[k][2] = of->visibility[k];
-    }
+    memcpy(joints, of->keypoints, sizeof joints);
     effect_target_make(t, c, skeleton_coco.sigmas, joints, box, of->area,
                        crop_region_of_box(box, c->image_h, c->image_w, c->normalize_factor));
 }
@@ -154,15 +150,12 @@ static limber_status learn_person(struct run *r, const limber_image *image, int 
     return st;
 }
 
-static struct coco_pose pose_of(int image, const limber_keypoint *joints)
+static void add_pose(struct coco_poses *poses, int image, const limber_keypoint *joints)
 {
-    struct coco_pose p = {.image = image};
-    for (int k = 0; k < COCO_KEYPOINTS; k++) {
-        p.keypoints[k][0] = (double)joints[k].x;
-        p.keypoints[k][1] = (double)joints[k].y;
-        p.score += (double)joints[k].score / COCO_KEYPOINTS;
-    }
-    return p;
+    double score = 0;
+    for (int k = 0; k < COCO_KEYPOINTS; k++)
+        score += (double)joints[k].score / COCO_KEYPOINTS;
+    coco_poses_add(poses, image, score, joints);
 }
 
 /* ---- choosing ---- */
@@ -180,9 +173,11 @@ static double heat_of(const struct effect_target *t, const effect_measures m)
 }
 
 /* Heat at the joints that the choosing half loses with this set gone; poses (or NULL): what is then found. */
-static int loss_of(struct run *r, const uint8_t *set, double *loss, struct coco_pose *poses)
+static int loss_of(struct run *r, const uint8_t *set, double *loss, struct coco_poses *poses)
 {
     *loss = 0;
+    if (poses)
+        poses->count = 0;
     for (int i = 0; i < r->learner_count; i++) {
         const struct learner *l = &r->learners[i];
         limber_keypoint joints[COCO_KEYPOINTS];
@@ -193,14 +188,15 @@ static int loss_of(struct run *r, const uint8_t *set, double *loss, struct coco_
         effect_measure(m, &l->target, r->heat, joints);
         *loss += (heat_of(&l->target, l->clear) - heat_of(&l->target, m)) / r->learner_count;
         if (poses)
-            poses[i] = pose_of(i, joints);
+            add_pose(poses, i, joints);
     }
     return cli_stopped ? CLI_INTERRUPTED : CLI_DONE;
 }
 
 /* AP on the choosing half, a person an image of its own: boxes are given, so nobody is mistaken for another. */
-static double learners_ap(const struct run *r, const struct coco_pose *poses)
+static double learners_ap(const struct run *r, const struct coco_poses *poses)
 {
+    const struct coco_scope scope = coco_scope_of(&skeleton_coco, COCO_WHOLE);
     double numbers[COCO_NUMBERS] = {0};
     limber_error err;
     struct coco_truth *truths = malloc(((size_t)r->learner_count + 1) * sizeof *truths);
@@ -208,7 +204,7 @@ static double learners_ap(const struct run *r, const struct coco_pose *poses)
         truths[i] = r->set.truths[r->learners[i].truth];
         truths[i].image = i;
     }
-    if (!truths || coco_evaluate(numbers, truths, r->learner_count, poses, r->learner_count, r->learner_count, &err))
+    if (!truths || coco_evaluate(numbers, &scope, truths, r->learner_count, poses->v, poses->count, r->learner_count, &err))
         numbers[COCO_AP] = NAN;
     free(truths);
     return numbers[COCO_AP];
@@ -228,8 +224,9 @@ static int choose_measured(struct run *r, int keep, bool again)
     uint8_t *set = r->sets + r->heads;
     double *seen = malloc((size_t)r->heads * sizeof *seen), gone = 0;
     bool *fresh = malloc((size_t)r->heads);
-    struct coco_pose *poses = malloc(((size_t)r->learner_count + 1) * sizeof *poses);
-    int status = seen && fresh && poses ? CLI_DONE : cli_fail("no memory");
+    struct coco_poses poses;
+    int status =
+        coco_poses_open(&poses, (size_t)r->learner_count, COCO_KEYPOINTS) && seen && fresh ? CLI_DONE : cli_fail("no memory");
     struct progress progress;
     progress_start(&progress, (size_t)(2 * r->heads - keep), !r->common.quiet);
     for (int h = 0; !status && h < r->heads; h++) {
@@ -268,8 +265,8 @@ static int choose_measured(struct run *r, int keep, bool again)
         gone = best_loss;
         progress_step(&progress, (size_t)(r->heads + r->dropped), (size_t)r->learner_count);
         if (r->max_loss < 1) {
-            status = loss_of(r, set, &gone, poses);
-            if (!status && r->learned_ap[0] - learners_ap(r, poses) > r->max_loss) { /* one too many */
+            status = loss_of(r, set, &gone, &poses);
+            if (!status && r->learned_ap[0] - learners_ap(r, &poses) > r->max_loss) { /* one too many */
                 set[best] = 0;
                 r->lost[best] = NAN;
                 r->dropped--;
@@ -280,7 +277,7 @@ static int choose_measured(struct run *r, int keep, bool again)
     progress_clear(&progress);
     free(seen);
     free(fresh);
-    free(poses);
+    coco_poses_close(&poses);
     return status;
 }
 
@@ -314,11 +311,12 @@ static void draw_sets(struct run *r)
 static int choose(struct run *r)
 {
     const int keep = r->keep > 0 ? r->keep : 1;
-    struct coco_pose *poses = malloc(((size_t)r->learner_count + 1) * sizeof *poses);
+    struct coco_poses poses;
     double loss;
-    int status = poses ? loss_of(r, r->sets, &loss, poses) : cli_fail("no memory");
+    int status = coco_poses_open(&poses, (size_t)r->learner_count, COCO_KEYPOINTS) ? loss_of(r, r->sets, &loss, &poses)
+                                                                                   : cli_fail("no memory");
     if (!status)
-        r->learned_ap[0] = learners_ap(r, poses);
+        r->learned_ap[0] = learners_ap(r, &poses);
     limber_error err;
     bool *given = NULL;
     if (!status && r->drop) {
@@ -333,12 +331,12 @@ static int choose(struct run *r)
     else if (!status)
         status = choose_measured(r, keep, !strcmp(r->by, "measured"));
     if (!status)
-        status = loss_of(r, r->sets + r->heads, &loss, poses);
+        status = loss_of(r, r->sets + r->heads, &loss, &poses);
     if (!status)
-        r->learned_ap[1] = learners_ap(r, poses);
+        r->learned_ap[1] = learners_ap(r, &poses);
     if (!status)
         draw_sets(r);
-    free(poses);
+    coco_poses_close(&poses);
     return status;
 }
 
@@ -355,7 +353,8 @@ static limber_status report_person(struct run *r, const limber_image *image, int
         st = limber_patch_run(r->patch, 0, r->source, r->sets + s * r->heads, 0, joints, r->heat, err);
         if (st)
             break;
-        r->poses[s][r->pose_count] = pose_of(where, joints);
+        r->poses[s].count = r->pose_count; /* a person who failed half way is overwritten */
+        add_pose(&r->poses[s], where, joints);
         if (s < 2) {
             effect_measures m;
             effect_measure(m, &target, r->heat, joints);
@@ -377,6 +376,7 @@ static double resampled_ap(const struct run *r, int s, uint64_t replicate, struc
     const int images = (int)r->set.boxes.count;
     int truth_count = 0, pose_count = 0, drawn = 0;
     double numbers[COCO_NUMBERS];
+    const struct coco_scope scope = coco_scope_of(&skeleton_coco, COCO_WHOLE);
     limber_error err;
     for (int i = 0; i < images; i++) {
         const int weight = chooses(r, i) ? 0
@@ -389,13 +389,13 @@ static double resampled_ap(const struct run *r, int s, uint64_t replicate, struc
                     truths[truth_count++].image = drawn;
                 }
             for (int p = 0; p < r->pose_count; p++)
-                if (r->poses[s][p].image == i) {
-                    poses[pose_count] = r->poses[s][p];
+                if (r->poses[s].v[p].image == i) {
+                    poses[pose_count] = r->poses[s].v[p];
                     poses[pose_count++].image = drawn;
                 }
         }
     }
-    return coco_evaluate(numbers, truths, truth_count, poses, pose_count, drawn, &err) ? NAN : numbers[COCO_AP];
+    return coco_evaluate(numbers, &scope, truths, truth_count, poses, pose_count, drawn, &err) ? NAN : numbers[COCO_AP];
 }
 
 static int by_value(const void *a, const void *b)
@@ -681,7 +681,7 @@ static int open_all(struct run *r)
 {
     limber_error err;
     limber_patch_options o = limber_patch_options_default();
-    int status = eval_set_open(&r->set, r->annotations, r->category, r->images);
+    int status = eval_set_open(&r->set, &skeleton_coco, r->annotations, r->category, r->images);
     if (!status)
         status = draw_halves(r);
     if (!status && checkpoint_open(&r->checkpoint, cli_model_dir(&r->common), TASK_POSE, &err))
@@ -709,7 +709,7 @@ static int open_all(struct run *r)
     r->truth_of_pose = malloc(((size_t)r->set.box_total + 1) * sizeof *r->truth_of_pose);
     bool fine = r->learners && r->sets && r->lost && r->order && r->heat && r->truth_of_pose;
     for (int s = 0; s < SETS; s++)
-        fine = (r->poses[s] = malloc(((size_t)r->set.box_total + 1) * sizeof *r->poses[s])) != NULL && fine;
+        fine = coco_poses_open(&r->poses[s], (size_t)r->set.box_total, COCO_KEYPOINTS) && fine;
     for (int h = 0; fine && h < r->heads; h++)
         r->lost[h] = NAN;
     return status ? status : fine ? CLI_DONE : cli_fail("no memory");
@@ -794,7 +794,7 @@ int cli_prune(int argc, char **argv)
     cli_catch_signals();
     status = run(&r);
     for (int s = 0; s < SETS; s++)
-        free(r.poses[s]);
+        coco_poses_close(&r.poses[s]);
     free(r.learners);
     free(r.sets);
     free(r.lost);
