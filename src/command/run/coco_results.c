@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/coco_results.c - see command/run/coco_results.h. A line's name may hold bytes that are no Unicode (command/run/lines.h reads it); what follows is plain
- * JSON, and jansson's. One person's entry a line, so that the file can be read by people and by diff. */
+/* command/run/coco_results.c - see command/run/coco_results.h. A line's name may hold bytes that are no Unicode (command/run/lines.h
+ * reads it); what follows is plain JSON, and jansson's. One person's entry a line, so that the file can be read by people and by diff. */
 #define _GNU_SOURCE
 #include "command/run/coco_results.h"
 
@@ -38,15 +38,34 @@ static double score_of(const json_t *person)
     return seen ? json_number_value(box_score) * (sum / seen) : 0;
 }
 
+/* A person's joints, in the model's order: in "keypoints", or in the fields of the skeleton's parts. */
+static void put_joints(struct json_text *t, const json_t *joints, const struct skeleton *s)
+{
+    const char *name;
+    json_t *joint, *number;
+    size_t i;
+    int k = 0, part = 0;
+    const bool parts = s && json_object_size(joints) == (size_t)s->keypoints;
+    put_key(t, "keypoints"), put_open(t, '[');
+    json_object_foreach((json_t *)joints, name, joint)
+    {
+        if (parts && k++ == s->parts[part].first + s->parts[part].count) {
+            put_close(t, ']');
+            put_key(t, s->parts[++part].field), put_open(t, '[');
+        }
+        json_array_foreach(joint, i, number) put_number(t, json_number_value(number), i < 2 ? 2 : 4);
+    }
+    put_close(t, ']');
+}
+
 /* "people" of one line. */
-static int write_people(struct output *o, struct json_text *t, const json_t *people, long long id, const char *text, bool *first)
+static int write_people(struct output *o, struct json_text *t, const json_t *people, const struct skeleton *skeleton,
+                        long long id, const char *text, bool *first)
 {
     size_t i;
-    json_t *person, *joint, *number;
+    json_t *person;
     json_array_foreach(people, i, person)
     {
-        const char *name;
-        size_t k;
         put_clear(t);
         put_raw(t, *first ? "\n" : ",\n", *first ? 1 : 2);
         put_open(t, '{');
@@ -56,12 +75,7 @@ static int write_people(struct output *o, struct json_text *t, const json_t *peo
         else
             put_integer(t, id);
         put_key(t, "category_id"), put_integer(t, 1);
-        put_key(t, "keypoints"), put_open(t, '[');
-        json_object_foreach(json_object_get(person, "keypoints"), name, joint)
-        {
-            json_array_foreach(joint, k, number) put_number(t, json_number_value(number), k < 2 ? 2 : 4);
-        }
-        put_close(t, ']');
+        put_joints(t, json_object_get(person, "keypoints"), skeleton);
         put_key(t, "score"), put_number(t, score_of(person), 4);
         put_close(t, '}');
         if (t->failed)
@@ -73,7 +87,8 @@ static int write_people(struct output *o, struct json_text *t, const json_t *peo
     return CLI_DONE;
 }
 
-int coco_write(const char *dir, const char *lines_name, const char *coco_name, coco_id_fn image_id, const void *context)
+int coco_write(const char *dir, const char *lines_name, const char *coco_name, const struct skeleton *skeleton,
+               coco_id_fn image_id, const void *context)
 {
     struct output o = OUTPUT_CLOSED;
     struct json_text t = {0};
@@ -111,7 +126,7 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
                 image = NULL;
             }
         } else {
-            status = write_people(&o, &t, json_object_get(rest, "people"), id, text, &first);
+            status = write_people(&o, &t, json_object_get(rest, "people"), skeleton, id, text, &first);
         }
         free(image);
         json_decref(rest);

@@ -336,7 +336,7 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
         return status;
     if (about)
         return about;
-    return r->coco && !interrupted ? coco_write(r->out, LINES, COCO, coco_id_of, r) : CLI_DONE;
+    return r->coco && !interrupted ? coco_write(r->out, LINES, COCO, r->model->config.skeleton, coco_id_of, r) : CLI_DONE;
 }
 
 static int run(struct run *r)
