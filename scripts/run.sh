@@ -29,5 +29,5 @@ set --
 [ "$place" != "$here/data/samples" ] || set -- --boxes "$folder/persons.json"
 status=0
 "$build/limber" run "$@" --out "$result" --overlay --resume -- "$folder" || status=$?
-[ $status -ge 2 ] || printf '%s\n' "joints and limbs:  $result/poses.jsonl" "pictures:          $result/overlay/" "how it ran:        $result/run.json"
+[ $status -ge 2 ] || printf '%s\n' "joints and limbs:  $result/poses.jsonl" "pictures:          $result/index.html" "how it ran:        $result/run.json"
 exit $status

@@ -3,6 +3,7 @@
  * comes apart any more; then marks of unlike class that follow one another are put in order. */
 #include "base/unicode.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,17 @@ size_t utf8_length(const char *text)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     return n;
+}
+
+size_t utf8_visible(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    const size_t n = utf8_length(text);
+    const bool control = *p < 0x20 || *p == 0x7f || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
+    const bool direction = n == 3 && p[0] == 0xe2 &&
+                           ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || /* U+2028 to U+202E */
+                            (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));  /* U+2066 to U+2069 */
+    return control || direction ? 0 : n;
 }
 
 struct mark {

@@ -10,6 +10,10 @@
  * at the end is no continuation byte, so nothing is read past it. */
 size_t utf8_length(const char *text);
 
+/* The same of a character that only shows, and is not obeyed: 0 also for control characters (U+009B begins an escape sequence) and
+ * for what turns the direction of a line or breaks it. */
+size_t utf8_visible(const char *text);
+
 /* Unicode's canonical decomposition (NFD) of `text`, to free; NULL: no memory. Bytes that are no UTF-8 stay as they are. Equal
  * results mean that Unicode calls the texts equal; compatibility ideographs are left alone. */
 char *nfd(const char *text);

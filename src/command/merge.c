@@ -16,6 +16,7 @@
 #include "command/commands.h"
 #include "command/options.h"
 #include "command/output.h"
+#include "command/run/gallery.h"
 #include "command/run/lines.h"
 #include "command/run/run.h"
 
@@ -34,6 +35,9 @@ struct merge {
     struct part *parts; /* [count]; sorted: parts[i] has the lines whose number leaves i */
     size_t count;
     struct lines_seen seen;
+    const char *out;
+    const char *overlay; /* the kind, "jpeg"; NULL: the parts have none */
+    size_t lost;         /* pictures whose overlay is not where the part had it */
 };
 
 /* ---- what the parts are ---- */
@@ -228,6 +232,14 @@ static int write_lines(struct merge *m, struct output *lines, struct output *coc
             status = cli_fail("%s: changed while it was read", p->lines_path);
             break;
         }
+        bool there = true;
+        char *image = m->overlay && !l.failed ? line_path(&l) : NULL;
+        if (m->overlay && !l.failed)
+            status = image ? run_overlay_link(p->dir, m->out, image, m->overlay, &there) : cli_fail("no memory");
+        m->lost += !there;
+        free(image);
+        if (status)
+            break;
         p->line[length] = '\n';
         status = output_write(lines, p->line, length + 1);
         for (size_t person = 0; with_coco && !status && person < l.people; person++) {
@@ -302,6 +314,8 @@ static int merge_into(struct merge *m, const char *out)
 {
     bool with_coco = true, some_coco = false;
     struct output lines = OUTPUT_CLOSED, coco = OUTPUT_CLOSED;
+    m->out = out;
+    m->overlay = json_string_value(json_object_get(m->parts[0].about, "overlay"));
     for (size_t i = 0; i < m->count; i++) {
         some_coco = some_coco || m->parts[i].coco;
         with_coco = with_coco && m->parts[i].coco && m->parts[i].coco_people == m->parts[i].people;
@@ -322,24 +336,19 @@ static int merge_into(struct merge *m, const char *out)
         status = output_close(&coco);
     if (!status)
         status = write_about(m, out);
-    if (!status) /* last: where the lines are, the rest is */
+    if (!status) /* where the lines are, the rest is; but for the page, which is about them */
         status = output_close(&lines);
+    if (!status && m->lost)
+        cli_warn("%zu overlay%s not in the parts any more", m->lost, m->lost == 1 ? " is" : "s are");
+    if (!status && m->overlay)
+        status = gallery_retire(out);
+    const struct gallery gallery = {
+        out, m->overlay, .images = m->seen.count, .people = m->seen.people, .failed = m->seen.failed, .complete = true};
+    if (!status && m->overlay)
+        status = gallery_write(&gallery);
     output_abandon(&coco);
     output_abandon(&lines);
     return status;
-}
-
-static void say_overlays(const struct merge *m)
-{
-    for (size_t i = 0; i < m->count; i++) {
-        char *path = output_path(m->parts[i].dir, "overlay");
-        const bool there = path && !access(path, F_OK);
-        free(path);
-        if (there) {
-            cli_warn("overlays stay where they are: in the overlay/ of each part");
-            return;
-        }
-    }
 }
 
 static int merge(struct merge *m, char **dirs, const char *out)
@@ -389,8 +398,6 @@ int cli_merge(int argc, char **argv)
     if (!status && !quiet)
         fprintf(stderr, "limber: images %zu, people %zu, failed %zu; of %zu parts\n", m.seen.count, m.seen.people, m.seen.failed,
                 m.count);
-    if (!status)
-        say_overlays(&m);
     for (size_t i = 0; m.parts && i < m.count; i++) {
         struct part *p = &m.parts[i];
         json_decref(p->about);

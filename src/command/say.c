@@ -11,24 +11,11 @@
 #include "base/unicode.h"
 #include "command/progress.h"
 
-/* Length of a character that a terminal only shows; 0: it obeys it, or it is none. Not shown are C1 control characters (U+009B
- * begins an escape sequence), and what turns the direction of a line or breaks it. */
-static size_t shown(const char *text)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    const size_t n = utf8_length(text);
-    const bool control = *p < 0x20 || *p == 0x7f || (n == 2 && p[0] == 0xc2 && p[1] < 0xa0);
-    const bool direction = n == 3 && p[0] == 0xe2 &&
-                           ((p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) || /* U+2028 to U+202E */
-                            (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));  /* U+2066 to U+2069 */
-    return control || direction ? 0 : n;
-}
-
 /* A name with a newline or an escape sequence in it must not move the terminal's cursor. */
 static void print_visibly(FILE *f, const char *text)
 {
     for (const char *p = text; *p;) {
-        const size_t n = shown(p);
+        const size_t n = utf8_visible(p);
         if (n)
             fwrite(p, 1, n, f);
         else if (*p == '\n')

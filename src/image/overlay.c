@@ -255,7 +255,7 @@ static void draw_digit(const struct canvas *c, int digit, struct point at, doubl
 /* Within the box's top left corner, and within the image. */
 static void draw_number(const struct canvas *c, const limber_person *p, int number)
 {
-    const double height = fmax(NUMBER_HEIGHT * c->size, 8), radius = fmax(0.06 * height, 0.5), step = 0.85 * height;
+    const double height = fmax(NUMBER_HEIGHT * c->size, 10), radius = fmax(0.06 * height, 0.75), step = 0.85 * height;
     int digits[10], n = 0;
     for (; n == 0 || number > 0; number /= 10)
         digits[n++] = number % 10;

@@ -45,6 +45,33 @@ test_bytes() {
     lines 7 all/poses.jsonl
 }
 
+# Overlays and the page to look through them are part of the whole; linked, so that they take no room twice.
+test_overlays() {
+    status 1 run photos --out one --overlay=png
+    for i in 1 2 3; do run photos --shard $i/3 --out part/$i --overlay=png 2>/dev/null || [ $? = 1 ] || fail "shard $i"; done
+    has part/1/index.html 'limber: 3 pictures'
+    status 0 merge part/*/ --out all
+    same all/index.html one/index.html
+    (cd one && find overlay -type f | sort | xargs cksum) >wanted
+    (cd all && find overlay -type f | sort | xargs cksum) >got
+    same wanted got
+    lines 6 got
+    [ all/overlay/photos/001.png.png -ef part/1/overlay/photos/001.png.png ] || fail "a copy, where a link would do"
+    # merged before, and stopped: the same files are taken, others are not overwritten
+    rm all/poses.jsonl all/run.json
+    cp all/overlay/photos/001.png.png other && rm all/overlay/photos/001.png.png && mv other all/overlay/photos/001.png.png
+    status 0 merge part/*/ --out all
+    rm all/poses.jsonl all/run.json part/2/overlay/photos/002.jpg.png
+    status 0 merge part/*/ --out all
+    says "1 overlay is not in the parts any more"
+    rm all/poses.jsonl all/run.json
+    echo mine >all/mine && mv all/mine all/overlay/photos/001.png.png
+    status 2 merge part/*/ --out all
+    says "all/overlay/photos/001.png.png is there, and not photos/001.png.png of the part"
+    has all/overlay/photos/001.png.png mine
+    [ ! -e all/poses.jsonl ] || fail "lines, although refused"
+}
+
 test_shard_zero_is_the_last() {
     status 1 run photos --out one
     status 1 run photos --shard 1/2 --out part/b

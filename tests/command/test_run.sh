@@ -481,6 +481,67 @@ test_overlay_kinds() {
     same png/poses.jsonl usual/poses.jsonl
 }
 
+# index.html: what a stranger calls his files stays text, links lead to the overlays, and --resume writes the page that one run would.
+test_gallery() {
+    mkdir photos
+    newline=$(printf 'two\nlines \342\200\256.png')
+    bytes=$(printf 'latin\351.png')
+    for name in plain.png "<img src=x onerror=alert(1)>&amp;\"'.png" 'a #1 100%?.png' "$newline"; do
+        cp "$pictures/ok_rgb8.png" "photos/$name"
+    done
+    cp "$pictures/ok_rgb8.png" "photos/$bytes" || skip "this file system wants UTF-8"
+    cp "$pictures/bad_text.jpg" 'photos/<b>bad.jpg'
+    status 1 run photos --out result --overlay=png
+    page=result/index.html
+    has $page '<title>limber: 6 pictures</title>'
+    has $page '6 pictures, 5 people'
+    has $page '&lt;img src=x onerror=alert(1)&gt;&amp;amp;&quot;&#39;.png</bdi>'
+    has $page '<summary>1 picture could not be used</summary>'
+    has $page '<li><bdi>photos/&lt;b&gt;bad.jpg</bdi>: not an image: starts with &quot;'
+    has $page '<bdi>photos/two lines &#xfffd;.png</bdi>'
+    has $page '<bdi>photos/latin&#xfffd;.png</bdi>'
+    has $page '<main data-joints="[&quot;nose&quot;,'
+    [ "$(grep -c '<img src=x\|<b>bad' $page)" -eq 0 ] || fail "a name became HTML"
+    [ "$(grep -c 'https\?:' $page)" -eq "$(grep -c "'http://www.w3.org/2000/svg'" $page)" ] || fail "a network address"
+    # every link is percent-encoded bytes of a file that is there
+    grep -o '<a href="[^"]*"' $page | sed 's/<a href="//; s/"$//' >encoded
+    [ "$(grep -c '[^A-Za-z0-9/._~%-]' encoded)" -eq 0 ] || fail "$(cat encoded)"
+    sed 's/%\(..\)/\\x\1/g' encoded >links
+    lines 5 links
+    while read -r link; do
+        [ -f "result/$(env printf "$link")" ] || fail "no file $link"
+    done <links
+    cp $page before
+    mkdir half
+    head -n 3 result/poses.jsonl >half/poses.jsonl
+    cp result/run.json half/
+    cp -r result/overlay half/
+    status 1 run photos --out half --overlay=png --resume
+    same before half/index.html
+}
+
+# The page is about the lines beside it: one of an earlier run, or of somebody else, is kept under another name.
+test_gallery_of_another() {
+    album 2
+    mkdir result
+    echo mine >result/index.html
+    status 0 run photos --out result --overlay=png
+    says "result/index.html was there: kept as result/index.html~"
+    has result/index.html~ mine
+    has result/index.html 'limber: 2 pictures'
+    status 0 run photos --out result
+    [ ! -e result/index.html ] || fail "a page of overlays about a run without"
+    has result/index.html~ 'limber: 2 pictures'
+    rm -r result
+    status 0 run photos --out result --overlay=png
+    echo mine >result/index.html
+    status 0 run photos --out result --overlay=png --resume
+    says "result/index.html was there: kept as result/index.html~"
+    has result/index.html 'limber: 2 pictures'
+    # what cannot be written leaves nothing half
+    [ -z "$(find result -name '*.partial*')" ] || fail "a temporary file was left"
+}
+
 # Results among the photographs: what an earlier run drew is no photograph.
 test_output_among_the_inputs() {
     album 3

@@ -146,16 +146,16 @@ Test(overlay, boxes_and_numbers)
         cr_expect(pixel(&im, x, 200)[0] > 160 && pixel(&im, x, 350)[0] > 160, "top and bottom at %d", x);
         cr_expect(is(pixel(&im, x, 210), NOTHING) && is(pixel(&im, x, 190), NOTHING), "around the top at %d", x);
     }
-    /* 8 pixels high, 4 from the corner: a 1 has its right strokes alone */
-    cr_expect(pixel(&im, 108, 206)[0] > 240 && pixel(&im, 108, 210)[0] > 240, "1: strokes on the right");
-    cr_expect(pixel(&im, 104, 206)[0] < 110 && pixel(&im, 106, 208)[0] < 110, "1: nothing on the left, nor in the middle");
+    /* 10 pixels high, 5 wide, 5 from the corner: a 1 has its right strokes alone */
+    cr_expect(pixel(&im, 110, 207)[0] > 240 && pixel(&im, 110, 213)[0] > 240, "1: strokes on the right");
+    cr_expect(pixel(&im, 105, 207)[0] < 110 && pixel(&im, 107, 210)[0] < 110, "1: nothing on the left, nor in the middle");
     struct image other = grey(600, 600);
     p[0].track = 1;
     overlay_draw(&other, p, 1, &coco);
     cr_expect_arr_eq(im.view.pixels, other.view.pixels, 600 * 600 * 3, "track 1 is number 1");
     p[0].track = 8;
     overlay_draw(&other, p, 1, &coco);
-    cr_expect(pixel(&other, 104, 206)[0] > 240 && pixel(&other, 106, 208)[0] > 240, "8: every stroke");
+    cr_expect(pixel(&other, 105, 207)[0] > 240 && pixel(&other, 107, 210)[0] > 240, "8: every stroke");
     /* boxes that lie anywhere, and numbers of any length */
     static const float far[] = {-1e30f, -1e6f, -50, 0, 599, 1e6f, 1e30f, NAN, INFINITY};
     for (size_t i = 0; i < sizeof far / sizeof *far; i++)

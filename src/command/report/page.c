@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/unicode.h"
 #include "image/jpeg.h"
 
 #define JPEG_QUALITY 82
@@ -30,7 +31,13 @@ void page_text(FILE *f, const char *s)
             fputs("&#39;", f);
             break;
         default:
-            fputc((unsigned char)*s < 0x20 ? ' ' : *s, f);
+            if ((unsigned char)*s < 0x20)
+                fputc(' ', f);
+            else if (utf8_visible(s) == 0) /* names of files are bytes */
+                fputs("&#xfffd;", f), s += utf8_length(s) ? utf8_length(s) - 1 : 0;
+            else
+                for (size_t n = utf8_visible(s); n; n--, s += n > 0)
+                    fputc(*s, f);
         }
 }
 

@@ -6,6 +6,7 @@
  *     command/run/lines.c   what an earlier run finished    command/output.c            whole lines, files renamed when complete
  *     image/overlay.c       skeletons                       command/run/coco_results.c  poses.jsonl -> coco_results.json
  *     command/run/run_line.c  one line                      command/run/run_about.c     run.json
+ *     command/run/gallery.c   poses.jsonl -> index.html
  *
  * Workers read, decode and crop. One thread, this one, stands at the conveyor (pose/conveyor.h): it takes images in order, runs the
  * network when a batch of people is together, and writes a line when everything about its image is done - its overlay, too, so that
@@ -21,6 +22,7 @@
 #include "command/commands.h"
 #include "command/run/coco_results.h"
 #include "command/run/run.h"
+#include "command/run/gallery.h"
 #include "command/run/lines.h"
 #include "heads/heads.h"
 #include "base/error.h"
@@ -286,8 +288,10 @@ static int open_output(struct run *r)
     int status = output_folder(r->out);
     if (status)
         return status;
-    if (!r->resume)
-        return output_new(&r->lines, r->out, LINES);
+    if (!r->resume) {
+        status = output_new(&r->lines, r->out, LINES);
+        return status ? status : gallery_retire(r->out);
+    }
     if ((status = run_check_same_kind(r)))
         return status;
     struct lines_seen seen = {.file = LINES};
@@ -336,6 +340,10 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
         return status;
     if (about)
         return about;
+    const struct gallery gallery = {
+        r->out, r->overlay_kind, .images = r->images, .people = r->people, .failed = r->failed, .complete = !interrupted};
+    if (r->overlay && gallery_write(&gallery))
+        return CLI_NOTHING;
     return r->coco && !interrupted ? coco_write(r->out, LINES, COCO, r->model->config.skeleton, coco_id_of, r) : CLI_DONE;
 }
 
@@ -405,7 +413,8 @@ int cli_run(int argc, char **argv)
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
         CLI_OPTION("--shard", "I/N", &r.shard, "only every Nth image, beginning with the Ith: N runs make the whole"),
         CLI_FLAG("--resume", &r.resume, "go on with DIR/" LINES ": images that have a line are done"),
-        CLI_FLAG_CHOICE("--overlay", "jpeg|png", &r.overlay, &r.overlay_kind, "draw DIR/overlay/PATH.jpg [jpeg]"),
+        CLI_FLAG_CHOICE("--overlay", "jpeg|png", &r.overlay, &r.overlay_kind,
+                        "draw DIR/overlay/PATH.jpg, and DIR/" GALLERY " to look through them [jpeg]"),
         CLI_INT("--overlay-size", "N", &r.overlay_size, 0, 65500,
                 "with --overlay: pixels of the longer side at most, 0: all [1600]"),
         CLI_FLAG("--coco", &r.coco, "write DIR/" COCO),

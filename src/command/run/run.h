@@ -18,7 +18,6 @@
 #define LINES "poses.jsonl"
 #define COCO "coco_results.json"
 #define ABOUT "run.json"
-#define GALLERY "index.html"
 #define DECODERS 24
 
 struct coco_id {
@@ -77,6 +76,11 @@ bool run_only_built_in(const struct run *r);
 char *run_overlay_name(const char *path, bool alike, const char *kind);
 /* Which of all inputs must do without their plain name: two that have the same keep apart. CLI_DONE, or CLI_NOTHING, said. */
 int run_overlay_alike(bool **alike, const struct inputs *inputs);
+
+/* The name below DIR/overlay that a picture of an earlier run has, whether plain or not; to free; NULL: no memory. */
+char *run_overlay_find(const char *dir, const char *image, const char *kind);
+/* That overlay below another folder too: the same file, or a copy. *there: false where it has none. CLI_DONE, or CLI_NOTHING, said. */
+int run_overlay_link(const char *from_dir, const char *to_dir, const char *image, const char *kind, bool *there);
 
 /* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 int run_write_about(const struct run *r, bool complete);

@@ -2,13 +2,18 @@
 /* command/run/run_overlay.c - names of overlays. A picture's is its path as given, without what leads out of the folder; so /a/b.jpg and
  * a/b.jpg would have the same, and ../x.jpg the same as __/x.jpg. Then the first in order of the inputs keeps it, and the others get
  * a hash of their path: a function of the list of inputs alone, so --resume and --shard find the same. */
+#define _GNU_SOURCE
 #include "command/run/run.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/error.h"
+#include "base/file.h"
 #include "command/say.h"
 
 /* FNV-1a */
@@ -76,4 +81,60 @@ int run_overlay_alike(bool **alike, const struct inputs *inputs)
         free(v[i].name);
     free(v);
     return ok ? CLI_DONE : cli_fail("no memory for the names of overlays");
+}
+
+/* ---- of an earlier run ---- */
+
+static char *path_below(const char *dir, const char *name)
+{
+    char *path;
+    return name && asprintf(&path, "%s/overlay/%s", dir, name) >= 0 ? path : NULL;
+}
+
+char *run_overlay_find(const char *dir, const char *image, const char *kind)
+{
+    char *hashed = run_overlay_name(image, true, kind), *path = path_below(dir, hashed);
+    const bool there = path && !access(path, F_OK);
+    free(path);
+    if (there)
+        return hashed;
+    free(hashed);
+    return run_overlay_name(image, false, kind);
+}
+
+#define OVERLAY_BYTES ((size_t)2 << 30) /* of a file; more is none of ours */
+
+/* Where a second name is not to be had, as between two disks. An old file is kept if it is the same. */
+static int copy(const char *from, const char *to, const char *name)
+{
+    limber_error err;
+    uint8_t *bytes = NULL, *old = NULL;
+    size_t size, old_size;
+    int status = file_read(&bytes, &size, from, OVERLAY_BYTES, &err) ? cli_fail("%s: %s", from, err.text) : CLI_DONE;
+    if (!status && access(to, F_OK))
+        status = output_text(to, (const char *)bytes, size);
+    else if (!status && (file_read(&old, &old_size, to, OVERLAY_BYTES, &err) || old_size != size || memcmp(old, bytes, size)))
+        status = cli_fail("%s is there, and not %s of the part: choose another --out", to, name);
+    free(bytes);
+    free(old);
+    return status;
+}
+
+int run_overlay_link(const char *from_dir, const char *to_dir, const char *image, const char *kind, bool *there)
+{
+    char *name = run_overlay_find(from_dir, image, kind), *from = path_below(from_dir, name), *to = path_below(to_dir, name);
+    int status = from && to ? CLI_DONE : cli_fail("no memory");
+    *there = !status && !access(from, F_OK);
+    if (*there) {
+        char *slash = strrchr(to, '/');
+        *slash = 0;
+        status = output_folder(to);
+        *slash = '/';
+        if (!status && link(from, to))
+            status = copy(from, to, name);
+    }
+    free(name);
+    free(from);
+    free(to);
+    return status;
 }
