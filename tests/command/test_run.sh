@@ -769,6 +769,46 @@ test_eval_annotations() {
     done
 }
 
+# A ViTPose+ whose expert 5 finds COCO-WholeBody's 133 joints, on that data set's annotations: runs, draws, evaluates.
+test_whole_body() {
+    whole=$LIMBER_TEST_DIR/golden/plus-wholebody
+    mkdir p
+    cp "$LIMBER_TEST_DIR/images/rgb8.png" "$LIMBER_TEST_DIR/images/rgb24.bmp" p
+    on_whole() { "$LIMBER" "$@" --model "$whole" --expert 5 --precision fp32 --quiet; }
+    status 0 on_whole run p --boxes "$whole/annotations.json" --out r --overlay --coco
+    for joint in nose right_ankle left_big_toe right_heel face-0 face-67 left_hand_root right_pinky_finger4; do
+        [ "$(grep -o "\"$joint\":\[" r/poses.jsonl | wc -l)" -eq 16 ] || fail "$joint of 16 people"
+    done
+    has r/poses.jsonl '"left_forearm":{"from":"left_elbow"'
+    # drawn: not what is written where nobody is left
+    status 0 on_whole run p --boxes "$whole/annotations.json" --out none --overlay --min-score 1e9
+    for overlay in r/overlay/p/*; do
+        ! cmp -s "$overlay" "none/overlay/p/${overlay##*/}" || fail "$overlay: nobody is drawn"
+    done
+    # fields of COCO-WholeBody's tool, three numbers a joint
+    [ "$(grep -c '"image_id":' r/coco_results.json)" -eq 16 ] || fail "16 people in coco_results.json"
+    for field in keypoints:51 foot_kpts:18 face_kpts:204 lefthand_kpts:63 righthand_kpts:63; do
+        grep -o "\"${field%:*}\":\[[^]]*" r/coco_results.json | awk -F , '{ print NF }' | uniq -c | awk '{ print $1, $2 }' >count
+        [ "$(cat count)" = "16 ${field#*:}" ] || fail "$field: $(cat count)"
+    done
+    # as xtcocotools measures what transformers finds
+    on_whole eval --annotations "$whole/annotations.json" --images p --json eval.json >out 2>err || fail "eval"
+    sed -n '/^part/,/^whole/p' out >table
+    same table "$whole/eval.txt"
+    [ "$(head -1 out | awk '{ print $1, $2 }')" = "AP $(awk '/^whole/ { print $2 }' table)" ] || fail "the first line is not the whole's AP"
+    tr -d ' \n' <eval.json | grep -o '"hand":{"AP":[0-9.]*' | sed 's/.*://' | awk '{ printf "%.3f\n", $1 }' >hand
+    [ "$(cat hand)" = "$(awk '/^hand/ { print $2 }' table)" ] || fail "eval.json: the hands' AP is $(cat hand)"
+    # COCO's own 17 of the same file are another model's
+    status 0 "$LIMBER" eval --model "$tiny" --quiet --annotations "$whole/annotations.json" --images p
+    ! grep -q '^part' out || fail "17 joints have no parts"
+    sed 's/"foot_kpts"/"feet"/g' "$whole/annotations.json" >torn.json
+    status 2 on_whole eval --annotations torn.json --images p
+    says "has 17 keypoints, expected COCO-WholeBody's 133: keypoints, foot_kpts, face_kpts, lefthand_kpts and righthand_kpts"
+    sed 's/"face_kpts":\[[^,]*,/"face_kpts":[/' "$whole/annotations.json" >short.json
+    status 2 on_whole eval --annotations short.json --images p
+    says "face_kpts is"
+}
+
 test_boxes_bad() {
     cp "$pictures/ok_rgb8.png" a.png
     cp "$pictures/ok_rgb8.png" b.png
