@@ -35,11 +35,33 @@ static limber_status read_all(uint8_t **bytes, size_t *size, int fd, size_t room
     }
 }
 
+int file_open(const char *path, int flags, mode_t mode)
+{
+    int fd;
+    do
+        fd = open(path, flags, mode);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+ssize_t file_line(char **line, size_t *room, FILE *stream)
+{
+    errno = 0;
+    const ssize_t n = getline(line, room, stream);
+    if (n > 0)
+        return n;
+    if (feof(stream) && !ferror(stream))
+        return 0;
+    if (!errno)
+        errno = EIO;
+    return -1;
+}
+
 limber_status file_read(uint8_t **bytes, size_t *size, const char *path, size_t limit, limber_error *err)
 {
     *bytes = NULL;
     *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return limber_fail(err, LIMBER_E_IO, "cannot open: %s", error_text(errno));
     struct stat about;

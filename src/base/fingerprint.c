@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 #define PIECE ((size_t)1 << 20)
 
@@ -37,7 +38,7 @@ uint64_t fingerprint(uint64_t h, const void *bytes, size_t size)
 limber_status fingerprint_file(uint64_t *value, const char *path, limber_error *err)
 {
     uint8_t *piece = malloc(PIECE);
-    int fd = piece ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = piece ? file_open(path, O_RDONLY | O_CLOEXEC, 0) : -1;
     limber_status st = LIMBER_OK;
     if (!piece)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory");

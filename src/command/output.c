@@ -71,7 +71,7 @@ static int open_locked(struct output *o, char *path, int flags)
     if (!path)
         return cli_fail("no memory");
     for (int tries = 0; tries < 100; tries++) {
-        o->fd = open(path, flags | O_CREAT | O_CLOEXEC, 0666);
+        o->fd = file_open(path, flags | O_CREAT | O_CLOEXEC, 0666);
         if (o->fd < 0)
             return errno == EEXIST ? another(path) : cli_fail("%s: %s", path, error_text(errno));
         if (fstat(o->fd, &st))
@@ -141,15 +141,14 @@ int output_resume(struct output *o, const char *dir, const char *name,
     if (f) {
         char *text = NULL;
         size_t room = 0;
-        ssize_t n;
+        ssize_t n = 0;
         off_t whole = 0;
-        errno = 0;
-        while (status == CLI_DONE && (n = getline(&text, &room, f)) > 0 && text[n - 1] == '\n') {
+        while (status == CLI_DONE && (n = file_line(&text, &room, f)) > 0 && text[n - 1] == '\n') {
             text[n - 1] = 0;
             status = line(context, text, (size_t)n - 1);
             whole += n;
         }
-        if (status == CLI_DONE && ferror(f))
+        if (n < 0 && status == CLI_DONE) /* else what could not be read would be cut off for torn */
             status = cli_fail("%s: %s", o->name, error_text(errno));
         free(text);
         fclose(f);
@@ -172,7 +171,7 @@ int output_replace(struct output *o, const char *dir, const char *name)
 {
     char *final = output_path(dir, name), *partial = NULL;
     if (final && is_stream(final)) {
-        *o = (struct output){.fd = open(final, O_WRONLY | O_APPEND | O_CLOEXEC), .name = final, .whole = -1};
+        *o = (struct output){.fd = file_open(final, O_WRONLY | O_APPEND | O_CLOEXEC, 0), .name = final, .whole = -1};
         if (o->fd >= 0)
             return CLI_DONE;
         cli_fail("%s: %s", final, error_text(errno));
@@ -239,7 +238,11 @@ int output_close(struct output *o)
     int status = CLI_DONE;
     if (o->fd >= 0) {
         /* Some file systems tell only now that the disk is full. A pipe or a terminal cannot be synced, and need not. */
-        if (fsync(o->fd) && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
+        int failed;
+        do
+            failed = fsync(o->fd);
+        while (failed && errno == EINTR);
+        if (failed && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
             status = cli_fail("%s: %s", o->name, error_text(errno));
         if (status == CLI_DONE && o->final && o->locked) {
             if (rename(o->name, o->final)) {

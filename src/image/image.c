@@ -414,7 +414,7 @@ static int open_beside(char **name, const char *path)
     *name = malloc(room);
     for (int i = 0; *name && i < 1000; i++) {
         snprintf(*name, room, "%.*s.limber-%ld-%d.tmp", (int)folder, path, (long)getpid(), i);
-        int fd = open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        int fd = file_open(*name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0 || errno != EEXIST)
             return fd;
     }
@@ -440,10 +440,10 @@ static limber_status write_file(const char *path, const uint8_t *bytes, size_t s
 {
     char *name = NULL;
     const bool stream = file_is_stream(path);
-    int fd = stream ? open(path, O_WRONLY | O_CLOEXEC) : open_beside(&name, path);
+    int fd = stream ? file_open(path, O_WRONLY | O_CLOEXEC, 0) : open_beside(&name, path);
     bool written = fd >= 0 && write_all(fd, bytes, size);
     int reason = errno;
-    if (fd >= 0 && close(fd) && written) { /* a full disk or quota may show only here */
+    if (fd >= 0 && close(fd) && errno != EINTR && written) { /* a full disk or quota may show only here */
         reason = errno;
         written = false;
     }

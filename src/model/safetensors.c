@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json_read.h"
 #include "model/safetensors.h"
 
@@ -421,7 +422,7 @@ static limber_status open_file(struct source *source, const char *dir, const cha
     *missing = false;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", dir, file) >= sizeof path)
         return limber_fail(err, LIMBER_E_ARGUMENT, "the path has more than %zu bytes", sizeof path - 1);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe by that name must not hold us up */
+    int fd = file_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0); /* a pipe by that name must not hold us up */
     if (fd < 0) {
         *missing = errno == ENOENT;
         return limber_fail(err, LIMBER_E_IO, "cannot open: %s", error_text(errno));

@@ -18,6 +18,8 @@
 #include "command/commands.h"
 #include "command/options.h"
 #include "command/output.h"
+#include "base/error.h"
+#include "base/file.h"
 #include "command/run/lines.h"
 
 static const struct export_format *const formats[] = {
@@ -392,7 +394,7 @@ static char *image_name(const struct source *s, const char *path)
 static int next_image(struct source *s, struct pose_image *image)
 {
     ssize_t n;
-    while ((n = getline(&s->line, &s->room, s->file)) > 0) {
+    while ((n = file_line(&s->line, &s->room, s->file)) > 0) {
         struct line l;
         json_error_t error;
         s->number++;
@@ -423,7 +425,7 @@ static int next_image(struct source *s, struct pose_image *image)
         free(name);
         return -1;
     }
-    return ferror(s->file) ? (cli_fail("%s: %s", s->path, strerror(errno)), -1) : 0;
+    return n < 0 ? (cli_fail("%s: %s", s->path, error_text(errno)), -1) : 0;
 }
 
 static void rewind_source(struct source *s)

@@ -15,6 +15,7 @@
 #include "command/output.h"
 #include "base/json_write.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "pose/same.h"
 
 /* For COCO's measures people in scored boxes are ranked as mmpose ranks them (pose/same.h, same_rank). */
@@ -58,54 +59,33 @@ static void put_joints(struct json_text *t, const json_t *joints, const struct s
     put_close(t, ']');
 }
 
-static void begin_entry(struct json_text *t, long long id, const char *text, bool first)
+/* "people" of one line. */
+static int write_people(struct output *o, struct json_text *t, const json_t *people, const struct skeleton *skeleton,
+                        long long id, const char *text, bool *first)
 {
-    put_clear(t);
-    put_raw(t, first ? "\n" : ",\n", first ? 1 : 2);
-    put_open(t, '{');
-    put_key(t, "image_id");
-    if (text)
-        put_string(t, text);
-    else
-        put_integer(t, id);
-    put_key(t, "category_id"), put_integer(t, 1);
-}
-
-static int end_entry(struct output *o, struct json_text *t, double score, bool *first)
-{
-    put_key(t, "score"), put_number(t, score, 4);
-    put_close(t, '}');
-    if (t->failed)
-        return cli_fail("no memory");
-    *first = false;
-    return output_write(o, t->text, t->length);
-}
-
-/* The people of one line, or its boxes. */
-static int write_line(struct output *o, struct json_text *t, const json_t *line, const struct skeleton *skeleton, long long id,
-                      const char *text, bool *first)
-{
-    const json_t *scores = json_object_get(line, "scores");
-    json_t *person, *number;
-    size_t i, k;
-    int status = CLI_DONE;
-    json_array_foreach(json_object_get(line, "people"), i, person)
+    size_t i;
+    json_t *person;
+    json_array_foreach(people, i, person)
     {
-        begin_entry(t, id, text, *first);
+        put_clear(t);
+        put_raw(t, *first ? "\n" : ",\n", *first ? 1 : 2);
+        put_open(t, '{');
+        put_key(t, "image_id");
+        if (text)
+            put_string(t, text);
+        else
+            put_integer(t, id);
+        put_key(t, "category_id"), put_integer(t, 1);
         put_joints(t, json_object_get(person, "keypoints"), skeleton);
-        if ((status = end_entry(o, t, score_of(person), first)))
-            return status;
+        put_key(t, "score"), put_number(t, score_of(person), 4);
+        put_close(t, '}');
+        if (t->failed)
+            return cli_fail("no memory");
+        if (output_write(o, t->text, t->length))
+            return CLI_NOTHING;
+        *first = false;
     }
-    json_array_foreach(json_object_get(line, "boxes"), i, person)
-    {
-        begin_entry(t, id, text, *first);
-        put_key(t, "bbox"), put_open(t, '[');
-        json_array_foreach(person, k, number) put_number(t, json_number_value(number), 2);
-        put_close(t, ']');
-        if ((status = end_entry(o, t, json_number_value(json_array_get(scores, i)), first)))
-            return status;
-    }
-    return status;
+    return CLI_DONE;
 }
 
 int coco_write(const char *dir, const char *lines_name, const char *coco_name, const struct skeleton *skeleton,
@@ -124,8 +104,8 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
         status = output_replace(&o, dir, coco_name);
     if (!status)
         status = output_write(&o, "[", 1);
-    ssize_t n;
-    while (!status && (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n') {
+    ssize_t n = 0;
+    while (!status && (n = file_line(&line, &room, f)) > 0 && line[n - 1] == '\n') {
         struct line l;
         line[n - 1] = 0;
         if (!line_parse(&l, line, (size_t)n - 1) || l.failed || l.people == 0)
@@ -147,12 +127,12 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
                 image = NULL;
             }
         } else {
-            status = write_line(&o, &t, rest, skeleton, id, text, &first);
+            status = write_people(&o, &t, json_object_get(rest, "people"), skeleton, id, text, &first);
         }
         free(image);
         json_decref(rest);
     }
-    if (!status && ferror(f))
+    if (!status && n < 0)
         status = cli_fail("%s: %s", path, error_text(errno));
     if (!status)
         status = output_write(&o, "\n]\n", 3);

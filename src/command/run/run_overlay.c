@@ -6,6 +6,7 @@
 #include "command/run/run.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,29 @@ char *run_overlay_name(const char *path, bool alike, const char *kind)
     strcpy(to, !strcmp(kind, "png") ? ".png" : ".jpg");
     return out;
 }
+
+/* ---- what a killed run left ---- */
+
+static int sweep(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    long pid;
+    int number, end = 0;
+    if (type == FTW_F && sscanf(path + where->base, ".limber-%ld-%d.tmp%n", &pid, &number, &end) == 2 && end &&
+        !path[where->base + end])
+        unlink(path);
+    return 0;
+}
+
+void run_overlay_sweep(const char *out)
+{
+    char *overlays = output_path(out, "overlay");
+    if (overlays)
+        nftw(overlays, sweep, 16, FTW_PHYS);
+    free(overlays);
+}
+
+/* ---- overlays that would have one name ---- */
 
 struct named {
     char *name;
