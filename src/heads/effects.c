@@ -272,6 +272,116 @@ void effects_forget(struct effects *e)
             clear(e, &e->by[b]);
 }
 
+/* ---- an image as numbers ---- */
+
+/* The counts of a kind of change, all that there are. */
+#define COUNTS ((size_t)(KINDS * LIMBS + LIMBS * LIMBS + LIMBS + LIMBS))
+
+static void each_count(struct of_by *of, double *numbers, bool read)
+{
+    int *const parts[] = {of->boot_count[0], of->plain_count[0], of->over_count};
+    const int sizes[] = {KINDS * LIMBS, LIMBS * LIMBS, LIMBS};
+    for (size_t p = 0; p < 3; p++)
+        for (int i = 0; i < sizes[p]; i++, numbers++)
+            if (read)
+                parts[p][i] = (int)*numbers;
+            else
+                *numbers = parts[p][i];
+    for (int c = 0; c < LIMBS; c++, numbers++)
+        if (read)
+            of->image_people[c] = (int64_t)*numbers;
+        else
+            *numbers = (double)of->image_people[c];
+}
+
+/* The columns that somebody counts in, of all rows. Returns how many numbers; out, in: one of them may be NULL. */
+static size_t each_column(double *sum, size_t rows, size_t width, size_t column, int count, double *out, const double *in)
+{
+    for (size_t h = 0; count && h < rows; h++)
+        for (size_t m = 0; m < EFFECT_METRICS; m++) {
+            double *at = &sum[h * width + column + m];
+            if (in)
+                *at = in[h * EFFECT_METRICS + m];
+            else
+                out[h * EFFECT_METRICS + m] = *at;
+        }
+    return count ? rows * EFFECT_METRICS : 0;
+}
+
+static size_t each_sum(const struct effects *e, struct of_by *of, double *out, const double *in)
+{
+    size_t n = 0;
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int c = 0; c < LIMBS; c++)
+            n += each_column(of->boot_sum, e->heads + 1, BOOT_WIDTH, boot_column(kind, c, 0), of->boot_count[kind][c],
+                             out ? out + n : NULL, in ? in + n : NULL);
+    for (int c = 0; c < LIMBS; c++) {
+        for (int c2 = 0; c2 < LIMBS; c2++)
+            n += each_column(of->plain_sum, e->heads, PLAIN_WIDTH, cross_column(c, c2, 0), of->plain_count[c][c2],
+                             out ? out + n : NULL, in ? in + n : NULL);
+        n += each_column(of->plain_sum, e->heads, PLAIN_WIDTH, over_column(c, 0), of->over_count[c], out ? out + n : NULL,
+                         in ? in + n : NULL);
+    }
+    return n;
+}
+
+size_t effects_record_max(const struct effects *e)
+{
+    return EFFECT_BYS * (COUNTS + (e->heads + 1) * (BOOT_WIDTH + PLAIN_WIDTH));
+}
+
+size_t effects_record(const struct effects *e, double *out)
+{
+    size_t n = 0;
+    for (int b = 0; b < EFFECT_BYS; b++) {
+        struct of_by of = e->by[b];
+        if (!of.wanted)
+            continue;
+        each_count(&of, out + n, false);
+        n += COUNTS;
+        n += each_sum(e, &of, out + n, NULL);
+    }
+    return n;
+}
+
+static size_t numbers_of(const struct effects *e, const struct of_by *of)
+{
+    size_t n = 0;
+    for (int i = 0; i < KINDS * LIMBS; i++)
+        n += of->boot_count[i / LIMBS][i % LIMBS] ? (e->heads + 1) * EFFECT_METRICS : 0;
+    for (int i = 0; i < LIMBS * LIMBS; i++)
+        n += of->plain_count[i / LIMBS][i % LIMBS] ? e->heads * EFFECT_METRICS : 0;
+    for (int i = 0; i < LIMBS; i++)
+        n += of->over_count[i] ? e->heads * EFFECT_METRICS : 0;
+    return n;
+}
+
+bool effects_replay(struct effects *e, const double *in, size_t count)
+{
+    size_t n = 0;
+    bool fine = true;
+    for (size_t i = 0; i < count; i++)
+        fine = fine && isfinite(in[i]);
+    for (int b = 0; fine && b < EFFECT_BYS; b++) {
+        struct of_by *of = &e->by[b];
+        if (!of->wanted)
+            continue;
+        fine = n + COUNTS <= count;
+        for (size_t i = 0; fine && i < COUNTS; i++)
+            fine = in[n + i] >= 0 && in[n + i] <= 1e6;
+        if (!fine)
+            break;
+        each_count(of, (double *)(uintptr_t)(in + n), true);
+        n += COUNTS;
+        if ((fine = n + numbers_of(e, of) <= count))
+            n += each_sum(e, of, NULL, in + n);
+    }
+    if (fine && n == count)
+        return true;
+    effects_forget(e);
+    return false;
+}
+
 static void divide(double *sum, bool *present, size_t rows, size_t width, size_t column, int count)
 {
     present[column] = count > 0;
@@ -491,8 +601,7 @@ double effects_cross(const struct effects_result *r, enum effect_by by, int head
 
 /* ---- ranks ---- */
 
-/* Ranks of v[n], equal ones sharing theirs, less the mean and by the standard deviation. false: they do not vary. */
-static bool standard_ranks(double *rank, const double *v, int n)
+bool effects_ranks(double *rank, const double *v, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++) {
@@ -533,7 +642,7 @@ bool effects_rank(struct effect_rank *out, const double *x, const double *y, con
         out->rho[c] = NAN;
     for (int c = 0; rx && ry && order && c < LIMBS; c++) {
         const int k = out->limbs;
-        if (!use[c] || !standard_ranks(rx + k * n, x + c * n, n) || !standard_ranks(ry + k * n, y + c * n, n))
+        if (!use[c] || !effects_ranks(rx + k * n, x + c * n, n) || !effects_ranks(ry + k * n, y + c * n, n))
             continue;
         out->limbs++;
         out->rho[c] = 0;

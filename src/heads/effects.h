@@ -66,6 +66,12 @@ void effects_add(struct effects *e, enum effect_by by, int corrupted, const bool
 void effects_image(struct effects *e, uint64_t image); /* the people since the last call were one image's */
 void effects_forget(struct effects *e);                /* as if they had not been added */
 
+/* What the people since the last effects_image say, as numbers, so that they can be added again without being computed. Which numbers
+ * there are depends on the shape's layers, heads and `by` and on who was there. */
+size_t effects_record_max(const struct effects *e);
+size_t effects_record(const struct effects *e, double *out);            /* before effects_image; how many */
+bool effects_replay(struct effects *e, const double *in, size_t count); /* instead of effects_add. false: not such a record */
+
 struct effect {
     bool known;                     /* the head was patched, and an image said something */
     limber_heads_estimate raw;      /* in the measure's unit */
@@ -97,6 +103,10 @@ double effects_cross(const struct effects_result *r, enum effect_by by, int head
                      enum effect_metric m);
 
 /* ---- does what a head reads predict what it causes? ---- */
+
+/* Ranks of v[n], equal ones sharing theirs, less their mean and by their norm: the sum of products of two is Spearman's rho. false: they do
+ * not vary. */
+bool effects_ranks(double *rank, const double *v, int n);
 
 struct effect_rank {
     int limbs;               /* that count: both sides vary */

@@ -40,8 +40,14 @@ struct experiment {
     struct donor donors[DONORS];
     int donor_count, donor_next;
     int64_t counted[EFFECT_BYS][LIMBS]; /* people; of SWAP, ZERO, MEAN and CONST all in [0] */
-    struct experiment_lot lots[LIMBS];
+    struct experiment_lot lots[LIMBS], image_lots[LIMBS];
+    struct focus focus;
+    double *entropy, *loss; /* [heads], [heads][EFFECT_METRICS] */
+    /* the last image as numbers: people counted by change and limb, lots, those of effects.c, and of each person of MEAN entropy and loss */
+    double *record;
+    size_t record_size, record_room;
 };
+static const struct experiment_lot no_lot = {.image = -1, .lot = UINT64_MAX};
 
 limber_status experiment_open(struct experiment **out, limber_session *session, const struct experiment_options *options,
                               limber_error *err)
@@ -77,11 +83,13 @@ limber_status experiment_open(struct experiment **out, limber_session *session, 
     e->heat = malloc((size_t)c->keypoints * (size_t)c->map_h * (size_t)c->map_w * sizeof *e->heat);
     e->raw = calloc(e->heads, sizeof *e->raw);
     e->direct = calloc(e->heads, sizeof *e->direct);
-    bool fine = e->crop && e->changed && e->heat && e->raw && e->direct;
+    e->entropy = malloc(e->heads * sizeof *e->entropy);
+    e->loss = malloc(e->heads * EFFECT_METRICS * sizeof *e->loss);
+    bool fine = e->crop && e->changed && e->heat && e->raw && e->direct && e->entropy && e->loss;
     for (int i = 0; i < DONORS && options->by >> BY_SWAP & 1; i++)
         fine = (e->donors[i].crop = malloc(e->crop_bytes)) != NULL && fine;
     for (int i = 0; i < LIMBS; i++)
-        e->lots[i] = (struct experiment_lot){.image = -1, .lot = UINT64_MAX};
+        e->lots[i] = e->image_lots[i] = no_lot;
     if (!st && !fine)
         st = limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for crops of %dx%d", c->image_w, c->image_h);
     if (st)
@@ -105,6 +113,10 @@ void experiment_close(struct experiment **experiment)
     free(e->heat);
     free(e->raw);
     free(e->direct);
+    free(e->entropy);
+    free(e->loss);
+    free(e->record);
+    focus_close(&e->focus);
     free(e);
     *experiment = NULL;
 }
@@ -217,8 +229,8 @@ static bool shows(const struct person *p, int limb)
 static void draw_lot(struct experiment *e, const struct person *p, int limb)
 {
     const uint64_t lot = heads_hash(e->options.seed, p->image, p->number, 0x107 + (uint64_t)limb);
-    if (lot < e->lots[limb].lot)
-        e->lots[limb] = (struct experiment_lot){.image = (int64_t)p->image, .person = (int)p->number, .lot = lot};
+    if (lot < e->image_lots[limb].lot)
+        e->image_lots[limb] = (struct experiment_lot){.image = (int64_t)p->image, .person = (int)p->number, .lot = lot};
 }
 
 static limber_status blur_limb(struct experiment *e, struct person *p, int limb, limber_error *err)
@@ -301,6 +313,25 @@ static limber_status swap_person(struct experiment *e, struct person *p, limber_
     return patch_all(e, BY_SWAP, -1, CLEAR, CHANGED, &target, base, gap, err);
 }
 
+/* What the mean in each head's place costs this person, over the limbs that can be measured, beside the head's entropy. */
+static limber_status focus_person(struct experiment *e, const struct person *p, limber_error *err)
+{
+    limber_status st = focus_entropy(e->entropy, e->session, e->crop, err);
+    int limbs = 0;
+    for (int c = 0; c < LIMBS; c++)
+        limbs += effect_target_has(&p->target, c);
+    for (size_t h = 0; h < e->heads; h++)
+        for (size_t m = 0; m < EFFECT_METRICS; m++) {
+            double sum = 0;
+            for (int c = 0; c < LIMBS; c++)
+                sum += effect_target_has(&p->target, c) ? e->raw[h][c][m] : 0;
+            e->loss[h * EFFECT_METRICS + m] = sum / limbs;
+        }
+    if (!st && !focus_add(&e->focus, e->heads, e->entropy, e->loss))
+        st = limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for %d people", e->focus.count);
+    return st;
+}
+
 static limber_status ablate(struct experiment *e, struct person *p, limber_error *err)
 {
     static const struct {
@@ -312,6 +343,8 @@ static limber_status ablate(struct experiment *e, struct person *p, limber_error
         if (wanted(e, kinds[i].by, 0)) {
             st = patch_all(e, kinds[i].by, -1, CLEAR, kinds[i].source, &p->target, p->clear, NULL, err);
             e->counted[kinds[i].by][0]++;
+            if (!st && kinds[i].by == BY_MEAN)
+                st = focus_person(e, p, err);
         }
     return st;
 }
@@ -380,22 +413,156 @@ limber_status experiment_calibrate(struct experiment *e, const limber_image *ima
     return st;
 }
 
+/* ---- an image as numbers ---- */
+
+static void keep_lots(struct experiment *e)
+{
+    for (int c = 0; c < LIMBS; c++) {
+        if (e->image_lots[c].lot < e->lots[c].lot)
+            e->lots[c] = e->image_lots[c];
+        e->image_lots[c] = no_lot;
+    }
+}
+
+static void forget(struct experiment *e, int64_t counted[EFFECT_BYS][LIMBS], int people)
+{
+    effects_forget(e->effects);
+    memcpy(e->counted, counted, sizeof e->counted);
+    e->focus.count = people;
+    for (int c = 0; c < LIMBS; c++)
+        e->image_lots[c] = no_lot;
+}
+
+/* COUNTED numbers come first: people counted, people of MEAN; person and lot (in halves) of each limb. */
+#define COUNTED ((size_t)(EFFECT_BYS * LIMBS + 1 + 3 * LIMBS))
+
+static limber_status make_record(struct experiment *e, int64_t before[EFFECT_BYS][LIMBS], int first, limber_error *err)
+{
+    const size_t person = e->heads * (1 + EFFECT_METRICS),
+                 most = COUNTED + effects_record_max(e->effects) + (size_t)(e->focus.count - first) * person;
+    if (most > e->record_room) {
+        double *room = realloc(e->record, most * sizeof *room);
+        if (!room)
+            return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for the record of an image");
+        e->record = room;
+        e->record_room = most;
+    }
+    double *at = e->record;
+    for (int i = 0; i < EFFECT_BYS * LIMBS; i++)
+        *at++ = (double)(e->counted[i / LIMBS][i % LIMBS] - before[i / LIMBS][i % LIMBS]);
+    *at++ = e->focus.count - first;
+    for (int c = 0; c < LIMBS; c++) {
+        const struct experiment_lot *l = &e->image_lots[c];
+        *at++ = l->image < 0 ? -1 : l->person;
+        *at++ = (double)(l->lot >> 32);
+        *at++ = (double)(l->lot & 0xffffffffu);
+    }
+    at += effects_record(e->effects, at);
+    for (size_t i = (size_t)first; i < (size_t)e->focus.count; i++) {
+        memcpy(at, e->focus.entropy + i * e->heads, e->heads * sizeof *at);
+        memcpy(at + e->heads, e->focus.loss + i * e->heads * EFFECT_METRICS, e->heads * EFFECT_METRICS * sizeof *at);
+        at += person;
+    }
+    e->record_size = (size_t)(at - e->record);
+    return LIMBER_OK;
+}
+
+const double *experiment_record(const struct experiment *e, size_t *count)
+{
+    *count = e->record_size;
+    return e->record;
+}
+
+static bool read_record(struct experiment *e, const double *in, size_t size, int count, uint64_t number)
+{
+    const size_t person = e->heads * (1 + EFFECT_METRICS);
+    bool fine = size >= COUNTED;
+    for (size_t i = 0; fine && i < COUNTED; i++)
+        fine = in[i] >= -1 && in[i] < 4294967296.0;
+    for (size_t i = 0; fine && i < (size_t)(EFFECT_BYS * LIMBS) + 1; i++)
+        fine = in[i] >= 0 && in[i] <= count;
+    if (!fine)
+        return false;
+    const size_t people = (size_t)in[EFFECT_BYS * LIMBS];
+    for (int i = 0; i < EFFECT_BYS * LIMBS; i++)
+        e->counted[i / LIMBS][i % LIMBS] += (int64_t)in[i];
+    for (int c = 0; c < LIMBS; c++) {
+        const double *l = in + EFFECT_BYS * LIMBS + 1 + 3 * c;
+        if (l[0] >= count)
+            return false;
+        if (l[0] >= 0)
+            e->image_lots[c] = (struct experiment_lot){
+                .image = (int64_t)number, .person = (int)l[0], .lot = (uint64_t)l[1] << 32 | (uint64_t)l[2]};
+    }
+    if (size < COUNTED + people * person || !effects_replay(e->effects, in + COUNTED, size - COUNTED - people * person))
+        return false;
+    in += size - people * person;
+    for (size_t i = 0; fine && i < people; i++, in += person) {
+        for (size_t k = 0; k < person; k++)
+            fine = fine && isfinite(in[k]);
+        fine = fine && focus_add(&e->focus, e->heads, in, in + e->heads);
+    }
+    return fine;
+}
+
+/* The crops that a later person may be swapped with. */
+static limber_status find_donors_again(struct experiment *e, const limber_image *image, const struct experiment_person *people,
+                                       int count, uint64_t number, limber_error *err)
+{
+    struct crop_region *regions;
+    limber_status st = place_people(e, &regions, image, people, count, err);
+    for (int i = 0; !st && i < count; i++) {
+        struct person p;
+        person_make(&p, e, &people[i], regions[i], number, i);
+        if (!labelled(&p.target))
+            continue;
+        crop_sample(e->crop, e->config->image_h, e->config->image_w, image, regions[i]);
+        keep_donor(e, &p);
+    }
+    free(regions);
+    return st;
+}
+
+limber_status experiment_replay(struct experiment *e, const limber_image *image, const struct experiment_person *people,
+                                int count, uint64_t number, const double *record, size_t size, limber_error *err)
+{
+    int64_t before[EFFECT_BYS][LIMBS];
+    const int first = e->focus.count;
+    memcpy(before, e->counted, sizeof before);
+    limber_status st = LIMBER_OK;
+    if (!read_record(e, record, size, count, number))
+        st = limber_fail(err, LIMBER_E_FORMAT, "patch: not the record of an image of %d people", count);
+    if (!st && image && (e->options.by >> BY_SWAP & 1))
+        st = find_donors_again(e, image, people, count, number, err);
+    if (st) {
+        forget(e, before, first);
+        return st;
+    }
+    effects_image(e->effects, number);
+    keep_lots(e);
+    return LIMBER_OK;
+}
+
 limber_status experiment_add(struct experiment *e, const limber_image *image, const struct experiment_person *people, int count,
                              uint64_t number, limber_error *err)
 {
     struct crop_region *regions;
     int64_t before[EFFECT_BYS][LIMBS];
+    const int first = e->focus.count;
     memcpy(before, e->counted, sizeof before);
+    e->record_size = 0;
     limber_status st = place_people(e, &regions, image, people, count, err);
     for (int i = 0; !st && i < count; i++)
         st = add_person(e, image, &people[i], regions[i], number, i, err);
     free(regions);
+    if (!st)
+        st = make_record(e, before, first, err);
     if (st) {
-        effects_forget(e->effects);
-        memcpy(e->counted, before, sizeof before);
+        forget(e, before, first);
         return st;
     }
     effects_image(e->effects, number);
+    keep_lots(e);
     return LIMBER_OK;
 }
 
@@ -411,6 +578,11 @@ bool experiment_full(const struct experiment *e)
 limber_status experiment_summarise(const struct experiment *e, struct effects_result *out, limber_error *err)
 {
     return effects_summarise(e->effects, out, err);
+}
+
+const struct focus *experiment_focus(const struct experiment *e)
+{
+    return &e->focus;
 }
 
 struct experiment_lot experiment_lot(const struct experiment *e, int limb)

@@ -4,6 +4,7 @@
 #define LIMBER_EXPERIMENT_H
 
 #include "heads/effects.h"
+#include "heads/focus.h"
 #include "heads/patch.h"
 
 struct experiment;
@@ -32,8 +33,17 @@ limber_status experiment_calibrate(struct experiment *e, const limber_image *ima
 /* One image; `number` is what its lots are drawn by. On failure nothing of it counts. */
 limber_status experiment_add(struct experiment *e, const limber_image *image, const struct experiment_person *people, int count,
                              uint64_t number, limber_error *err);
+/* What the last experiment_add added, as numbers, to be kept; valid until the next one. */
+const double *experiment_record(const struct experiment *e, size_t *count);
+/* Adds them instead of computing. The image and its people are those of then, so that swaps find the same donors; image NULL: there are none
+ * to find. LIMBER_E_FORMAT: not such a record; then nothing of it counts. */
+limber_status experiment_replay(struct experiment *e, const limber_image *image, const struct experiment_person *people,
+                                int count, uint64_t number, const double *record, size_t size, limber_error *err);
 bool experiment_full(const struct experiment *e); /* nobody is wanted any more */
 limber_status experiment_summarise(const struct experiment *e, struct effects_result *out, limber_error *err);
+
+/* Of the people that MEAN was asked of. */
+const struct focus *experiment_focus(const struct experiment *e);
 
 /* The person of a limb drawn by lot among those counted; image is -1 where there is none. */
 struct experiment_lot {

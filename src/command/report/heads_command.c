@@ -19,9 +19,11 @@
 #include "command/output.h"
 #include "command/progress.h"
 #include "base/error.h"
+#include "base/fingerprint.h"
 #include "base/system.h"
 #include "command/report/files.h"
 #include "command/report/heads_report.h"
+#include "command/run/model_content.h"
 #include "image/image.h"
 #include "model/labels.h"
 
@@ -246,18 +248,21 @@ static int write_results(struct run *r, bool complete)
     if (labels_of)
         snprintf(labels, sizeof labels, "%s %.400s", r->annotations ? "annotations in" : "label maps in",
                  base && base[1] ? base + 1 : labels_of);
-    const struct heads_about about = {.model = dir ? dir : "built in",
-                                      .architecture = r->model->config.model_name,
-                                      .backend = limber_model_backend(r->model),
-                                      .precision = limber_model_precision(r->model),
-                                      .labels = labels,
-                                      .failed = (int64_t)r->failed,
-                                      .complete = complete};
+    struct heads_about about = {.model = dir ? dir : "built in",
+                                .architecture = r->model->config.model_name,
+                                .backend = limber_model_backend(r->model),
+                                .precision = limber_model_precision(r->model),
+                                .labels = labels,
+                                .failed = (int64_t)r->failed,
+                                .complete = complete};
+    if (run_model_content(&about.content, dir, TASK_POSE))
+        return CLI_NOTHING;
     struct heads_picture pictures[2 * HEADS_FEATURED];
     int picture_count = take_pictures(r, pictures);
 
     struct json_text json = {0};
     heads_report_json(&json, &r->result, &about);
+    about.json = json.failed ? 0 : fingerprint(FINGERPRINT_BEGIN, json.text, json.length);
     const struct shown shown = {&r->result, &about, pictures, picture_count};
     const struct report_files files = {&json, print_csv, print_page, &shown};
     int status = report_files_write(r->out, "heads", &files);

@@ -676,7 +676,7 @@ static void table(FILE *f, const limber_heads_result *r)
 static void method(FILE *f, const limber_heads_result *r)
 {
     fprintf(f,
-            "<h2>How it is computed</h2><dl>"
+            "<h2>How what is read is computed</h2><dl>"
             "<dt>r<sub>limb</sub></dt><dd>Take one patch on a limb and the row of attention it pays to all the other patches of "
             "the person%s. Correlate "
             "(Pearson) that row with a row of ones on the limb and zeros elsewhere. 1: it reads exactly the limb, all of it "
@@ -718,6 +718,7 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
 {
     page_open(f, "limber heads");
     opening(f, r, about);
+    page_part(f, "reading", about->json);
     if (r->images_used) {
         kinds_map(f, r);
         ranking(f, r);
@@ -727,6 +728,8 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
         matrices(f, r);
         table(f, r);
     }
+    page_part(f, "method", about->json);
     method(f, r);
+    page_part(f, "end", about->json);
     page_close(f);
 }

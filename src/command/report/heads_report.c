@@ -5,6 +5,7 @@
  * all three; one image: the interval). heads.csv has a line for every head and class; empty cells for what is not known. */
 #include "command/report/heads_report.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,13 @@ static void put_counts(struct json_text *t, const limber_heads_result *r)
     put_key(t, "tests"), put_integer(t, r->tests);
 }
 
+static void put_fingerprint(struct json_text *t, const char *key, uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%016" PRIx64, value);
+    put_key(t, key), put_string(t, text);
+}
+
 void heads_report_json(struct json_text *t, const limber_heads_result *r, const struct heads_about *about)
 {
     t->pretty = true;
@@ -228,6 +236,7 @@ void heads_report_json(struct json_text *t, const limber_heads_result *r, const 
     put_key(t, "backend"), put_string(t, about->backend);
     put_key(t, "precision"), put_string(t, about->precision);
     put_key(t, "labels"), put_string(t, about->labels);
+    put_fingerprint(t, "model_content", about->content);
     put_key(t, "seed"), put_integer(t, (long long)r->seed);
     put_key(t, "bootstrap"), put_integer(t, r->bootstrap);
     put_key(t, "moves"), put_integer(t, r->moves);

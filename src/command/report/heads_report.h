@@ -13,6 +13,8 @@ struct heads_about {
     const char *model, *architecture, *backend, *precision;
     const char *labels; /* "the model's own joints", "annotations persons.json" */
     int64_t failed;     /* images that could not be used */
+    uint64_t content;   /* fingerprint of the model's files */
+    uint64_t json;      /* of the text of heads.json; for the page */
     bool complete;      /* false: stopped by a signal */
 };
 

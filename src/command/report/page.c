@@ -2,6 +2,7 @@
 /* command/report/page.c - the frame of a report in one HTML file: no network, no script, light and dark, phone and print. */
 #include "command/report/page.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,23 @@ void page_open(FILE *f, const char *title)
     fputs("</title><style>", f);
     colours(f);
     fputs("</style></head><body><main>", f);
+}
+
+#define PART "<!--limber %s %016" PRIx64 " %s-->\n"
+
+void page_part(FILE *f, const char *name, uint64_t made_with)
+{
+    fprintf(f, PART, limber_version(), made_with, name);
+}
+
+const char *page_find_part(const char *page, const char *name, uint64_t made_with, size_t *size)
+{
+    char begin[96], end[96];
+    const int n = snprintf(begin, sizeof begin, PART, limber_version(), made_with, name);
+    snprintf(end, sizeof end, "<!--limber %s %016" PRIx64 " ", limber_version(), made_with);
+    const char *from = strstr(page, begin), *to = from ? strstr(from + n, end) : NULL;
+    *size = to ? (size_t)(to - from) - (size_t)n : 0;
+    return to ? from + n : NULL;
 }
 
 void page_close(FILE *f)

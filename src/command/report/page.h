@@ -20,4 +20,10 @@ void page_fact(FILE *f, const char *what, const char *value);             /* one
 void page_photograph(FILE *f, const uint8_t *rgb, int width, int height); /* dimmed, of a <svg> with that viewBox */
 const char *page_plural(long long n);                                     /* "s", or "" for one */
 
+/* Parts of the page of `limber heads`, so that the page of `limber patch` can hold them: what is between two such lines. `made_with` is the
+ * fingerprint of the JSON of the same report. */
+void page_part(FILE *f, const char *name, uint64_t made_with);
+/* The part of a page's text; NULL where it is not there, or of another report. */
+const char *page_find_part(const char *page, const char *name, uint64_t made_with, size_t *size);
+
 #endif

@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/fingerprint.h"
 #include "base/system.h"
 #include "command/boxes.h"
 #include "command/eval/coco_eval.h"
@@ -23,13 +25,16 @@
 #include "command/output.h"
 #include "command/progress.h"
 #include "command/report/files.h"
+#include "command/report/patch_kept.h"
 #include "command/report/patch_report.h"
+#include "command/run/model_content.h"
 #include "image/image.h"
 
 struct run {
     struct cli_common common;
     const char *out, *annotations, *category, *corrupt, *by, *layers, *heads_file, *metric;
     int bootstrap, seed, people, calibrate, control, permutations;
+    bool resume;
 
     unsigned kinds; /* bits of enum effect_by */
     struct inputs inputs;
@@ -41,7 +46,10 @@ struct run {
     struct effects_result result;
     struct patch_reading reading;
     uint8_t *chosen; /* [layers * heads]; NULL: all */
-    size_t images, failed, persons, calibrated;
+    struct patch_kept kept;
+    struct focus_head *focus; /* [layers * heads]; NULL: not known */
+    uint64_t content;         /* of the model */
+    size_t images, failed, persons, calibrated, resumed;
     struct progress progress;
 };
 
@@ -121,16 +129,73 @@ static int calibrate(struct run *r)
     return CLI_DONE;
 }
 
+/* What decides what an image says: two runs that differ in none of it keep the same numbers of it. */
+static int open_kept(struct run *r)
+{
+    struct json_text t = {0};
+    uint64_t annotations = 0, inputs = FINGERPRINT_BEGIN;
+    limber_error err;
+    char text[24];
+    if (fingerprint_file(&annotations, r->annotations, &err))
+        return cli_fail("%s: %s", r->annotations, err.text);
+    for (size_t i = 0; i < r->inputs.count; i++)
+        inputs = fingerprint(inputs, r->inputs.v[i].path, strlen(r->inputs.v[i].path) + 1);
+    const struct {
+        const char *key;
+        uint64_t value;
+    } contents[] = {{"model", r->content}, {"annotations", annotations}, {"inputs", inputs}};
+    put_open(&t, '{');
+    put_key(&t, "limber"), put_string(&t, limber_version());
+    for (size_t i = 0; i < sizeof contents / sizeof *contents; i++) {
+        snprintf(text, sizeof text, "%016llx", (unsigned long long)contents[i].value);
+        put_key(&t, contents[i].key), put_string(&t, text);
+    }
+    put_key(&t, "backend"), put_string(&t, limber_model_backend(r->model));
+    put_key(&t, "precision"), put_string(&t, limber_model_precision(r->model));
+    put_key(&t, "input"), put_string(&t, r->common.input);
+    put_key(&t, "prune"), put_string(&t, r->common.options.prune);
+    put_key(&t, "expert"), put_integer(&t, r->common.options.expert);
+    put_key(&t, "category"), put_string(&t, r->category);
+    put_key(&t, "corrupt"), put_string(&t, r->corrupt);
+    put_key(&t, "by"), put_string(&t, r->by);
+    put_key(&t, "control"), put_integer(&t, r->control);
+    put_key(&t, "layers"), put_string(&t, r->layers);
+    put_key(&t, "people"), put_integer(&t, r->people);
+    put_key(&t, "calibrate"), put_integer(&t, r->calibrate);
+    put_key(&t, "seed"), put_integer(&t, r->seed);
+    put_close(&t, '}');
+    const int status = patch_kept_open(&r->kept, r->out, r->resume, r->inputs.count, &t);
+    put_free(&t);
+    return status;
+}
+
+static limber_status look_at(struct run *r, size_t input, struct scene *s, int *status, limber_error *err)
+{
+    size_t size;
+    if (r->kept.image[input]) {
+        r->resumed++;
+        return experiment_replay(r->experiment, &s->image.view, s->people, s->count, input, r->kept.image[input],
+                                 r->kept.size[input], err);
+    }
+    limber_status st = experiment_add(r->experiment, &s->image.view, s->people, s->count, input, err);
+    if (!st) {
+        const double *record = experiment_record(r->experiment, &size);
+        *status = patch_kept_add(&r->kept, input, record, size);
+    }
+    return st;
+}
+
 static int look_at_all(struct run *r)
 {
+    int status = CLI_DONE;
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
-    for (size_t i = 0; i < r->inputs.count && !cli_stopped && !experiment_full(r->experiment); i++) {
+    for (size_t i = 0; !status && i < r->inputs.count && !cli_stopped && !experiment_full(r->experiment); i++) {
         const size_t input = r->order[i];
         limber_error err = {0};
         struct scene s;
         limber_status st = scene_open(&s, r, input, &err);
         if (!st) {
-            st = experiment_add(r->experiment, &s.image.view, s.people, s.count, input, &err);
+            st = look_at(r, input, &s, &status, &err);
             r->persons += st ? 0 : (size_t)s.count;
             scene_close(&s);
         }
@@ -145,7 +210,7 @@ static int look_at_all(struct run *r)
         progress_step(&r->progress, r->images + r->failed, r->persons);
     }
     progress_clear(&r->progress);
-    return CLI_DONE;
+    return status;
 }
 
 /* ---- pictures for the page ---- */
@@ -266,9 +331,14 @@ static int write_results(struct run *r, bool complete)
                                       .failed = (int64_t)r->failed,
                                       .persons = (int64_t)r->persons,
                                       .complete = complete,
+                                      .content = r->content,
+                                      .focus = experiment_focus(r->experiment)->count ? r->focus : NULL,
+                                      .focus_people = experiment_focus(r->experiment)->count,
                                       .chosen = r->chosen};
     if (experiment_summarise(r->experiment, &r->result, &err))
         return cli_fail("%s", err.text);
+    if (about.focus && !focus_summarise(experiment_focus(r->experiment), r->focus))
+        return cli_fail("no memory");
     if (r->reading.there && patch_reading_compare(&r->reading, &r->result, &about, &err))
         return cli_fail("%s", err.text);
     return write_all(r, &about);
@@ -278,6 +348,8 @@ static int run(struct run *r)
 {
     const double begin = system_now();
     int status = output_folder(r->out);
+    if (!status)
+        status = open_kept(r);
     if (!status && (r->kinds >> BY_MEAN & 1 || r->kinds >> BY_CONST & 1))
         status = calibrate(r);
     if (!status)
@@ -288,8 +360,10 @@ static int run(struct run *r)
     if (status)
         return status;
     if (!r->common.quiet)
-        fprintf(stderr, "limber: %zu images, %zu failed, %lld that say something, in %.1f s: %s/patch.html\n",
-                r->images + r->failed, r->failed, (long long)r->result.images, system_now() - begin, r->out);
+        fprintf(
+            stderr,
+            "limber: %zu images (%zu kept of an earlier run), %zu failed, %lld that say something, in %.1f s: %s/patch.html\n",
+            r->images + r->failed, r->resumed, r->failed, (long long)r->result.images, system_now() - begin, r->out);
     return interrupted ? CLI_INTERRUPTED : r->failed ? CLI_SOME_FAILED : CLI_DONE;
 }
 
@@ -375,15 +449,35 @@ static int order_inputs(struct run *r)
     return CLI_DONE;
 }
 
+/* --heads, or what `limber heads` left in the folder of the report. */
+static int open_reading(struct run *r)
+{
+    const struct config *c = &r->model->config;
+    limber_error err;
+    char *beside = r->heads_file ? NULL : output_path(r->out, "heads.json");
+    const bool found = beside && !access(beside, F_OK);
+    int status = r->heads_file || beside ? CLI_DONE : cli_fail("no memory");
+    if (r->heads_file && patch_reading_open(&r->reading, r->heads_file, c->layers, c->heads, r->content, &err))
+        status = cli_fail("%s", err.text);
+    if (found && patch_reading_open(&r->reading, beside, c->layers, c->heads, r->content, &err))
+        cli_warn("what heads read is not shown: %s", err.text);
+    r->heads_file = found && r->reading.there ? "heads.json" : r->heads_file;
+    free(beside);
+    return status;
+}
+
 static int open_all(struct run *r, const struct cli_command *command)
 {
     limber_error err;
     int status = cli_model_open(&r->common, &r->model);
     if (!status)
         status = choose_layers(r, command);
-    if (!status && r->heads_file &&
-        patch_reading_open(&r->reading, r->heads_file, r->model->config.layers, r->model->config.heads, &err))
-        status = cli_fail("%s", err.text);
+    if (!status)
+        status = run_model_content(&r->content, cli_model_dir(&r->common), TASK_POSE);
+    if (!status)
+        status = open_reading(r);
+    if (!status && !(r->focus = calloc((size_t)r->model->config.layers * (size_t)r->model->config.heads, sizeof *r->focus)))
+        status = cli_fail("no memory");
     if (!status)
         status = cli_session_open(&r->common, r->model, &r->session);
     const struct experiment_options o = {.by = r->kinds,
@@ -400,6 +494,7 @@ static int open_all(struct run *r, const struct cli_command *command)
 int cli_patch(int argc, char **argv)
 {
     struct run r = {.common = cli_common_default(),
+                    .kept = {.file = OUTPUT_CLOSED},
                     .corrupt = "blur",
                     .by = "denoise,noise",
                     .metric = "heat",
@@ -417,13 +512,15 @@ int cli_patch(int argc, char **argv)
         CLI_OPTION("--by", "LIST", &r.by, "denoise, noise, zero, mean, const [denoise,noise]"),
         CLI_INT("--control", "0|1", &r.control, 0, 1, "blur elsewhere too, as noise's control [1]"),
         CLI_OPTION("--layers", "LIST", &r.layers, "only heads of these layers, from 0: 0,3-5 [all]"),
-        CLI_OPTION("--heads", "FILE", &r.heads_file, "heads.json of `limber heads`: does what is read predict what is caused?"),
+        CLI_OPTION("--heads", "DIR", &r.heads_file,
+                   "report of `limber heads`: is what is read what is caused? One page for both [that in --out]"),
         CLI_CHOICE("--metric", "heat|logp|oks|px", &r.metric, "the measure the page draws; the files hold all [heat]"),
         CLI_INT("--people", "N", &r.people, 0, INT_MAX, "at most N people a limb, drawn by lot; 0: all [0]"),
         CLI_INT("--calibrate", "N", &r.calibrate, 1, INT_MAX, "people that mean and const are taken over, or a few more [100]"),
         CLI_INT("--bootstrap", "N", &r.bootstrap, 0, 100000, "replicates for the intervals [1000]"),
         CLI_INT("--permutations", "N", &r.permutations, 0, 1000000, "of heads within their layer, for --heads [10000]"),
         CLI_INT("--seed", "S", &r.seed, 0, INT_MAX, "of all that is drawn by lot [1]"),
+        CLI_FLAG("--resume", &r.resume, "images that DIR/patch.kept has are not computed again"),
         CLI_COMMON_OPTIONS(r.common),
         CLI_END,
     };
@@ -456,6 +553,8 @@ int cli_patch(int argc, char **argv)
         status = open_all(&r, &command);
     if (!status)
         status = run(&r);
+    if (patch_kept_close(&r.kept) && !status)
+        status = CLI_NOTHING;
     effects_result_free(&r.result);
     patch_reading_close(&r.reading);
     experiment_close(&r.experiment);
@@ -465,5 +564,6 @@ int cli_patch(int argc, char **argv)
     inputs_free(&r.inputs);
     free(r.order);
     free(r.chosen);
+    free(r.focus);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "command/report/patch_report.h"
 
 #define RANKED 16
+#define FOCUS_ROWS 12
 #define MAX_Q 0.05
 
 static const char *const by_says[EFFECT_BYS] = {"the clear picture's head put into the blurred run",
@@ -126,12 +127,45 @@ static void verdict(const struct page *p)
           f);
 }
 
+/* What `limber heads` found, in a sentence, with its caution. */
+static void read_verdict(const struct page *p)
+{
+    FILE *f = p->f;
+    int specialists = 0, of[LIMBS] = {0};
+    for (int h = 0; h < p->r->head_count; h++) {
+        bool any = false;
+        for (int c = 0; c < LIMBS; c++) {
+            of[c] += p->reading->specialist[c * p->r->head_count + h];
+            any = any || p->reading->specialist[c * p->r->head_count + h];
+        }
+        specialists += any;
+    }
+    fprintf(f, "<p class=lead><b>%d of %d heads %s.</b>", specialists, p->r->head_count,
+            specialists == 1 ? "reads a limb" : "read a limb");
+    for (int c = 0, any = 0; c < LIMBS; c++)
+        if (of[c]) {
+            fputs(any++ ? "; " : " Read: ", f);
+            limb_text(f, c);
+            fprintf(f, " by %d", of[c]);
+        }
+    fputs(specialists ? ".</p>" : "</p>", f);
+    if (specialists)
+        fputs("<p class=dim>What a head reads is a correlation, and its thresholds were settled on one set of photographs: on "
+              "others expect the order to hold better than the count. Whether the network makes anything of it is the other "
+              "half of this page.</p>",
+              f);
+}
+
 static void opening(const struct page *p)
 {
     FILE *f = p->f;
     char text[96];
-    fputs("<h1>What does each attention head cause?</h1>", f);
+    fputs(p->reading ? "<h1>What attention heads read, and what they cause</h1>"
+                     : "<h1>What does each attention head cause?</h1>",
+          f);
     verdict(p);
+    if (p->reading)
+        read_verdict(p);
     if (!p->about->complete)
         fputs("<p><b>The run was stopped before its end:</b> this page rests on the images seen until then.</p>", f);
     fputs("<div class=facts>", f);
@@ -276,7 +310,7 @@ static void maps(const struct page *p)
               "marks a specialist. Where both are strong in the same square, reading and causing agree.",
               f);
     else
-        fputs(" What the heads read is not shown: give the heads.json of <code>limber heads</code> by <code>--heads</code>.", f);
+        fputs(" What the heads read is not shown: run <code>limber heads</code> into the same folder first.", f);
     fputs("</p><div class=pairs>", f);
     for (int c = 0; c < LIMBS; c++) {
         if (!limb_shown(p, c))
@@ -491,6 +525,64 @@ static void read_against_caused(const struct page *p)
     fputs("</svg>", p->f);
 }
 
+/* rho of r above chance, of each measure, beside what heads in another order within their layers give. */
+static void rank_figure(const struct page *p)
+{
+    const double width = 420, left = 132, row = 27, top = 8, w = width - left - 14;
+    struct axis x = {-0.1, 0.1, ""};
+    int rows = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        double y = top;
+        if (pass) {
+            double step;
+            int decimals;
+            tick_step(&x, &step, &decimals);
+            fprintf(p->f, "<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"rho beside chance\">", width,
+                    top + rows * row + 40);
+            for (double v = ceil(x.low / step) * step; v <= x.high + 1e-9; v += step) {
+                const double at = left + w * (v - x.low) / (x.high - x.low);
+                fprintf(p->f,
+                        "<path d=\"M%.1f %.1fv%.1f\" style=\"stroke:var(--line);stroke-width:%s\"/><text x=%.1f y=%.1f "
+                        "text-anchor=middle>%s%.*f</text>",
+                        at, top, rows * row, fabs(v) < step / 2 ? "1.6" : ".7", at, top + rows * row + 15,
+                        v < -step / 2 ? "&#8722;" : "", decimals, fabs(v));
+            }
+        }
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            for (int cause = CAUSE_EFFECT; cause <= CAUSE_MAGNITUDE; cause++) {
+                const struct effect_rank *k = &p->reading->rank[p->lead][m][READ_GAIN][cause];
+                if (!k->limbs)
+                    continue;
+                const double low = k->null_mean - 1.96 * k->null_sd, high = k->null_mean + 1.96 * k->null_sd;
+                widen(&x, low - 0.03);
+                widen(&x, high + 0.03);
+                widen(&x, k->mean - 0.03);
+                widen(&x, k->mean + 0.03);
+                rows += !pass;
+                if (!pass)
+                    continue;
+#define ALONG(v) (left + w * ((v)-x.low) / (x.high - x.low))
+                fprintf(p->f, "<text x=%.1f y=%.1f text-anchor=end>%s, %s</text>", left - 8, y + row / 2 + 4,
+                        effect_metric_names[m], cause == CAUSE_EFFECT ? "direction" : "size");
+                fprintf(p->f,
+                        "<rect x=%.1f y=%.1f width=%.1f height=%.1f rx=2 style=\"fill:var(--dim);fill-opacity:.22\"/><path "
+                        "d=\"M%.1f %.1fv%.1f\" style=\"stroke:var(--dim)\"/>",
+                        ALONG(low), y + 6, ALONG(high) - ALONG(low), row - 12, ALONG(k->null_mean), y + 6, row - 12);
+                fprintf(p->f, "<circle cx=%.1f cy=%.1f r=4.5 style=\"fill:var(--%s)\"><title>rho %.2f, p %.2g</title></circle>",
+                        ALONG(k->mean), y + row / 2, k->p <= MAX_Q ? "more" : "dim", k->mean, k->p);
+#undef ALONG
+                y += row;
+            }
+    }
+    fprintf(p->f,
+            "<text x=%.1f y=%.1f text-anchor=end class=strong>rho &#8594;</text></svg><figcaption>Spearman&rsquo;s rho of what "
+            "is read "
+            "above chance with the effect, its direction and its size. Bar: 95&nbsp;%% of what heads exchanged within their "
+            "layer give. Orange: p at "
+            "most %g.</figcaption>",
+            left + w, top + rows * row + 34, MAX_Q);
+}
+
 static void rank_table(const struct page *p)
 {
     static const char *const says[PATCH_CAUSES] = {"effect", "size, either way", "at this limb above the others"};
@@ -567,6 +659,9 @@ static void reading_section(const struct page *p)
     fputs("</p><div class=two><figure>", f);
     read_against_caused(p);
     key(p);
+    fputs("</figure><figure>", f);
+    if (signed_rank->limbs)
+        rank_figure(p);
     fputs("</figure></div><details><summary>For all kinds of change and all measures</summary>", f);
     rank_table(p);
     fputs("<p class=dim>p of specialists: as many pairs of head and limb drawn from the same layers and limbs, "
@@ -612,6 +707,67 @@ static void swarm(const struct page *p)
     fputs("</svg>", f);
     key(p);
     fputs("</figure></div>", f);
+}
+
+/* ---- focused and exploring ---- */
+
+static void focus_section(const struct page *p)
+{
+    FILE *f = p->f;
+    const struct focus_head *k = p->about->focus;
+    int passing = 0, tested = 0, order[FOCUS_ROWS], n = 0;
+    if (!k)
+        return;
+    for (int h = 0; h < p->r->head_count; h++) {
+        if (!patched(p, h))
+            continue;
+        tested += k[h].tested[p->metric];
+        passing += k[h].tested[p->metric] && k[h].q[p->metric] <= MAX_Q;
+        int at = n < FOCUS_ROWS ? n++ : n;
+        for (; at > 0 && fabs(k[order[at - 1]].rho[p->metric]) < fabs(k[h].rho[p->metric]); at--)
+            if (at < FOCUS_ROWS)
+                order[at] = order[at - 1];
+        if (at < FOCUS_ROWS)
+            order[at] = h;
+    }
+    fprintf(f,
+            "<h2>Focused or exploring: does it say who needs the head?</h2><p>Entropy of a head&rsquo;s attention differs from "
+            "person to "
+            "person: below %g of flat attention it is focused, above %g it explores. If entropy said how much a person loses "
+            "when the "
+            "head says its mean instead, a gate could go by it. <b>",
+            FOCUSED, EXPLORING);
+    if (!tested)
+        fputs("Too few people to ask.</b></p>", f);
+    else if (!passing)
+        fprintf(f,
+                "It does not:</b> of %d heads none passes (q at most %g, %d people, %s). A gate by entropy is not worth "
+                "building.</p>",
+                tested, MAX_Q, p->about->focus_people, metric_says[p->metric]);
+    else
+        fprintf(
+            f,
+            "It does in %d of %d heads</b> (q at most %g, %d people, %s). People of one picture count as independent here.</p>",
+            passing, tested, MAX_Q, p->about->focus_people, metric_says[p->metric]);
+    fputs("<details><summary>The heads in which it says most</summary><div "
+          "class=wide><table><tr><th>layer<th>head<th>entropy<th>sd over "
+          "people<th>focused<th>exploring<th>rho<th>p<th>q</tr>",
+          f);
+    for (int i = 0; i < n; i++) {
+        const struct focus_head *h = &k[order[i]];
+        fprintf(f, "<tr><td>%d<td>%d<td>%.2f<td>%.3f<td>%.0f&nbsp;%%<td>%.0f&nbsp;%%<td>", order[i] / p->r->heads,
+                order[i] % p->r->heads, h->mean, h->sd, 100 * h->focused, 100 * h->exploring);
+        if (h->tested[p->metric]) {
+            page_number(f, h->rho[p->metric]);
+            fputs("<td>", f);
+            page_probability(f, h->p[p->metric]);
+            fputs("<td>", f);
+            page_probability(f, h->q[p->metric]);
+        } else
+            fputs("&ndash;<td><td>", f);
+        fputs("</tr>", f);
+    }
+    fputs("</table></div></details>", f);
 }
 
 /* ---- an example ---- */
@@ -735,7 +891,7 @@ static void method(const struct page *p)
 {
     fprintf(
         p->f,
-        "<h2>How it is computed</h2><dl>"
+        "<h2>How what is caused is computed</h2><dl>"
         "<dt>Patching</dt><dd>The head&rsquo;s output before the projection is replaced, at every place of the picture, by that "
         "of another "
         "run; all that comes after sees the change. <i>denoise</i>: the clear run&rsquo;s output in the blurred run: is the head "
@@ -765,6 +921,19 @@ static void method(const struct page *p)
         "photographs.</dd></dl>");
 }
 
+/* A part of heads.html, where that is the page of the heads.json at hand. */
+static void read_part(const struct page *p, const char *name)
+{
+    size_t size;
+    const char *part = p->reading && p->reading->page ? page_find_part(p->reading->page, name, p->reading->json, &size) : NULL;
+    if (!part)
+        return;
+    if (strcmp(name, "method"))
+        fprintf(p->f, "<h1>What they read</h1><p class=dim>From <code>limber heads</code>, over %lld people on %lld images.</p>",
+                (long long)p->reading->people, (long long)p->reading->images);
+    fwrite(part, 1, size, p->f);
+}
+
 void patch_report_page(FILE *f, const struct effects_result *r, const struct patch_reading *reading,
                        const struct patch_about *about, enum effect_metric metric, const struct patch_picture *pictures,
                        int picture_count)
@@ -774,17 +943,20 @@ void patch_report_page(FILE *f, const struct effects_result *r, const struct pat
     for (size_t i = sizeof order / sizeof *order; i > 0; i--)
         if (r->by >> order[i - 1] & 1)
             p.lead = order[i - 1];
-    page_open(f, "limber patch");
+    page_open(f, p.reading ? "limber heads and patch" : "limber patch");
     opening(&p);
     if (r->images) {
-        gaps(&p);
         maps(&p);
-        ranking(&p);
         reading_section(&p);
-        swarm(&p);
         triples(&p, pictures, picture_count);
+        ranking(&p);
+        swarm(&p);
+        gaps(&p);
+        focus_section(&p);
         table(&p);
     }
+    read_part(&p, "reading");
     method(&p);
+    read_part(&p, "method");
     page_close(f);
 }

@@ -4,21 +4,26 @@
  * patch.json is one object. "changes" has a member a kind of change (denoise, noise, ...): the gaps by limb and measure, then a row a
  * head and limb; an estimate is {"mean", "low", "high", "images"}, null for what is not known. patch.csv has a line a change, head, limb
  * and measure, with empty cells for what is not known. */
-#include "command/report/patch_report.h"
-
+#define _GNU_SOURCE
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/fingerprint.h"
 #include "base/json_read.h"
+#include "command/output.h"
+#include "command/report/patch_report.h"
 
 const char *const patch_read_names[PATCH_READS] = {"r_limb", "r_over_chance", "lift"};
 const char *const patch_cause_names[PATCH_CAUSES] = {"effect", "magnitude", "specific"};
 
 #define DRAWS 1000
+#define MAX_PAGE_BYTES ((size_t)64 << 20)
 
 /* ---- heads.json ---- */
 
@@ -64,12 +69,60 @@ static limber_status read_heads(struct patch_reading *r, const json_t *root, con
                : limber_fail(err, LIMBER_E_FORMAT, "%s: no \"heads\": not a heads.json of `limber heads`?", path);
 }
 
-limber_status patch_reading_open(struct patch_reading *out, const char *path, int layers, int heads, limber_error *err)
+/* heads.html, which lies beside it where a run of `limber heads` was whole. */
+static char *page_beside(const char *path)
 {
-    const size_t n = (size_t)layers * (size_t)heads;
+    uint8_t *text = NULL;
+    size_t size = 0;
+    limber_error ignored_error;
+    const size_t n = strlen(path), stem = n > 5 && !strcmp(path + n - 5, ".json") ? n - 5 : n;
+    char *name = malloc(n + 6), *out = NULL;
+    if (name) {
+        memcpy(name, path, stem);
+        memcpy(name + stem, ".html", 6);
+        if (!file_read(&text, &size, name, MAX_PAGE_BYTES, &ignored_error) && (out = malloc(size + 1))) {
+            memcpy(out, text, size);
+            out[size] = 0;
+        }
+    }
+    free(text);
+    free(name);
+    return out;
+}
+
+static limber_status read_json(struct patch_reading *out, const char *path, uint64_t content, limber_error *err)
+{
     uint8_t *text = NULL;
     size_t size = 0;
     json_t *root = NULL;
+    char want[24];
+    limber_status st = file_read(&text, &size, path, json_limits_annotations.bytes, err);
+    if (!st)
+        st = json_parse(&root, (const char *)text, size, &json_limits_annotations, err);
+    if (st)
+        limber_error_prefix(err, "%s", path);
+    const char *made = json_string_value(json_object_get(root, "model_content"));
+    snprintf(want, sizeof want, "%016" PRIx64, content);
+    if (!st && made && strcmp(made, want))
+        st = limber_fail(err, LIMBER_E_FORMAT, "%s: made with another model (its files' fingerprint is %.16s, this one's %s)",
+                         path, made, want);
+    if (!st)
+        st = read_heads(out, root, path, err);
+    if (!st) {
+        out->images = json_integer_value(json_object_get(root, "images_used"));
+        out->people = json_integer_value(json_object_get(root, "people_used"));
+        out->json = fingerprint(FINGERPRINT_BEGIN, text, size);
+        out->page = page_beside(path);
+    }
+    json_decref(root);
+    free(text);
+    return st;
+}
+
+limber_status patch_reading_open(struct patch_reading *out, const char *path, int layers, int heads, uint64_t content,
+                                 limber_error *err)
+{
+    const size_t n = (size_t)layers * (size_t)heads;
     *out = (struct patch_reading){.there = true, .layers = layers, .heads = heads};
     bool fine = true;
     for (int i = 0; i < PATCH_READS; i++) {
@@ -79,19 +132,11 @@ limber_status patch_reading_open(struct patch_reading *out, const char *path, in
     }
     fine = (out->specialist = calloc(LIMBS * n, sizeof *out->specialist)) != NULL && fine;
     fine = (out->kind = calloc(n, sizeof *out->kind)) != NULL && fine;
-    limber_status st = fine ? file_read(&text, &size, path, json_limits_annotations.bytes, err)
-                            : limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu heads", n);
-    if (!st)
-        st = json_parse(&root, (const char *)text, size, &json_limits_annotations, err);
-    if (st)
-        limber_error_prefix(err, "%s", path);
-    if (!st) {
-        st = read_heads(out, root, path, err);
-        out->images = json_integer_value(json_object_get(root, "images_used"));
-        out->people = json_integer_value(json_object_get(root, "people_used"));
-    }
-    json_decref(root);
-    free(text);
+    struct stat folder;
+    char *inside = !stat(path, &folder) && S_ISDIR(folder.st_mode) ? output_path(path, "heads.json") : strdup(path);
+    limber_status st =
+        fine && inside ? read_json(out, inside, content, err) : limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu heads", n);
+    free(inside);
     if (st)
         patch_reading_close(out);
     return st;
@@ -102,6 +147,7 @@ void patch_reading_close(struct patch_reading *r)
     for (int i = 0; i < PATCH_READS; i++)
         free(r->value[i]);
     free(r->specialist);
+    free(r->page);
     free(r->kind);
     *r = (struct patch_reading){0};
 }
@@ -322,9 +368,44 @@ static void put_reading(struct json_text *t, const struct effects_result *r, con
     put_close(t, '}');
 }
 
+/* Entropy of each head over people, and whether it goes with the loss when the head says its mean. */
+static void put_focus(struct json_text *t, const struct effects_result *r, const struct patch_about *about)
+{
+    put_key(t, "focus"), put_open(t, '{');
+    put_key(t, "people"), put_integer(t, about->focus_people);
+    put_key(t, "focused_below"), put_number(t, FOCUSED, 3);
+    put_key(t, "exploring_above"), put_number(t, EXPLORING, 3);
+    put_key(t, "heads"), put_open(t, '[');
+    t->pretty = false;
+    for (int h = 0; h < r->head_count; h++) {
+        const struct focus_head *k = &about->focus[h];
+        if (about->chosen && !about->chosen[h])
+            continue;
+        put_open(t, '{');
+        put_key(t, "layer"), put_integer(t, h / r->heads);
+        put_key(t, "head"), put_integer(t, h % r->heads);
+        put_key(t, "entropy"), put_number(t, k->mean, 5);
+        put_key(t, "sd"), put_number(t, k->sd, 5);
+        put_key(t, "focused"), put_number(t, k->focused, 4);
+        put_key(t, "exploring"), put_number(t, k->exploring, 4);
+        for (int m = 0; m < EFFECT_METRICS; m++) {
+            put_key(t, effect_metric_names[m]), put_open(t, '{');
+            put_maybe(t, "rho", k->tested[m], k->rho[m], 4);
+            put_small(t, "p", k->tested[m], k->p[m]);
+            put_small(t, "q", k->tested[m], k->q[m]);
+            put_close(t, '}');
+        }
+        put_close(t, '}');
+    }
+    t->pretty = true;
+    put_close(t, ']');
+    put_close(t, '}');
+}
+
 void patch_report_json(struct json_text *t, const struct effects_result *r, const struct patch_reading *reading,
                        const struct patch_about *about)
 {
+    char content[24];
     t->pretty = true;
     put_open(t, '{');
     put_key(t, "limber"), put_string(t, limber_version());
@@ -333,6 +414,8 @@ void patch_report_json(struct json_text *t, const struct effects_result *r, cons
     put_key(t, "architecture"), put_string(t, about->architecture);
     put_key(t, "backend"), put_string(t, about->backend);
     put_key(t, "precision"), put_string(t, about->precision);
+    snprintf(content, sizeof content, "%016" PRIx64, about->content);
+    put_key(t, "model_content"), put_string(t, content);
     put_key(t, "annotations"), put_string(t, about->annotations);
     put_key(t, "heads_json"), put_string(t, about->reading);
     put_key(t, "seed"), put_integer(t, (long long)about->seed);
@@ -352,6 +435,8 @@ void patch_report_json(struct json_text *t, const struct effects_result *r, cons
     put_close(t, ']');
     if (reading && reading->there)
         put_reading(t, r, reading);
+    if (about->focus)
+        put_focus(t, r, about);
     put_key(t, "changes"), put_open(t, '{');
     for (int b = 0; b < EFFECT_BYS; b++)
         if (r->by >> b & 1)

@@ -8,6 +8,7 @@
 #include "base/json_write.h"
 #include "heads/effects.h"
 #include "heads/experiment.h"
+#include "heads/focus.h"
 
 /* What the numbers were made from, for the reader. */
 struct patch_about {
@@ -16,7 +17,10 @@ struct patch_about {
     uint64_t seed;
     int bootstrap, people, calibrated, permutations; /* people: at most so many a limb; 0: all */
     int64_t images, failed, persons;
-    bool complete;         /* false: stopped by a signal */
+    uint64_t content;               /* fingerprint of the model's files */
+    bool complete;                  /* false: stopped by a signal */
+    const struct focus_head *focus; /* [layers * heads], of focus_people people; NULL: not known */
+    int focus_people;
     const uint8_t *chosen; /* [layers * heads]: patched; NULL: all */
 };
 
@@ -32,11 +36,14 @@ struct patch_reading {
     bool *specialist;           /* likewise */
     char (*kind)[16];           /* [layers * heads] */
     int64_t images, people;
+    char *page;    /* heads.html, where it lies beside heads.json; NULL: it does not */
+    uint64_t json; /* fingerprint of heads.json */
     struct effect_rank rank[EFFECT_BYS][EFFECT_METRICS][PATCH_READS][PATCH_CAUSES];
     struct effect_draw draw[EFFECT_BYS][EFFECT_METRICS]; /* specialists' share of the gap (without a gap: raw) */
 };
-/* heads.json of `limber heads`, over the same layers and heads. */
-limber_status patch_reading_open(struct patch_reading *out, const char *path, int layers, int heads, limber_error *err);
+/* heads.json of `limber heads`, or the folder it lies in: over the same layers and heads, and, where it says so, of the same model. */
+limber_status patch_reading_open(struct patch_reading *out, const char *path, int layers, int heads, uint64_t content,
+                                 limber_error *err);
 void patch_reading_close(struct patch_reading *r);
 limber_status patch_reading_compare(struct patch_reading *r, const struct effects_result *effects,
                                     const struct patch_about *about, limber_error *err);

@@ -12,6 +12,7 @@
 #include "command/options.h"
 #include "command/output.h"
 #include "command/progress.h"
+#include "command/run/model_content.h"
 #include "command/stream.h"
 #include "limber_heads.h"
 
@@ -90,8 +91,6 @@ int run_write_about(const struct run *r, bool complete);
 void run_put_about(struct json_text *t, const struct run *r, bool complete);
 
 /* run_resume.c: CLI_DONE, or CLI_NOTHING with the reason on stderr. */
-/* What the files of a model hold, whatever they are called; dir NULL: the built-in one of that task. */
-int run_model_content(uint64_t *content, const char *dir, enum task task);
 /* A run.json: an object. The error does not name it. */
 limber_status run_read_about(json_t **out, const char *path, limber_error *err);
 /* The first member of two such that decides what lines say and differs; NULL: they are of one kind. */
