@@ -113,7 +113,7 @@ bool focus_summarise(const struct focus *f, struct focus_head *out)
     for (int h = 0; fine && h < heads; h++) {
         column(a, f, (size_t)h, -1);
         describe(&out[h], a, n);
-        const bool varies = n >= 4 && effects_ranks(ra, a, n);
+        const bool varies = n >= FOCUS_LEAST && effects_ranks(ra, a, n);
         for (int m = 0; varies && m < EFFECT_METRICS; m++) {
             column(b, f, (size_t)h, m);
             if (!effects_ranks(rb, b, n))

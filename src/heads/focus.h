@@ -11,6 +11,7 @@
 
 #define FOCUSED 0.5
 #define EXPLORING 0.9
+#define FOCUS_LEAST 10    /* below, ranks of so few have no p that t could give */
 #define FOCUS_PEOPLE 4096 /* the first that come are kept, so that memory is constant */
 
 struct focus {
@@ -28,7 +29,7 @@ limber_status focus_entropy(double *out, limber_session *session, const uint8_t 
 
 struct focus_head {
     double mean, sd, focused, exploring; /* of entropy over people; shares of people */
-    bool tested[EFFECT_METRICS];         /* four people or more, and both vary */
+    bool tested[EFFECT_METRICS];         /* FOCUS_LEAST people or more, and both vary */
     double rho[EFFECT_METRICS], p[EFFECT_METRICS],
         q[EFFECT_METRICS]; /* Spearman, entropy with loss over people; two-sided t; BH over heads */
 };

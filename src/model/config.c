@@ -263,6 +263,42 @@ static limber_status parse_task(struct config *c, const json_t *root, limber_err
     return LIMBER_OK;
 }
 
+/* "limber_heads": [[the heads that are there] of each layer], rising; "limber_mlp": [how many neurons of each layer]. */
+static limber_status parse_stored(struct config *c, const json_t *root, limber_error *err)
+{
+    const json_t *heads = json_object_get(root, "limber_heads"), *neurons = json_object_get(root, "limber_mlp");
+    const size_t layers = (size_t)c->layers, count = layers * (size_t)c->heads;
+    char text[JSON_SHOW];
+    if ((heads && json_array_size(heads) != layers) || (neurons && json_array_size(neurons) != layers))
+        return limber_fail(err, LIMBER_E_FORMAT, "%s is %s, expected an array of %d, a layer each",
+                           heads && json_array_size(heads) != layers ? "limber_heads" : "limber_mlp",
+                           json_show(text, heads && json_array_size(heads) != layers ? heads : neurons), c->layers);
+    if ((heads && !(c->stored_heads = calloc(count, sizeof *c->stored_heads))) ||
+        (neurons && !(c->stored_neurons = calloc(layers, sizeof *c->stored_neurons))))
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu heads", count);
+    for (size_t l = 0; heads && l < layers; l++) {
+        const json_t *list = json_array_get(heads, l);
+        json_int_t last = -1;
+        bool fine = json_array_size(list) > 0;
+        for (size_t i = 0; fine && i < json_array_size(list); i++) {
+            const json_t *h = json_array_get(list, i);
+            if ((fine = json_is_integer(h) && json_integer_value(h) > last && json_integer_value(h) < c->heads))
+                c->stored_heads[l * (size_t)c->heads + (size_t)(last = json_integer_value(h))] = true;
+        }
+        if (!fine)
+            return limber_fail(err, LIMBER_E_FORMAT, "limber_heads: layer %zu is %s, expected rising numbers from 0 to %d", l,
+                               json_show(text, list), c->heads - 1);
+    }
+    for (size_t l = 0; neurons && l < layers; l++) {
+        const json_t *n = json_array_get(neurons, l);
+        if (!json_is_integer(n) || json_integer_value(n) < 1 || json_integer_value(n) > c->mlp)
+            return limber_fail(err, LIMBER_E_FORMAT, "limber_mlp: layer %zu is %s, expected 1 to %d", l, json_show(text, n),
+                               c->mlp);
+        c->stored_neurons[l] = (int)json_integer_value(n);
+    }
+    return LIMBER_OK;
+}
+
 static limber_status parse_config(struct config *c, const json_t *root, limber_error *err)
 {
     char text[JSON_SHOW];
@@ -291,6 +327,7 @@ static limber_status parse_config(struct config *c, const json_t *root, limber_e
     TRY(parse_labels(c, root, err));
     TRY(parse_edges(c, root, err));
     TRY(parse_task(c, root, err));
+    TRY(parse_stored(c, root, err));
     name_model(c);
     return LIMBER_OK;
 }
@@ -374,7 +411,32 @@ void config_free(struct config *c)
     free(c->labels);
     free(c->edges);
     free(c->flip_pairs);
+    free(c->stored_heads);
+    free(c->stored_neurons);
     *c = (struct config){0};
+}
+
+static void add_up(struct config_costs *costs)
+{
+    costs->total = costs->embed + costs->qkv + costs->attention + costs->projection + costs->mlp + costs->head;
+}
+
+void config_costs_less_head(struct config_costs *costs, const struct config *c)
+{
+    const uint64_t d = (uint64_t)c->hidden, t = (uint64_t)c->tokens, w = (uint64_t)c->head_dim;
+    costs->qkv -= t * d * 3 * w;
+    costs->attention -= 2 * t * t * w;
+    costs->projection -= t * d * w;
+    costs->parameters -= 4 * d * w + (c->qkv_bias ? 3 * w : 0);
+    add_up(costs);
+}
+
+void config_costs_less_neuron(struct config_costs *costs, const struct config *c)
+{
+    const uint64_t d = (uint64_t)c->hidden, t = (uint64_t)c->tokens, part = (uint64_t)c->part_features;
+    costs->mlp -= 2 * t * d;
+    costs->parameters -= d + 1 + d - part + (uint64_t)(c->experts > 1 ? c->experts : 0) * part;
+    add_up(costs);
 }
 
 struct config_costs config_costs(const struct config *c)
@@ -391,7 +453,6 @@ struct config_costs config_costs(const struct config *c)
         /* a deconvolution has 2 x 2 taps an output pixel: 4 t outputs of mid from d, 16 t of mid from mid; then the 1x1 */
         .head = c->simple_head ? map * 9 * d * k : 4 * t * 4 * d * mid + 16 * t * 4 * mid * mid + map * mid * k,
     };
-    costs.total = costs.embed + costs.qkv + costs.attention + costs.projection + costs.mlp + costs.head;
 
     const uint64_t experts = c->experts > 1 ? (uint64_t)c->experts * (m + 1) * part : 0;
     const uint64_t layer = 4 * d /* two layernorms */ + 3 * d * d + (c->qkv_bias ? 3 * d : 0) + d * d + d + (d + 1) * m +
@@ -399,5 +460,12 @@ struct config_costs config_costs(const struct config *c)
     const uint64_t head = c->simple_head ? 9 * d * k + k : d * mid * 16 + mid * mid * 16 + 4 * mid + mid * k + k;
     const uint64_t positions = (uint64_t)c->trained_grid_h * (uint64_t)c->trained_grid_w + 1; /* as the file has them */
     costs.parameters = positions * d + patch * d + d + n * layer + 2 * d + head;
+    add_up(&costs);
+    for (int h = 0; c->stored_heads && h < c->layers * c->heads; h++)
+        if (!c->stored_heads[h])
+            config_costs_less_head(&costs, c);
+    for (int l = 0; c->stored_neurons && l < c->layers; l++)
+        for (int i = c->stored_neurons[l]; i < c->mlp; i++)
+            config_costs_less_neuron(&costs, c);
     return costs;
 }

@@ -23,6 +23,9 @@ struct config {
     int hidden, layers, heads, mlp; /* mlp = hidden * mlp_ratio */
     int experts, part_features;     /* ViTPose+: experts > 1 */
     bool qkv_bias;
+    /* What a compact file has (limber prune --compact; transformers opens none): of the others' weights it has nothing, they count as zero. */
+    bool *stored_heads;  /* [layers * heads], one of each layer at least; NULL: all */
+    int *stored_neurons; /* [layers]: the first so many of mlp; NULL: all */
     float layer_norm_eps;
     /* head */
     bool simple_head;
@@ -53,11 +56,15 @@ limber_status config_parse(struct config *out, const char *config_json, size_t c
 void config_free(struct config *c);
 /* Another input size (multiples of the patch) for the same weights: a pass has its position embeddings resized (pose/vit.h). */
 limber_status config_resize(struct config *c, int image_h, int image_w, limber_error *err);
-/* Parameters, and multiply-adds per person by part: exact counts from the shapes. Parameters are counted as PyTorch counts them:
+/* Parameters, and multiply-adds per person by part: exact counts from the shapes (of a compact file: its own). Parameters are counted as PyTorch
+ * counts them:
  * all experts, batch norm's gain and bias but not its running statistics. */
 struct config_costs {
     uint64_t parameters, embed, qkv, attention, projection, mlp, head, total; /* all but parameters: multiply-adds */
 };
 struct config_costs config_costs(const struct config *c);
+/* Less what one head, one neuron of a layer's mlp is: it is not computed. */
+void config_costs_less_head(struct config_costs *costs, const struct config *c);
+void config_costs_less_neuron(struct config_costs *costs, const struct config *c);
 
 #endif

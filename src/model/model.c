@@ -248,8 +248,8 @@ limber_status model_backend_open(struct limber_model *m, const char *name, const
     return st;
 }
 
-limber_status model_open(struct limber_model **out, const char *path, enum task task, const limber_options *options,
-                         limber_error *err)
+static limber_status open_any(struct limber_model **out, const char *path, enum task task, const struct left_out *left_out,
+                              const limber_options *options, limber_error *err)
 {
     *out = NULL;
     const limber_options o = options ? *options : limber_options_default();
@@ -274,7 +274,9 @@ limber_status model_open(struct limber_model **out, const char *path, enum task 
         if (st == LIMBER_OK)
             st = model_backend_open(m, o.backend, o.precision, err);
         if (st == LIMBER_OK) {
+            m->left_out = left_out;
             st = weights_pack(m, &c, o.expert, err);
+            m->left_out = NULL;
             if (st == LIMBER_OK)
                 st = tensors_unchanged(&c.tensors, err);
             if (st != LIMBER_OK)
@@ -286,6 +288,18 @@ limber_status model_open(struct limber_model **out, const char *path, enum task 
         limber_model_close(&m);
     *out = m;
     return st;
+}
+
+limber_status model_open(struct limber_model **out, const char *path, enum task task, const limber_options *options,
+                         limber_error *err)
+{
+    return open_any(out, path, task, NULL, options, err);
+}
+
+limber_status model_open_without(struct limber_model **out, const char *path, const struct left_out *left_out,
+                                 const limber_options *options, limber_error *err)
+{
+    return open_any(out, path, TASK_POSE, left_out, options, err);
 }
 
 limber_status limber_model_open(limber_model **out, const char *path, const limber_options *options, limber_error *err)

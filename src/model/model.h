@@ -19,6 +19,9 @@ void checkpoint_close(struct checkpoint *c);
 /* limber_model_open for either task. */
 limber_status model_open(struct limber_model **out, const char *path, enum task task, const limber_options *options,
                          limber_error *err);
+/* The same of a pose model, with more left out than the options say. */
+limber_status model_open_without(struct limber_model **out, const char *path, const struct left_out *left_out,
+                                 const limber_options *options, limber_error *err);
 /* "exact", "window:W", "merge:R" or "pool:P" (limber_options.attention); NULL: exact. */
 limber_status attention_parse(const char *text, enum attention_kind *kind, int *size, limber_error *err);
 /* limber_options.prune: *out becomes [layers * heads], the caller's to free; NULL where text is NULL. */

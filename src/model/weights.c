@@ -62,8 +62,9 @@ enum slot {
     SLOTS
 };
 
-/* A symbol in a shape, or a plain number below DIM_SYMBOLS. */
-enum dim { DIM_SYMBOLS = 1000, HIDDEN, MLP, SHARED, PART, POSITIONS, PATCH_H, PATCH_WIDTH, KEYPOINTS, MID };
+/* A symbol in a shape, or a plain number below DIM_SYMBOLS. ATTENDED is HIDDEN and NEURONS is mlp, but for compact files, where a layer has
+ * those of its stored heads and neurons alone. */
+enum dim { DIM_SYMBOLS = 1000, HIDDEN, ATTENDED, NEURONS, SHARED, PART, POSITIONS, PATCH_H, PATCH_WIDTH, KEYPOINTS, MID };
 enum when { ALWAYS, QKV_BIAS, PLUS, SIMPLE, CLASSIC };
 
 #define LAYER "backbone.encoder.layer.%d."
@@ -78,21 +79,21 @@ static const struct row {
     [PATCH_B] = {"backbone.embeddings.patch_embeddings.projection.bias", 1, {HIDDEN}, ALWAYS},
     [LN_BEFORE_W] = {LAYER "layernorm_before.weight", 1, {HIDDEN}, ALWAYS},
     [LN_BEFORE_B] = {LAYER "layernorm_before.bias", 1, {HIDDEN}, ALWAYS},
-    [QUERY_W] = {LAYER "attention.attention.query.weight", 2, {HIDDEN, HIDDEN}, ALWAYS},
-    [KEY_W] = {LAYER "attention.attention.key.weight", 2, {HIDDEN, HIDDEN}, ALWAYS},
-    [VALUE_W] = {LAYER "attention.attention.value.weight", 2, {HIDDEN, HIDDEN}, ALWAYS},
-    [QUERY_B] = {LAYER "attention.attention.query.bias", 1, {HIDDEN}, QKV_BIAS},
-    [KEY_B] = {LAYER "attention.attention.key.bias", 1, {HIDDEN}, QKV_BIAS},
-    [VALUE_B] = {LAYER "attention.attention.value.bias", 1, {HIDDEN}, QKV_BIAS},
-    [PROJECTION_W] = {LAYER "attention.output.dense.weight", 2, {HIDDEN, HIDDEN}, ALWAYS},
+    [QUERY_W] = {LAYER "attention.attention.query.weight", 2, {ATTENDED, HIDDEN}, ALWAYS},
+    [KEY_W] = {LAYER "attention.attention.key.weight", 2, {ATTENDED, HIDDEN}, ALWAYS},
+    [VALUE_W] = {LAYER "attention.attention.value.weight", 2, {ATTENDED, HIDDEN}, ALWAYS},
+    [QUERY_B] = {LAYER "attention.attention.query.bias", 1, {ATTENDED}, QKV_BIAS},
+    [KEY_B] = {LAYER "attention.attention.key.bias", 1, {ATTENDED}, QKV_BIAS},
+    [VALUE_B] = {LAYER "attention.attention.value.bias", 1, {ATTENDED}, QKV_BIAS},
+    [PROJECTION_W] = {LAYER "attention.output.dense.weight", 2, {HIDDEN, ATTENDED}, ALWAYS},
     [PROJECTION_B] = {LAYER "attention.output.dense.bias", 1, {HIDDEN}, ALWAYS},
     [LN_AFTER_W] = {LAYER "layernorm_after.weight", 1, {HIDDEN}, ALWAYS},
     [LN_AFTER_B] = {LAYER "layernorm_after.bias", 1, {HIDDEN}, ALWAYS},
-    [FC1_W] = {LAYER "mlp.fc1.weight", 2, {MLP, HIDDEN}, ALWAYS},
-    [FC1_B] = {LAYER "mlp.fc1.bias", 1, {MLP}, ALWAYS},
-    [FC2_W] = {LAYER "mlp.fc2.weight", 2, {SHARED, MLP}, ALWAYS},
+    [FC1_W] = {LAYER "mlp.fc1.weight", 2, {NEURONS, HIDDEN}, ALWAYS},
+    [FC1_B] = {LAYER "mlp.fc1.bias", 1, {NEURONS}, ALWAYS},
+    [FC2_W] = {LAYER "mlp.fc2.weight", 2, {SHARED, NEURONS}, ALWAYS},
     [FC2_B] = {LAYER "mlp.fc2.bias", 1, {SHARED}, ALWAYS},
-    [EXPERT_W] = {LAYER "mlp.experts.%d.weight", 2, {PART, MLP}, PLUS},
+    [EXPERT_W] = {LAYER "mlp.experts.%d.weight", 2, {PART, NEURONS}, PLUS},
     [EXPERT_B] = {LAYER "mlp.experts.%d.bias", 1, {PART}, PLUS},
     [LN_LAST_W] = {"backbone.layernorm.weight", 1, {HIDDEN}, ALWAYS},
     [LN_LAST_B] = {"backbone.layernorm.bias", 1, {HIDDEN}, ALWAYS},
@@ -114,13 +115,23 @@ static const struct row {
 /* What transformers saves beside the weights, and inference has no use for. */
 static const char *const ignored[] = {"head.batchnorm1.num_batches_tracked", "head.batchnorm2.num_batches_tracked"};
 
-static int64_t size_of(const struct config *c, enum dim d)
+static int stored_heads(const struct config *c, int layer)
+{
+    int n = 0;
+    for (int h = 0; h < c->heads; h++)
+        n += !c->stored_heads || c->stored_heads[layer * c->heads + h];
+    return n;
+}
+
+static int64_t size_of(const struct config *c, enum dim d, int layer)
 {
     switch (d) {
     case HIDDEN:
         return c->hidden;
-    case MLP:
-        return c->mlp;
+    case ATTENDED:
+        return (int64_t)stored_heads(c, layer) * c->head_dim;
+    case NEURONS:
+        return c->stored_neurons ? c->stored_neurons[layer] : c->mlp;
     case SHARED:
         return c->hidden - c->part_features;
     case PART:
@@ -223,15 +234,15 @@ static const char *guess(char text[SHAPE_TEXT], const struct config *c, const st
     return text;
 }
 
-static limber_status check_tensor(const struct config *c, const struct tensors *t, enum slot slot, const struct tensor *found,
-                                  limber_error *err)
+static limber_status check_tensor(const struct config *c, const struct tensors *t, enum slot slot, int layer,
+                                  const struct tensor *found, limber_error *err)
 {
     const struct row *row = &table[slot];
     char have[SHAPE_TEXT], want[SHAPE_TEXT], why[SHAPE_TEXT];
     int64_t shape[4];
     bool same = found->dims == row->dims;
     for (int i = 0; i < row->dims; i++) {
-        shape[i] = size_of(c, row->shape[i]);
+        shape[i] = size_of(c, row->shape[i], layer);
         same = same && found->shape[i] == shape[i];
     }
     if (!same)
@@ -281,7 +292,7 @@ limber_status weights_check(const struct config *c, const struct tensors *t, lim
             const struct tensor *found = find(t, (enum slot)slot, i / experts, i % experts, name);
             if (found) {
                 known[found - t->v] = true;
-                st = check_tensor(c, t, (enum slot)slot, found, err);
+                st = check_tensor(c, t, (enum slot)slot, i / experts, found, err);
             } else if (missing++ == 0) {
                 memcpy(first, name, sizeof first);
             }
@@ -385,15 +396,80 @@ static limber_status pack_layernorm(struct packer *p, struct weight **out, enum 
     return be->ops->layernorm_pack(be, out, &d, p->err);
 }
 
-/* A head that is left out counts as zero where the projection reads it: its columns of the weights, [hidden][heads * head_dim], go
- * instead. The same for every backend, and nothing of the attention needs to know. */
-static void leave_out_pruned(const struct packer *p, float *weight, int layer)
+/* ---- what is left out ---- */
+
+/* Where index i of a whole matrix stands in the file's; -1: the file has nothing of it, it counts as zero. */
+static int place_in_file(const struct config *c, enum dim d, int layer, int i)
+{
+    if (d == NEURONS)
+        return !c->stored_neurons || i < c->stored_neurons[layer] ? i : -1;
+    if (d != ATTENDED || !c->stored_heads)
+        return i;
+    const bool *stored = c->stored_heads + (size_t)layer * (size_t)c->heads;
+    int before = 0;
+    for (int h = 0; h < i / c->head_dim; h++)
+        before += stored[h];
+    return stored[i / c->head_dim] ? before * c->head_dim + i % c->head_dim : -1;
+}
+
+static int whole_size(const struct config *c, enum dim d, int64_t stored)
+{
+    return d == ATTENDED ? c->hidden : d == NEURONS ? c->mlp : (int)stored;
+}
+
+/* A tensor of a block, made whole where the file is compact. */
+static limber_status read_whole(struct packer *p, enum slot slot, int layer, float *dst)
 {
     const struct config *c = &p->m->config;
-    for (int head = 0; p->m->pruned && head < c->heads; head++)
-        for (int row = 0; p->m->pruned[layer * c->heads + head] && row < c->hidden; row++)
-            memset(weight + (size_t)row * (size_t)c->hidden + (size_t)(head * c->head_dim), 0,
-                   (size_t)c->head_dim * sizeof *weight);
+    const struct tensor *t = tensor_at(p, slot, layer);
+    const enum dim row_dim = table[slot].shape[0], column_dim = t->dims > 1 ? table[slot].shape[1] : 1;
+    const int columns = t->dims > 1 ? (int)t->shape[1] : 1;
+    const int all_rows = whole_size(c, row_dim, t->shape[0]), all_columns = whole_size(c, column_dim, columns);
+    limber_status st = read_all(p, t, dst);
+    if (st != LIMBER_OK || (all_rows == t->shape[0] && all_columns == columns))
+        return st;
+    for (int r = all_rows; r-- > 0;) { /* from the end: nothing is overwritten before it was moved */
+        const int row = place_in_file(c, row_dim, layer, r);
+        for (int i = all_columns; i-- > 0;) {
+            const int column = row < 0 ? -1 : place_in_file(c, column_dim, layer, i);
+            dst[(size_t)r * (size_t)all_columns + (size_t)i] =
+                column < 0 ? 0 : dst[(size_t)row * (size_t)columns + (size_t)column];
+        }
+    }
+    return LIMBER_OK;
+}
+
+/* Columns of what is left out, `width` for each of left_out: their constant, where there is one, goes into the bias, then they are zero where
+ * the projection, or fc2, reads them. The same for every backend, and nothing of the attention needs to know. */
+static void leave_out(float *weight, float *bias, int rows, int columns, const bool *left_out, int width, const float *constant)
+{
+    for (int row = 0; row < rows; row++) {
+        float *w = weight + (size_t)row * (size_t)columns;
+        double sum = (double)bias[row];
+        bool any = false;
+        for (int i = 0; i < columns; i++)
+            if (left_out[i / width]) {
+                sum += constant ? (double)w[i] * (double)constant[i] : 0;
+                w[i] = 0;
+                any = true;
+            }
+        bias[row] = any && constant ? (float)sum : bias[row];
+    }
+}
+
+static void leave_out_pruned(const struct packer *p, float *weight, float *bias, int rows, enum slot slot, int layer)
+{
+    const struct config *c = &p->m->config;
+    const struct left_out *cut = p->m->left_out;
+    const size_t heads = (size_t)layer * (size_t)c->heads, hidden = (size_t)layer * (size_t)c->hidden,
+                 mlp = (size_t)layer * (size_t)c->mlp;
+    if (slot == PROJECTION_W && p->m->pruned)
+        leave_out(weight, bias, rows, c->hidden, p->m->pruned + heads, c->head_dim, NULL);
+    if (slot == PROJECTION_W && cut && cut->heads)
+        leave_out(weight, bias, rows, c->hidden, cut->heads + heads, c->head_dim,
+                  cut->head_says ? cut->head_says + hidden : NULL);
+    if (slot == FC2_W && cut && cut->neurons)
+        leave_out(weight, bias, rows, c->mlp, cut->neurons + mlp, 1, cut->neuron_says ? cut->neuron_says + mlp : NULL);
 }
 
 /* The rows of several tensors, one below the other, as one linear layer, in rooms `at` and `at` + 1. */
@@ -403,27 +479,24 @@ struct piece {
 static limber_status read_linear(struct packer *p, struct linear_desc *out, int at, int layer, const struct piece *pieces,
                                  int count)
 {
-    const int in = (int)tensor_at(p, pieces[0].weight, layer)->shape[1];
+    const struct config *c = &p->m->config;
+    const int in = whole_size(c, table[pieces[0].weight].shape[1], tensor_at(p, pieces[0].weight, layer)->shape[1]);
     const bool biased = tensor_at(p, pieces[0].bias, layer) != NULL;
-    size_t rows = 0;
+    int rows = 0, row = 0, of[3] = {0};
     for (int i = 0; i < count; i++)
-        rows += (size_t)tensor_at(p, pieces[i].weight, layer)->shape[0];
-    float *weight = room(p, at, rows * (size_t)in), *bias = room(p, at + 1, rows);
+        rows += of[i] = whole_size(c, table[pieces[i].weight].shape[0], tensor_at(p, pieces[i].weight, layer)->shape[0]);
+    float *weight = room(p, at, (size_t)rows * (size_t)in), *bias = room(p, at + 1, (size_t)rows);
     if (!weight || !bias)
         return failed(p);
-    size_t row = 0;
-    for (int i = 0; i < count; i++) {
-        const struct tensor *w = tensor_at(p, pieces[i].weight, layer);
-        limber_status st = read_all(p, w, weight + row * (size_t)in);
+    for (int i = 0; i < count; row += of[i++]) {
+        limber_status st = read_whole(p, pieces[i].weight, layer, weight + (size_t)row * (size_t)in);
         if (st == LIMBER_OK && biased)
-            st = read_all(p, tensor_at(p, pieces[i].bias, layer), bias + row);
+            st = read_whole(p, pieces[i].bias, layer, bias + row);
         if (st != LIMBER_OK)
             return st;
-        row += (size_t)w->shape[0];
     }
-    if (pieces[0].weight == PROJECTION_W)
-        leave_out_pruned(p, weight, layer);
-    *out = (struct linear_desc){.in = in, .out = (int)rows, .weight = weight, .bias = biased ? bias : NULL};
+    leave_out_pruned(p, weight, bias, rows, pieces[0].weight, layer);
+    *out = (struct linear_desc){.in = in, .out = rows, .weight = weight, .bias = biased ? bias : NULL};
     return LIMBER_OK;
 }
 

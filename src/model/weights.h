@@ -16,6 +16,13 @@ struct block {
     int heads; /* of lean_qkv; config.heads where there is none */
     int mlp;   /* neurons of fc1 and fc2: those that fc2 reads nothing of are left out */
 };
+/* Heads and neurons that are left out of a model as it is packed, as files of `limber prune` have them. */
+struct left_out {
+    const bool *heads;      /* [layers * heads]; NULL: none */
+    const bool *neurons;    /* [layers * mlp]; NULL: none */
+    const float *head_says; /* [layers][hidden]: what a head says instead, at every token, before the projection; NULL: nothing */
+    const float *neuron_says; /* [layers][mlp]: likewise a neuron, behind its activation */
+};
 struct limber_model {
     struct config config;
     struct backend *be;
@@ -26,8 +33,9 @@ struct limber_model {
     float *positions;
     enum attention_kind attention_kind;
     int attention_size;
-    bool *pruned;      /* [layers * heads]; NULL: none */
-    char source[1024]; /* the directory, or "built in" */
+    bool *pruned;                    /* [layers * heads]; NULL: none */
+    const struct left_out *left_out; /* while it is packed; NULL: nothing */
+    char source[1024];               /* the directory, or "built in" */
 };
 
 /* Config and tensors of a directory, checked against each other, nothing packed: what `limber info` needs. */

@@ -12,6 +12,7 @@
 
 #define RANKED 16
 #define FOCUS_ROWS 12
+#define AXIS 2.5 /* of the ranking: so many times the largest effect, either way */
 #define MAX_Q 0.05
 
 static const char *const by_says[EFFECT_BYS] = {"the clear picture's head put into the blurred run",
@@ -366,16 +367,19 @@ static void ranking(const struct page *p)
     for (int i = 0; i < n; i++)
         for (int c = 0; c < LIMBS; c++)
             if (limb_shown(p, c)) {
-                low = fmin(low, drawn(at(p, rank[i].head, c))->low);
-                high = fmax(high, drawn(at(p, rank[i].head, c))->high);
+                /* few people make intervals many times as wide as any effect: those are cut, so that effects can be seen */
+                const limber_heads_estimate *d = drawn(at(p, rank[i].head, c));
+                low = fmin(low, fmax(d->low, -AXIS * rank[0].size));
+                high = fmax(high, fmin(d->high, AXIS * rank[0].size));
             }
     const double width = high - low > 0 ? high - low : 1;
-#define PERCENT(v) (100 * ((v)-low) / width)
+#define PERCENT(v) fmax(0, fmin(100, 100 * ((v)-low) / width))
     if (n) {
         fprintf(
             f,
             "<h2>The heads, by their largest effect</h2><p>One row a head, one line a limb: the dot is the effect%s, the bar its "
-            "95&nbsp;%% interval over images, the upright line 0. Filled: q at most %g. All numbers are in the table below.</p>",
+            "95&nbsp;%% interval over images (cut where it leaves the axis), the upright line 0. Filled: q at most %g. All "
+            "numbers are in the table below.</p>",
             has_gap(p->lead) ? " as a share of the limb&rsquo;s gap" : "", MAX_Q);
         fprintf(f, "<div class=axis><div></div><div><span style=\"left:0%%\">");
         page_number(f, low);
