@@ -130,6 +130,53 @@ test_patch_is_the_same_for_threads_and_batches() {
     status 2 patch_tiny --corrupt none --by zero --heads truth.json --out four
     says "not a heads.json"
 }
+# A run that was stopped goes on, and ends with the same bytes; other options do not mix.
+test_patch_resumes() {
+    album 0
+    patch_tiny() { "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --corrupt blur,swap --by denoise,noise,mean "$@"; }
+    status 0 patch_tiny --bootstrap 50 --out whole
+    lines 3 whole/patch.kept # what made it, and two pictures
+    cp -r whole part
+    rm part/patch.json part/patch.csv part/patch.html
+    head -c $(($(head -2 whole/patch.kept | wc -c) + 99)) whole/patch.kept >part/patch.kept # one picture, and a torn line
+    status 0 patch_tiny --bootstrap 50 --out part --resume
+    for file in patch.kept patch.json patch.csv patch.html; do same whole/$file part/$file; done
+    status 0 patch_tiny --bootstrap 50 --out part --resume --threads 3 --batch 2 # nothing is left to compute
+    same whole/patch.json part/patch.json
+    status 2 patch_tiny --out part --resume --seed 2
+    says "made with seed 1, this run has 2"
+    sed 's/ AA/ A!/' whole/patch.kept >part/patch.kept
+    status 2 patch_tiny --out part --resume
+    says "damaged"
+    sed -E '2,$s/.{32}$//' whole/patch.kept >part/patch.kept # three numbers less
+    status 1 patch_tiny --out part --resume
+    says "not the record of an image"
+}
+# What is read stands on the page of what is caused, where it is of the same model.
+test_patch_and_heads_on_one_page() {
+    album 0
+    status 0 "$LIMBER" heads --model "$tiny" --quiet photos --annotations truth.json --out both --bootstrap 10
+    status 0 "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --by noise --bootstrap 20 --permutations 20 --out both
+    has both/patch.html "What attention heads read, and what they cause"
+    has both/patch.html "Every head, and what it is"
+    has both/patch.html "Which limbs are read together"
+    has both/patch.html "How what is read is computed"
+    ! grep -q 'Limb by limb</h2>' both/patch.html || fail "the maps of what is read stand there twice"
+    has both/patch.json '"spearman"'
+    cp both/patch.html found.html
+    status 0 "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --by noise --bootstrap 20 --permutations 20 --out alone --heads both
+    same found.html alone/patch.html
+    # numbers of another run of heads do not get this page, those of another model none
+    sed 's/"images_used": 2/"images_used": 3/' both/heads.json >both/other.json && mv both/other.json both/heads.json
+    status 0 "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --by noise --bootstrap 20 --permutations 20 --out both
+    ! grep -q "Every head, and what it is" both/patch.html || fail "a page of other numbers"
+    sed 's/"model_content": "./"model_content": "x/' both/heads.json >both/other.json && mv both/other.json both/heads.json
+    status 2 "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --by noise --bootstrap 20 --out alone --heads both
+    says "another model"
+    status 0 "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --by noise --bootstrap 20 --out both
+    says "not shown"
+    has both/patch.html "What does each attention head cause?"
+}
 test_patch_usage() {
     album 0
     status 2 "$LIMBER" patch photos --out out
@@ -155,6 +202,31 @@ test_prune_writes_a_model() {
     same out small.jsonl
     status 0 prune_tiny --keep 2 --seed 1 --out smaller
     grep -qE '"dropped": \["[01].[01]","[01].[01]"\]' smaller/prune.json || fail "two heads were to go"
+    # neurons too; a compact file says the same, and so does what is made of it
+    status 0 prune_tiny --drop 0.1 --neurons 0.5 --out lean
+    grep -q '"neurons_dropped": 192' lean/prune.json || fail "half of 2 x 192 neurons were to go"
+    [ "$(grep -c '"times_faster"' lean/prune.json)" -ge 1 ] || fail "no time"
+    status 0 prune_tiny --drop 0.1 --neurons 0.5 --compact --out compact
+    [ "$(wc -c <compact/model.safetensors)" -lt "$(wc -c <lean/model.safetensors)" ] || fail "compact is not smaller"
+    has compact/README.md "only limber opens it"
+    for model in lean compact; do
+        status 0 "$LIMBER" run --model $model --precision fp32 --quiet photos --boxes boxes.json
+        mv out $model.jsonl
+        status 0 "$LIMBER" run --model $model --precision fp32 --backend ref --quiet photos --boxes boxes.json
+        mv out $model.ref.jsonl
+    done
+    same lean.jsonl compact.jsonl
+    same lean.ref.jsonl compact.ref.jsonl
+    status 0 "$LIMBER" prune --model compact --quiet --annotations truth.json --images photos --drop 1.0 --fill zero --out again
+    ! grep -q limber_heads again/config.json || fail "a whole file says it is compact"
+    [ "$(wc -c <again/model.safetensors)" -ge "$(wc -c <lean/model.safetensors)" ] || fail "the whole file is not whole"
+    status 0 "$LIMBER" run --model again --precision fp32 --quiet photos --boxes boxes.json
+    mv out again.jsonl
+    status 0 "$LIMBER" run --model compact --prune 1.0 --precision fp32 --quiet photos --boxes boxes.json
+    same out again.jsonl
+    status 0 "$LIMBER" prune --model compact --quiet --annotations truth.json --images photos --drop 1.0 --compact --fill zero --out tinier
+    status 0 "$LIMBER" run --model tinier --precision fp32 --quiet photos --boxes boxes.json
+    same out again.jsonl
     status 2 prune_tiny --keep 4 --out none
     says "nothing would go"
     status 2 prune_tiny --out none

@@ -254,24 +254,42 @@ static bool grow(void *context, const void *bytes, size_t size)
     return true;
 }
 
-/* The golden checkpoint without the heads of `dropped`, in `dir`; `constant` [layers][hidden] or NULL. */
-static void rewrite_to(const char *dir, const char *from, const bool *dropped, const float *constant)
+/* The golden checkpoint rewritten, in `dir`. */
+static void write_to(const char *dir, const char *from, const struct rewrite *r)
 {
     struct checkpoint c;
     struct growing g = {0};
     limber_error err = {0};
     cr_assert(!checkpoint_open(&c, from, TASK_POSE, &err), "%s", err.text);
-    const struct rewrite r = {.dropped = dropped, .constant = constant};
-    cr_assert(!rewrite_tensors(&c, &r, grow, &g, &err), "%s", err.text);
+    cr_assert(!rewrite_tensors(&c, r, grow, &g, &err), "%s", err.text);
     file_write(dir, "model.safetensors", g.bytes, g.size);
     static const char *const json[] = {"config.json", "preprocessor_config.json"};
     for (int i = 0; i < 2; i++) {
-        char path[512];
+        char path[512], *text = NULL;
         snprintf(path, sizeof path, "%s/%s", from, json[i]);
         struct blob b = blob_read(path);
-        file_write(dir, json[i], b.bytes, b.size);
+        if (i == 0)
+            cr_assert(!rewrite_config(&text, &c.config, r, (const char *)b.bytes, b.size, &err), "%s", err.text);
+        file_write(dir, json[i], text ? (uint8_t *)text : b.bytes, text ? strlen(text) : b.size);
+        free(text);
         free(b.bytes);
     }
+    /* a disk that is full is said */
+    struct growing full = {.fail_after = g.size - 100};
+    cr_expect(rewrite_tensors(&c, r, grow, &full, &err) == LIMBER_E_IO, "%s", err.text);
+    free(full.bytes);
+    free(g.bytes);
+    checkpoint_close(&c);
+}
+
+/* Without the heads of `dropped`; `constant` [layers][hidden] or NULL. */
+static void rewrite_to(const char *dir, const char *from, const bool *dropped, const float *constant)
+{
+    struct checkpoint c;
+    limber_error err = {0};
+    const struct rewrite r = {.out = {.heads = dropped, .head_says = constant}};
+    write_to(dir, from, &r);
+    cr_assert(!checkpoint_open(&c, from, TASK_POSE, &err), "%s", err.text);
     /* nothing else has changed: tensor by tensor, but for zeros */
     struct checkpoint again;
     cr_assert(!checkpoint_open(&again, dir, TASK_POSE, &err), "%s", err.text);
@@ -287,11 +305,6 @@ static void rewrite_to(const char *dir, const char *from, const bool *dropped, c
         free(y);
     }
     checkpoint_close(&again);
-    /* a disk that is full is said */
-    struct growing full = {.fail_after = g.size - 100};
-    cr_expect(rewrite_tensors(&c, &r, grow, &full, &err) == LIMBER_E_IO, "%s", err.text);
-    free(full.bytes);
-    free(g.bytes);
     checkpoint_close(&c);
 }
 
@@ -314,7 +327,8 @@ Test(lean, a_file_with_zeros_is_the_model_pruned)
                   largest(a, b, n));
         for (int l = 0; l < file->config.layers; l++)
             cr_expect_eq(file->blocks[l].heads, pruned->blocks[l].heads);
-        const struct config_costs before = config_costs(&file->config), after = rewrite_costs(&file->config, dropped);
+        const struct config_costs before = config_costs(&file->config),
+                                  after = rewrite_costs(&file->config, &(struct left_out){.heads = dropped});
         const uint64_t head = (uint64_t)file->config.hidden * (uint64_t)file->config.head_dim, gone = i ? 1 : 2;
         cr_expect_eq(before.parameters - after.parameters,
                      gone * (4 * head + (i == 2 ? 0 : 3 * (uint64_t)file->config.head_dim)));
@@ -326,6 +340,114 @@ Test(lean, a_file_with_zeros_is_the_model_pruned)
         limber_model_close(&file);
         directory_remove(dir);
     }
+}
+
+/* Heads and neurons left out of a model as it is packed, the file with zeros, the compact file, and the whole file made of that: all
+ * compute the same, to the bit, with constants in their place or without; a layer without any head too. */
+Test(lean, whole_and_compact_files_are_the_model_without)
+{
+    static const char *const from[] = {GOLDEN "simple-hd32", GOLDEN "plus-hd64-f16", GOLDEN "nobias-eps"};
+    for (int i = 0; i < 6; i++) {
+        limber_error err = {0};
+        limber_options o = limber_options_default();
+        limber_model *m = open_model(from[i / 2], "cpu", "fp32", NULL), *without = NULL;
+        const struct config *c = &m->config;
+        const size_t heads = (size_t)c->layers * (size_t)c->heads, mlp = (size_t)c->layers * (size_t)c->mlp;
+        bool *no_heads = calloc(heads, 1), *no_neurons = calloc(mlp, 1);
+        float *head_says = calloc((size_t)c->layers * (size_t)c->hidden, 4), *neuron_says = calloc(mlp, 4);
+        for (size_t h = 0; h < (size_t)c->heads; h++)
+            no_heads[h] = true; /* all of layer 0 */
+        no_heads[heads - 1] = true;
+        for (uint64_t n = 0; n < mlp; n++) {
+            no_neurons[n] = heads_hash(n, 3, 3, 3) % 3 == 0;
+            neuron_says[n] = (float)(heads_hash(n, 4, 4, 4) % 100) / 500;
+        }
+        for (uint64_t n = 0; n < (uint64_t)c->layers * (uint64_t)c->hidden; n++)
+            head_says[n] = (float)(heads_hash(n, 5, 5, 5) % 100) / 300 - 0.1f;
+        struct rewrite r = {.out = {.heads = no_heads, .neurons = no_neurons}};
+        if (i % 2) {
+            r.out.head_says = head_says;
+            r.out.neuron_says = neuron_says;
+        }
+        o.backend = "cpu";
+        o.precision = "fp32";
+        cr_assert(!model_open_without(&without, from[i / 2], &r.out, &o, &err), "%s", err.text);
+        size_t n;
+        float *want = heat_of(without, false, &n), *before = heat_of(m, false, &n);
+        cr_expect(largest(want, before, n) > 1e-3, "nothing was left out");
+        char dir[3][256];
+        size_t bytes[3];
+        for (int k = 0; k < 3; k++) {
+            const struct rewrite ways[] = {r, {.out = r.out, .compact = true}, {.compact = false}};
+            struct checkpoint file;
+            directory_make(dir[k]);
+            write_to(dir[k], k == 2 ? dir[1] : from[i / 2], &ways[k]);
+            cr_assert(!checkpoint_open(&file, dir[k], TASK_POSE, &err), "%s", err.text);
+            bytes[k] = 0;
+            for (int t = 0; t < file.tensors.count; t++)
+                bytes[k] += file.tensors.v[t].bytes;
+            const struct config_costs costs = config_costs(&file.config), all = config_costs(c), less = rewrite_costs(c, &r.out);
+            if (k == 1) { /* one head stays in layer 0 */
+                struct config_costs one = less;
+                cr_expect(costs.parameters > less.parameters && costs.parameters < all.parameters);
+                cr_expect_eq(costs.mlp, one.mlp);
+            } else
+                cr_expect_eq(costs.parameters, all.parameters);
+            checkpoint_close(&file);
+            limber_model *got_model = open_model(dir[k], "cpu", "fp32", NULL);
+            float *got = heat_of(got_model, false, &n);
+            cr_expect(!memcmp(got, want, n * sizeof *got), "%s, way %d, constants %d: differs by %.2g", from[i / 2], k, i % 2,
+                      largest(got, want, n));
+            free(got);
+            limber_model_close(&got_model);
+        }
+        cr_expect(bytes[1] < bytes[0] && bytes[2] == bytes[0], "%zu, %zu and %zu bytes", bytes[0], bytes[1], bytes[2]);
+        for (int k = 0; k < 3; k++)
+            directory_remove(dir[k]);
+        free(want);
+        free(before);
+        free(no_heads);
+        free(no_neurons);
+        free(head_says);
+        free(neuron_says);
+        limber_model_close(&m);
+        limber_model_close(&without);
+    }
+}
+
+/* What a config may not say is there. */
+Test(lean, refuses_what_is_not_there)
+{
+    static const struct {
+        const char *member, *words;
+    } bad[] = {{"\"limber_heads\": [[0]]", "expected an array of 2"},
+               {"\"limber_heads\": [[0], []]", "layer 1"},
+               {"\"limber_heads\": [[0, 0], [1]]", "layer 0"},
+               {"\"limber_heads\": [[0], [2]]", "layer 1"},
+               {"\"limber_heads\": [[0], [-1]]", "layer 1"},
+               {"\"limber_heads\": 3", "expected an array"},
+               {"\"limber_mlp\": [0, 5]", "layer 0"},
+               {"\"limber_mlp\": [5, 193]", "expected 1 to 192"},
+               {"\"limber_mlp\": [5, \"x\"]", "layer 1"},
+               {"\"limber_mlp\": [100, 100]", "fc1"},          /* the file has more */
+               {"\"limber_heads\": [[0], [1]]", "attention"}}; /* likewise */
+    struct blob config = blob_read(GOLDEN "simple-hd32/config.json"), tensors = blob_read(GOLDEN "simple-hd32/model.safetensors");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char dir[256], *text = malloc(config.size + 200);
+        struct checkpoint c;
+        limber_error err = {0};
+        directory_make(dir);
+        const int n = snprintf(text, config.size + 200, "{%s, %.*s", bad[i].member, (int)config.size - 1,
+                               strchr((const char *)config.bytes, '{') + 1);
+        file_write(dir, "config.json", (uint8_t *)text, strlen(text));
+        file_write(dir, "model.safetensors", tensors.bytes, tensors.size);
+        cr_expect(n > 0 && checkpoint_open(&c, dir, TASK_POSE, &err) && strstr(err.text, bad[i].words), "%s: \"%s\"",
+                  bad[i].member, err.text);
+        free(text);
+        directory_remove(dir);
+    }
+    free(config.bytes);
+    free(tensors.bytes);
 }
 
 /* The mean in the bias is the mean instead of the head. */

@@ -718,11 +718,16 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
 {
     page_open(f, "limber heads");
     opening(f, r, about);
-    page_part(f, "reading", about->json);
+    page_part(f, "kinds", about->json);
     if (r->images_used) {
         kinds_map(f, r);
         ranking(f, r);
+    }
+    page_part(f, "maps", about->json);
+    if (r->images_used)
         limb_maps(f, r);
+    page_part(f, "reading", about->json);
+    if (r->images_used) {
         scatter(f, r);
         photographs(f, r, pictures, picture_count);
         matrices(f, r);

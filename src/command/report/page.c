@@ -165,6 +165,8 @@ static const char style[] =
     "solid}"
     ".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,200px),1fr));gap:8px "
     "18px}.two>figure{max-width:480px}"
+    ".both{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:8px "
+    "18px}.both>figure{max-width:480px}"
     ".three{display:grid;grid-template-columns:repeat(3,1fr);gap:8px}.pair .two svg{background:none}"
     "@media print{:root{--bg:#fff;--fg:#111;--dim:#444;--line:#bbb;--card:#fff;--cell:#f0f0ee;"
     "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"

@@ -660,7 +660,7 @@ static void reading_section(const struct page *p)
             "people, as the sample.",
             p->about->permutations);
     }
-    fputs("</p><div class=two><figure>", f);
+    fputs("</p><div class=both><figure>", f);
     read_against_caused(p);
     key(p);
     fputs("</figure><figure>", f);
@@ -932,7 +932,7 @@ static void read_part(const struct page *p, const char *name)
     const char *part = p->reading && p->reading->page ? page_find_part(p->reading->page, name, p->reading->json, &size) : NULL;
     if (!part)
         return;
-    if (strcmp(name, "method"))
+    if (!strcmp(name, "kinds"))
         fprintf(p->f, "<h1>What they read</h1><p class=dim>From <code>limber heads</code>, over %lld people on %lld images.</p>",
                 (long long)p->reading->people, (long long)p->reading->images);
     fwrite(part, 1, size, p->f);
@@ -959,7 +959,8 @@ void patch_report_page(FILE *f, const struct effects_result *r, const struct pat
         focus_section(&p);
         table(&p);
     }
-    read_part(&p, "reading");
+    read_part(&p, "kinds");
+    read_part(&p, "reading"); /* its maps stand above, beside what is caused */
     method(&p);
     read_part(&p, "method");
     page_close(f);
