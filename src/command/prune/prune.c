@@ -422,7 +422,7 @@ static int open_all(struct run *r)
 {
     limber_error err;
     limber_patch_options o = limber_patch_options_default();
-    int status = eval_set_open(&r->set, r->annotations, r->category, r->images);
+    int status = eval_set_open(&r->set, &skeleton_coco, r->annotations, r->category, r->images);
     if (!status)
         status = draw_halves(r);
     if (!status && checkpoint_open(&r->checkpoint, cli_model_dir(&r->common), TASK_POSE, &err))
