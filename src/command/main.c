@@ -68,11 +68,11 @@ int main(int argc, char **argv)
         return CLI_NOTHING;
     }
     const char *name = argv[1];
-    char *help[] = {argv[0], argc > 2 ? argv[2] : NULL, "--help", NULL};
-    if (!strcmp(name, "help") && argc > 2) { /* limber help COMMAND */
+    char *help[] = {argv[0], argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : "--help", "--help", NULL};
+    if (!strcmp(name, "help") && argc > 2) { /* limber help COMMAND, limber help bench NAME */
         name = argv[2];
+        argc = argc > 3 ? 4 : 3;
         argv = help;
-        argc = 3;
     }
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         print_commands(stdout);

@@ -103,9 +103,9 @@ static const struct {
     {"--save-dir", "--out DIR"},
     {"--project", "--out DIR"},
     {"--source", "INPUT without an option"},
+    {"--source", "--images DIR"},
     {"--img-dir", "INPUT without an option"},
     {"--image-dir", "INPUT without an option"},
-    {"--image_dir", "INPUT without an option"},
     {"--images", "INPUT without an option"},
     {"--device", "--backend auto|ref|cpu|cuda"},
     {"--gpu", "--backend cuda"},
@@ -114,10 +114,12 @@ static const struct {
     {"--img", "--input HxW"},
     {"--imgsz", "--input HxW"},
     {"--img-size", "--input HxW"},
-    {"--conf", "--min-score S"},
-    {"--conf-thres", "--min-score S"},
-    {"--threshold", "--min-score S"},
+    {"--conf", "--min-score S (of a person; of a box --min-box-score S)"},
+    {"--conf-thres", "--min-score S (of a person; of a box --min-box-score S)"},
+    {"--threshold", "--min-score S (of a person; of a box --min-box-score S)"},
+    {"--max-det", "--max-people N"},
     {"--kpt-thr", "--min-score S"},
+    {"--format", "--to FORMAT"},
     {"--weights", "--model DIR"},
     {"--checkpoint", "--model DIR"},
     {"--bbox", "--boxes FILE"},
@@ -148,14 +150,17 @@ static int unknown(const struct cli_command *c, const char *word, size_t length)
     int best = INT_MAX;
     char typed[64];
     snprintf(typed, sizeof typed, "%.*s", (int)(length < 63 ? length : 63), word);
+    char dashed[64]; /* --output_dir is --output-dir */
+    for (size_t i = 0; i < sizeof typed; i++)
+        dashed[i] = (char)(typed[i] == '_' ? '-' : typed[i]);
     for (size_t i = 0; i < sizeof habits / sizeof *habits; i++) {
         const char *means = habits[i].means;
-        if (!strcmp(typed, habits[i].typed) &&
+        if (!strcmp(dashed, habits[i].typed) &&
             (find(c, means, strcspn(means, " ")) || (!strncmp(means, "INPUT", 5) && strstr(c->synopsis, "INPUT"))))
             return cli_usage(c, "unknown option %s: here it is %s", typed, means);
     }
     for (const struct cli_option *each = c->options; each->kind; each++)
-        cli_nearer(typed, each->name, &near, &best);
+        cli_nearer(dashed, each->name, &near, &best);
     return near ? cli_usage(c, "unknown option %s: did you mean %s?", typed, near) : cli_usage(c, "unknown option %s", typed);
 }
 

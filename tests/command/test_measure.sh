@@ -263,6 +263,43 @@ test_bench_attention() {
     ! grep -qE '(src|href)="?http' result/bench.html || fail "the page wants the network"
     awk -F, 'NR > 1 { for (i = 5; i <= 14; i++) if (!($i > 0)) exit 1 }' result/bench.csv || fail "a time is not positive"
 }
+# A budget is kept and a signal obeyed within one repetition; what there is by then is written, what is not there is empty.
+test_bench_attention_stops() {
+    status 0 "$LIMBER" bench attention --quiet --dim 64 --heads 2 --tokens 12,48,16384,65536 --variants window:4 --seconds 0.5 --out budget
+    says "stopped at the end of --seconds"
+    has budget/bench.json '"complete": false'
+    has budget/bench.csv "height,width,tokens,naive_s"
+    ! grep -q ',65536,' budget/bench.csv || fail "a size that was not begun"
+    ! grep -qE 'nan|inf' budget/bench.csv budget/bench.json budget/bench.html out || fail "numbers of what was not measured"
+    "$LIMBER" bench attention --quiet --threads 1 --dim 1024 --heads 16 --out signal >rows 2>err &
+    pid=$!
+    tries=0
+    until [ -s rows ] || [ $tries -gt 200 ]; do # the head: signals are caught by now
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    kill -INT $pid 2>/dev/null || fail "ended by itself"
+    code=0
+    wait $pid || code=$?
+    [ $code -eq 130 ] || fail "exit status $code, expected 130"
+    says "stopped by a signal: "
+    [ -s signal/bench.csv ] && [ -s signal/bench.json ] && [ -s signal/bench.html ] || fail "no report of what there was"
+    has signal/bench.html "Stopped early:"
+}
+test_bench_model() {
+    rows() { "$LIMBER" bench model --arch default --head simple --batches 1 --thread-counts 1 --precision fp32 --seconds 0.01 --csv rows.csv "$@"; }
+    status 0 rows --parts
+    has out "of one core"
+    lines 2 rows.csv
+    status 0 rows --input 128x96
+    status 0 rows --attention window:4 --prune 0.0,1.2
+    has out "without heads 0.0,1.2, attention window:4: GFLOP/s still count the whole network with exact attention"
+    status 2 rows --input 100x100
+    status 2 rows --prune 99.0
+    says "expected LAYER.HEAD"
+    status 2 rows --attention fish
+    status 0 "$LIMBER" bench model --model "$tiny" --batches 1 --thread-counts 1 --precision fp32 --seconds 0.01 --attention window:1
+}
 test_bench_attention_says_what_does_not_fit() {
     status 0 bench_tiny --naive-limit 0.00005
     has out "left out: needs"

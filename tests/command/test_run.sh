@@ -38,6 +38,12 @@ test_usage() {
     says 'did you mean `run`?'
     status 2 run x.jpg --overlya
     says "did you mean --overlay?"
+    status 2 run x.jpg --output_dir=there
+    says "unknown option --output_dir: here it is --out DIR"
+    status 2 "$LIMBER" eval --source photos
+    says "here it is --images DIR"
+    status 0 "$LIMBER" help bench attention
+    has out "--naive-limit GB"
     status 2 run
     says "no input"
     status 2 run x.jpg --batch
@@ -245,7 +251,7 @@ test_habits() {
     status 0 run a.png -o result
     lines 1 result/poses.jsonl
     for habit in "--output r:here it is --out DIR" "--device gpu:here it is --backend auto|ref|cpu|cuda" "--img 640:here it is --input HxW" \
-        "--conf 0.5:here it is --min-score S" "--source a.png:here it is INPUT without an option" "--weights m:here it is --model DIR"; do
+        "--conf 0.5:here it is --min-score S (of a person; of a box --min-box-score S)" "--source a.png:here it is INPUT without an option" "--weights m:here it is --model DIR"; do
         status 2 run a.png ${habit%%:*}
         says "${habit#*:}"
     done

@@ -22,6 +22,7 @@
 
 #define DEFAULT_RESOLUTIONS "256x192,384x288,512x384,768x576,1024x768,1536x1152"
 #define QUICK_RESOLUTIONS "256x192,384x288,512x384,768x576"
+#define QUICK_SECONDS 15 /* with what begins before and ends after, under 20 */
 #define PATCH 16
 #define MAX_TOKENS 65536
 
@@ -241,6 +242,14 @@ static int measure_accuracy(struct attention_bench *b, const struct cli_common *
     return status == CLI_DONE ? CLI_GO : status;
 }
 
+/* A budget is shared by all that is timed: about ten things a size, of which the larger ones take their least number of runs anyway. */
+static struct attention_plan plan_of(const struct attention_bench *b, bool quick, double seconds)
+{
+    const struct attention_plan usual = {.seconds = quick ? 0.12 : 0.6, .min_runs = quick ? 3 : 5};
+    const double share = seconds > 0 ? seconds / (10 * b->sizes) : usual.seconds;
+    return share < usual.seconds ? (struct attention_plan){.seconds = share, .min_runs = 3} : usual;
+}
+
 int bench_attention(int argc, char **argv)
 {
     struct cli_common common = cli_common_default();
@@ -248,8 +257,9 @@ int bench_attention(int argc, char **argv)
     const char *resolutions = NULL, *tokens = NULL, *out = NULL, *annotations = NULL, *images = NULL,
                *variants = "window:8,merge:64,pool:2";
     const char *clock = "wall";
-    double limit = 4;
+    double limit = 4, seconds = 0;
     bool quick = false;
+    const double begin = system_now();
     int status, inputs;
     if (!b)
         return cli_fail("out of memory");
@@ -266,7 +276,9 @@ int bench_attention(int argc, char **argv)
         CLI_NUMBER("--naive-limit", "GB", &limit, 0, 1e6, "largest memory naive attention may take [4]"),
         CLI_CHOICE("--clock", "wall|cpu", &clock,
                    "cpu: time of all threads divided by their number, for a machine shared with others [wall]"),
-        CLI_FLAG("--quick", &quick, "fewer sizes and runs: under 20 seconds"),
+        CLI_FLAG("--quick", &quick, "fewer sizes and runs: under 20 seconds, as with --seconds 15"),
+        CLI_NUMBER("--seconds", "N", &seconds, 0.01, 1e6,
+                   "begin nothing after N seconds: fewer runs, then fewer sizes [no limit]"),
         CLI_OPTION("--annotations", "FILE", &annotations, "with --images: AP of the model by kind of attention and input size"),
         CLI_OPTION("--images", "DIR", &images, "where the images of the annotations are"),
         CLI_OPTION("--out", "DIR", &out, "write bench.json, bench.csv and bench.html there"),
@@ -318,15 +330,21 @@ int bench_attention(int argc, char **argv)
         strftime(b->date, sizeof b->date, "%Y-%m-%d", gmtime_r(&now, &utc));
         cli_catch_signals();
         b->clock_mhz = bench_clock_mhz();
-        status = attention_bench_measure(b, be, (struct attention_plan){.seconds = quick ? 0.12 : 0.6, .min_runs = quick ? 3 : 5},
-                                         common.quiet);
+        if (quick && !seconds)
+            seconds = QUICK_SECONDS;
+        bench_until(seconds > 0 ? begin + seconds : INFINITY, &cli_stopped);
+        status = attention_bench_measure(b, be, plan_of(b, quick, seconds), common.quiet);
     }
-    if (status == CLI_GO && annotations)
+    if (status == CLI_GO && annotations && !bench_is_over())
         status = measure_accuracy(b, &common, annotations, images);
-    if (status == CLI_GO) {
+    if (status == CLI_GO || status == CLI_INTERRUPTED) { /* what there is by then */
         find_law(b);
-        attention_bench_print(b);
-        status = out ? attention_bench_write(b, out) : CLI_DONE;
+        attention_bench_print_law(b);
+        if (b->sizes < b->planned)
+            cli_warn("stopped %s: %d of %d sizes are whole", cli_stopped ? "by a signal" : "at the end of --seconds", b->sizes,
+                     b->planned);
+        const int written = out ? attention_bench_write(b, out) : CLI_DONE;
+        status = written ? written : status == CLI_GO ? CLI_DONE : status;
     }
     backend_close(&be);
     free(b);

@@ -54,7 +54,9 @@ struct attention_bench {
     bool emulated;                           /* a device that only pretends: its times say nothing and are not drawn */
     int threads, dim, heads, head_dim, mlp, depth;
     double clock_mhz, naive_limit_bytes;
-    int sizes, variants;
+    int sizes;    /* planned; then those measured to the end: what follows from the times follows from these */
+    bool partial; /* size[sizes] is begun: some of its times are there */
+    int planned, variants;
     struct attention_size size[BENCH_MAX_SIZES];
     struct attention_variant variant[BENCH_MAX_VARIANTS];
     struct attention_law law;
@@ -67,10 +69,13 @@ struct attention_plan {
     int min_runs;
 };
 
-/* Fills b->size[0 .. sizes) from their geometry. An exit status, CLI_GO where all is well; the reason was said on stderr. */
+/* Fills b->size[0 .. sizes) from their geometry, and prints each row as it is known, until bench_is_over: b->sizes then says how many.
+ * An exit status, CLI_GO where all is well; the reason was said on stderr. */
 int attention_bench_measure(struct attention_bench *b, struct backend *be, struct attention_plan plan, bool quiet);
-/* Aligned table on stdout. */
-void attention_bench_print(const struct attention_bench *b);
+/* Aligned table on stdout: what is timed, a row, what follows from all of them. */
+void attention_bench_print_head(const struct attention_bench *b);
+void attention_bench_print_row(const struct attention_bench *b, const struct attention_size *r);
+void attention_bench_print_law(const struct attention_bench *b);
 /* DIR/bench.json, bench.csv, bench.html, and its first plot as bench.svg, each written whole or not at all. An exit status; the reason was said on stderr. */
 int attention_bench_write(const struct attention_bench *b, const char *dir);
 

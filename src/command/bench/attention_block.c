@@ -257,6 +257,8 @@ static double added_memory(void (*fn)(void *), struct subject *s, size_t before)
 static void measure_naive(struct attention_bench *b, struct attention_size *r, struct subject *s, struct attention_plan plan)
 {
     size_t need = naive_attention_bytes(s->tokens, b->head_dim, b->threads);
+    if (bench_is_over())
+        return;
     if ((double)need > b->naive_limit_bytes) {
         snprintf(r->naive_note, sizeof r->naive_note, "left out: needs %.1f GB, limit %.1f GB", (double)need * 1e-9,
                  b->naive_limit_bytes * 1e-9);
@@ -269,7 +271,7 @@ static void measure_naive(struct attention_bench *b, struct attention_size *r, s
         return;
     }
     r->naive_bytes = added_memory(run_naive, s, before);
-    double check = check_rows(s, s->naive_out, 1. / (1 << 20));
+    double check = bench_is_over() ? 0 : check_rows(s, s->naive_out, 1. / (1 << 20));
     if (check > 1)
         snprintf(r->naive_note, sizeof r->naive_note, "wrong by %.1f times what is allowed: not timed", check);
     else
@@ -312,7 +314,11 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
     if (st != LIMBER_OK)
         return st;
     r->map_bytes = 4. * b->heads * r->tokens * r->tokens;
+    if (bench_is_over())
+        return LIMBER_OK;
     r->fused_bytes = added_memory(run_block, s, before);
+    if (bench_is_over())
+        return LIMBER_OK;
     if ((st = read_qkv(s, b->dim, err)) != LIMBER_OK)
         return st;
     r->check = check_fused(s, unit);
@@ -334,7 +340,8 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
     r->projection = bench_time(run_projection, s, plan.seconds / 2, plan.min_runs);
     r->fc1 = bench_time(run_fc1, s, plan.seconds / 2, plan.min_runs);
     r->fc2 = bench_time(run_fc2, s, plan.seconds / 2, plan.min_runs);
-    r->linear = r->qkv.median + r->projection.median + r->fc1.median + r->fc2.median;
+    if (r->qkv.runs && r->projection.runs && r->fc1.runs && r->fc2.runs)
+        r->linear = r->qkv.median + r->projection.median + r->fc1.median + r->fc2.median;
     r->block = bench_time(run_block, s, plan.seconds, plan.min_runs);
     if (strncmp(b->backend, "cuda", 4) == 0)
         snprintf(r->naive_note, sizeof r->naive_note, "left out: naive attention runs on the CPU only");
@@ -345,6 +352,12 @@ static limber_status measure_size(struct attention_bench *b, struct attention_si
 
 /* ---- all sizes ---- */
 
+/* Naive attention may be left out, and then says why. */
+static bool is_whole(const struct attention_size *r)
+{
+    return r->fused.runs && r->layernorm.runs && r->linear > 0 && r->block.runs && (r->naive.runs || r->naive_note[0]);
+}
+
 int attention_bench_measure(struct attention_bench *b, struct backend *be, struct attention_plan plan, bool quiet)
 {
 #ifdef M_MMAP_THRESHOLD                 /* glibc */
@@ -353,13 +366,21 @@ int attention_bench_measure(struct attention_bench *b, struct backend *be, struc
     limber_error err = {0};
     struct subject s = {
         .be = be, .all = {.first = 0, .count = 1, .lane = NULL}, .args = {.heads = b->heads, .head_dim = b->head_dim}};
+    b->planned = b->sizes;
+    b->sizes = 0;
     limber_status st = weights_open(&s, b->dim, b->mlp, &err);
-    for (int i = 0; st == LIMBER_OK && i < b->sizes && !cli_stopped; i++) {
-        struct attention_size *r = &b->size[i];
+    attention_bench_print_head(b);
+    while (st == LIMBER_OK && b->sizes < b->planned && !b->partial && !bench_is_over()) {
+        struct attention_size *r = &b->size[b->sizes];
         if (!quiet)
             fprintf(stderr, "%d x %d, %d tokens ...\n", r->image_h, r->image_w, r->tokens);
         st = measure_size(b, r, &s, plan, &err);
         size_close(&s);
+        if (st == LIMBER_OK) {
+            attention_bench_print_row(b, r);
+            b->partial = !is_whole(r);
+            b->sizes += !b->partial;
+        }
     }
     weights_close(&s);
     if (st != LIMBER_OK)

@@ -65,9 +65,8 @@ static void print_law(const char *what, struct bench_line line, int points)
         printf("  %-16s tokens^%.2f +- %.2f  (%d sizes)\n", what, line.exponent, line.standard_error, points);
 }
 
-void attention_bench_print(const struct attention_bench *b)
+void attention_bench_print_head(const struct attention_bench *b)
 {
-    char t[8][16];
     printf("%s, backend %s %s, %d threads, %s%s\n", b->machine, b->backend, b->precision, b->threads, clock_name(b),
            b->emulated ? " (EMULATED: times mean nothing)" : "");
     printf("%s: dim %d, heads %d x %d, mlp %d; one person, one block of %d; limber %s, %s\n", b->model, b->dim, b->heads,
@@ -75,27 +74,37 @@ void attention_bench_print(const struct attention_bench *b)
     printf("$ %s\n\n", b->command);
     printf("%-11s %6s %6s | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", "image", "tokens", "check", "naive",
            "fused", "ratio", "linear", "GF/s", "block", "GF/s", "att GF/s", "share", "LxL maps", "naive mem", "fused mem");
-    for (int i = 0; i < b->sizes; i++) {
-        const struct attention_size *r = &b->size[i];
-        char image[24], ratio[16] = "-";
-        snprintf(image, sizeof image, "%dx%d", r->image_h, r->image_w);
-        const double flops[] = {linear_flops(b, r), linear_flops(b, r) + attention_flops(b, r), attention_flops(b, r)};
-        const double seconds[] = {r->linear, r->block.median, r->fused.median};
-        char speed[3][16], share[16] = "-";
-        for (int k = 0; k < 3; k++)
-            snprintf(speed[k], sizeof speed[k], b->emulated ? "-" : "%.0f", flops[k] / seconds[k] * 1e-9);
-        if (!b->emulated)
-            snprintf(share, sizeof share, "%.0f%%", 100 * r->fused.median / (r->fused.median + r->linear));
-        if (r->naive.runs && !b->emulated)
-            snprintf(ratio, sizeof ratio, "%.1fx", r->naive.median / r->fused.median);
-        printf("%-11s %6d %5.2fx | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", image, r->tokens, r->check,
-               shown(t[0], b, r->naive), shown(t[1], b, r->fused), ratio, b->emulated ? "emulated" : duration(t[2], r->linear),
-               speed[0], shown(t[3], b, r->block), speed[1], speed[2], share, size_of(t[4], r->map_bytes),
-               r->naive.runs ? size_of(t[5], r->naive_bytes) : "-", size_of(t[6], r->fused_bytes));
-        if (r->naive_note[0])
-            printf("%18s naive: %s\n", "", r->naive_note);
-    }
-    if (b->emulated)
+    fflush(stdout);
+}
+
+void attention_bench_print_row(const struct attention_bench *b, const struct attention_size *r)
+{
+    char t[8][16], image[24], ratio[16] = "-", speed[3][16], share[16] = "-";
+    const double flops[] = {linear_flops(b, r), linear_flops(b, r) + attention_flops(b, r), attention_flops(b, r)};
+    const double seconds[] = {r->linear, r->block.median, r->fused.median};
+    snprintf(image, sizeof image, "%dx%d", r->image_h, r->image_w);
+    for (int k = 0; k < 3; k++)
+        snprintf(speed[k], sizeof speed[k], b->emulated || !(seconds[k] > 0) ? "-" : "%.0f", flops[k] / seconds[k] * 1e-9);
+    if (!b->emulated && r->linear > 0)
+        snprintf(share, sizeof share, "%.0f%%", 100 * r->fused.median / (r->fused.median + r->linear));
+    if (r->naive.runs && !b->emulated)
+        snprintf(ratio, sizeof ratio, "%.1fx", r->naive.median / r->fused.median);
+    printf("%-11s %6d %5.2fx | %9s %9s %5s | %9s %6s | %9s %6s | %9s %5s | %9s %9s %9s\n", image, r->tokens, r->check,
+           shown(t[0], b, r->naive), shown(t[1], b, r->fused), ratio,
+           b->emulated     ? "emulated"
+           : r->linear > 0 ? duration(t[2], r->linear)
+                           : "-",
+           speed[0], shown(t[3], b, r->block), speed[1], speed[2], share, size_of(t[4], r->map_bytes),
+           r->naive.runs ? size_of(t[5], r->naive_bytes) : "-", size_of(t[6], r->fused_bytes));
+    if (r->naive_note[0])
+        printf("%18s naive: %s\n", "", r->naive_note);
+    fflush(stdout);
+}
+
+void attention_bench_print_law(const struct attention_bench *b)
+{
+    char t[8][16];
+    if (b->emulated || !b->sizes)
         return; /* what follows speaks of time */
     printf("\nmedians of fused attention's runs (10th to 90th percentile), with head statistics, and the approximations:\n");
     for (int i = 0; i < b->sizes; i++) {
@@ -202,8 +211,9 @@ static void write_json(struct json_text *t, const struct attention_bench *b)
     put_key(t, "heads"), put_integer(t, b->heads);
     put_key(t, "mlp"), put_integer(t, b->mlp);
     put_key(t, "depth"), put_integer(t, b->depth);
+    put_key(t, "complete"), put_bool(t, b->sizes == b->planned);
     put_key(t, "sizes"), put_open(t, '[');
-    for (int i = 0; i < b->sizes; i++) {
+    for (int i = 0; i < b->sizes + b->partial; i++) {
         const struct attention_size *r = &b->size[i];
         put_open(t, '{');
         put_key(t, "height"), put_integer(t, r->image_h);
@@ -255,12 +265,12 @@ static void write_csv(FILE *f, const struct attention_bench *b)
     for (int v = 0; v < b->variants; v++)
         fprintf(f, ",%s_s", b->variant[v].name);
     fprintf(f, "\n");
-    for (int i = 0; i < b->sizes; i++) {
+    for (int i = 0; i < b->sizes + b->partial; i++) {
         const struct attention_size *r = &b->size[i];
         const struct bench_times times[] = {r->naive,
                                             r->fused,
-                                            {.median = r->fused.p10, .runs = 1},
-                                            {.median = r->fused.p90, .runs = 1},
+                                            {.median = r->fused.p10, .runs = r->fused.runs},
+                                            {.median = r->fused.p90, .runs = r->fused.runs},
                                             r->with_stats,
                                             r->qkv,
                                             r->projection,
@@ -560,6 +570,8 @@ static void write_html(FILE *f, const struct attention_bench *b)
             b->dim, b->heads, b->head_dim, b->mlp);
     put_escaped(f, b->command);
     fprintf(f, "</code></p>\n");
+    if (b->sizes < b->planned)
+        fprintf(f, "<p><strong>Stopped early:</strong> %d of %d sizes were measured to the end.</p>\n", b->sizes, b->planned);
     if (b->emulated)
         fprintf(
             f,
@@ -604,13 +616,13 @@ static void write_html(FILE *f, const struct attention_bench *b)
     for (int v = 0; v < b->variants; v++)
         fprintf(f, "<th>%s", b->variant[v].name);
     fprintf(f, "<th>qkv<th>projection<th>fc1<th>fc2<th>block<th>score maps</tr>\n");
-    for (int i = 0; i < b->sizes; i++) {
+    for (int i = 0; i < b->sizes + b->partial; i++) {
         const struct attention_size *r = &b->size[i];
 #define CELL(v) shown(t[0], b, v)
         fprintf(f, "<tr><td>%dx%d<td>%d<td>%.2f<td>%s", r->image_h, r->image_w, r->tokens, r->check, CELL(r->naive));
         fprintf(f, "<td>%s", CELL(r->fused));
-        if (b->emulated)
-            fprintf(f, "<td>emulated");
+        if (b->emulated || !r->fused.runs)
+            fprintf(f, "<td>%s", b->emulated ? "emulated" : "-");
         else
             fprintf(f, "<td>%s..%s", duration(t[1], r->fused.p10), duration(t[2], r->fused.p90));
         fprintf(f, "<td>%s", CELL(r->with_stats));

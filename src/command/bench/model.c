@@ -40,8 +40,8 @@ struct subject {
 };
 
 struct wanted {
-    const char *arch, *head, *model, *backend, *crops_file;
-    int expert;
+    const char *arch, *head, *model, *crops_file;
+    limber_options options; /* all but the precision */
 };
 
 static void subject_close(struct subject *s)
@@ -50,6 +50,7 @@ static void subject_close(struct subject *s)
     if (s->own.be) {
         weights_free(&s->own);
         backend_close(&s->own.be);
+        free(s->own.pruned);
     }
     limber_model_close(&s->opened);
     free(s->crops);
@@ -60,18 +61,11 @@ static void subject_close(struct subject *s)
 static limber_status subject_open(struct subject *s, const struct wanted *w, const char *precision, int threads, int max_batch)
 {
     memset(s, 0, sizeof *s);
-    limber_status st;
-    if (w->model) {
-        limber_options o = limber_options_default();
-        o.backend = w->backend;
-        o.precision = precision;
-        o.expert = w->expert;
-        st = limber_model_open(&s->opened, w->model, &o, &s->error);
-        s->model = s->opened;
-    } else {
-        st = bench_random_model(&s->own, w->arch, w->head, w->backend, precision, &s->error);
-        s->model = &s->own;
-    }
+    limber_options o = w->options;
+    o.precision = precision;
+    limber_status st = w->model ? limber_model_open(&s->opened, w->model, &o, &s->error)
+                                : bench_random_model(&s->own, w->arch, w->head, &o, &s->error);
+    s->model = w->model ? s->opened : &s->own;
     if (!st)
         st = vit_open(&s->vit, s->model, threads, max_batch, false, &s->error);
     if (st)
@@ -145,7 +139,7 @@ static float *expected_heatmaps(const struct wanted *w, limber_error *err)
     old = old ? strdup(old) : NULL;
     setenv("LIMBER_CPU", "scalar", 1);
     struct wanted plain = *w;
-    plain.backend = "cpu";
+    plain.options.backend = "cpu";
     limber_status st = subject_open(&s, &plain, "fp32", system_cpus(), 1);
     if (old)
         setenv("LIMBER_CPU", old, 1);
@@ -270,6 +264,7 @@ static double part_work(const struct config *c, enum part part)
     }
 }
 
+/* `peak` is of one core and by processor time, as the parts are. */
 static void print_parts(struct subject *s, double seconds, int threads, double peak)
 {
     watch.real = s->vit.ex->ops;
@@ -299,7 +294,7 @@ static void print_parts(struct subject *s, double seconds, int threads, double p
         const double gflops = 2e-6 * part_work(&s->model->config, (enum part)p) / ms;
         printf("  %-12s %10.3f %7.1f%%", part_names[p], ms, 100 * (double)atomic_load(&watch.nanoseconds[p]) / all);
         if (gflops > 0)
-            printf(" %9.0f %8.0f%%", gflops, peak > 0 ? 100 * gflops * threads / peak : 0);
+            printf(" %9.0f %8.0f%%", gflops, peak > 0 ? 100 * gflops / peak : 0);
         printf("\n");
     }
     printf("\n");
@@ -371,7 +366,10 @@ static int time_precision(const struct wanted *w, const char *precision, const s
         const struct config *c = &s.model->config;
         const bool low = s.model->be->precision != PRECISION_FP32;
         const double gflop = 2e-9 * (double)config_costs(c).total;
-        const double peak = strcmp(s.model->be->ops->name, "cpu") ? 0 : cpu_peak(s.model->be->precision, threads, 0.3);
+        struct cpu_peak peaks = {0};
+        if (!strcmp(s.model->be->ops->name, "cpu"))
+            peaks = cpu_peak(s.model->be->precision, threads, 0.3);
+        const double peak = peaks.wall;
         float *heat = heatmaps(&s, 1);
         /* random deep networks amplify bf16's 2^-9 to a few per cent; a wrong kernel is wrong by 100 */
         const double off = heat && expected
@@ -402,7 +400,7 @@ static int time_precision(const struct wanted *w, const char *precision, const s
                         s.model->be->ops->name, precision_name(s.model->be->precision), threads, s.batch, off, ms,
                         1e3 * times.min / s.batch, 1e3 * times.p90 / s.batch, 1e3 * cpu / s.batch, gflop / (1e-3 * ms), peak);
             if (plan->parts)
-                print_parts(&s, plan->seconds, threads, peak);
+                print_parts(&s, plan->seconds, threads, peaks.core);
         }
         subject_close(&s);
     }
@@ -448,8 +446,8 @@ int bench_model(int argc, char **argv)
     if (threads && !(plan.thread_count = parse_list(threads, plan.threads, 16, 1, 1024)))
         return cli_usage(&command, "--thread-counts %s: expected up to 16 numbers from 1 to 1024, with commas", threads);
     w.model = cli_model_dir(&common);
-    w.backend = common.options.backend;
-    w.expert = common.options.expert;
+    if ((status = cli_model_options(&common, &w.options)) != CLI_DONE)
+        return status;
 
     if (talk) {
         struct subject s;
@@ -475,6 +473,11 @@ int bench_model(int argc, char **argv)
     bench_machine(machine, sizeof machine);
     printf("%s, load %.1f\n%s%s, %s head; ms per person, GFLOP/s of useful multiply-adds; off: from the plain kernels\n\n",
            machine, bench_load(), w.model ? w.model : "ViTPose-", w.model ? "" : w.arch, w.model ? "its own" : w.head);
+    if (w.options.prune || (w.options.attention && strcmp(w.options.attention, "exact")))
+        printf("%s%s%s%s%s: GFLOP/s still count the whole network with exact attention\n\n",
+               w.options.prune ? "without heads " : "", w.options.prune ? w.options.prune : "",
+               w.options.prune && w.options.attention ? ", " : "", w.options.attention ? "attention " : "",
+               w.options.attention ? w.options.attention : "");
     printf("  %-5s %7s %6s %8s %10s %9s %9s %9s %8s %7s %6s\n", "", "threads", "batch", "off", "median ms", "min", "p90",
            "cpu ms", "GFLOP/s", "peak", "share");
     const enum precision all[] = {PRECISION_FP32, PRECISION_BF16, PRECISION_INT8};

@@ -6,9 +6,9 @@
 #include "compute/open.h"
 #include "model/model.h"
 
-/* "S", "B", "L", "H" or "default" (the shape of the built-in model), head "simple" or "classic", packed for the backend.
- * Close with weights_free and backend_close. */
-limber_status bench_random_model(struct limber_model *out, const char *arch, const char *head, const char *backend,
-                                 const char *precision, limber_error *err);
+/* "S", "B", "L", "H" or "default" (the shape of the built-in model), head "simple" or "classic", packed for the backend, with the
+ * input size, the kind of attention and the pruned heads of the options. Close with weights_free, backend_close, and free(pruned). */
+limber_status bench_random_model(struct limber_model *out, const char *arch, const char *head, const limber_options *options,
+                                 limber_error *err);
 
 #endif

@@ -89,7 +89,8 @@ static limber_status random_embed(struct limber_model *m, struct source *s, limb
                                  .lut = (const float(*)[256])lut,
                                  .weight = deviates(s, dim * in, 1 / sqrtf((float)in)),
                                  .bias = deviates(s, dim, 0.1f)};
-    const size_t positions = (size_t)c->tokens * dim;
+    const size_t positions =
+        (size_t)(c->trained_grid_h * c->trained_grid_w) * dim; /* resized to the grid, as a checkpoint's are */
     m->positions = malloc(positions * sizeof *m->positions);
     if (s->failed || !m->positions)
         return no_memory(s, err);
@@ -173,27 +174,48 @@ static limber_status shape_config(struct config *c, const char *arch, const char
     return LIMBER_OK;
 }
 
-limber_status bench_random_model(struct limber_model *m, const char *arch, const char *head, const char *backend,
-                                 const char *precision, limber_error *err)
+/* As model/weights.c packs a layer some of whose heads are pruned: both without them. One stays in any case. */
+static limber_status random_lean(struct limber_model *m, struct source *s, struct block *b, int layer, limber_error *err)
+{
+    const struct config *c = &m->config;
+    int kept = 0;
+    for (int h = 0; h < c->heads; h++)
+        kept += !(m->pruned && m->pruned[layer * c->heads + h]);
+    kept = kept ? kept : 1;
+    const struct attention_args few = {.heads = kept, .head_dim = c->head_dim, .grid_h = c->grid_h, .grid_w = c->grid_w};
+    b->heads = c->heads;
+    if (kept == c->heads || m->attention_kind != ATTENTION_EXACT || m->be->ops->attention_check(m->be, &few, NULL))
+        return LIMBER_OK;
+    b->heads = kept;
+    limber_status st = random_linear(m, s, &b->lean_qkv, c->hidden, 3 * kept * c->head_dim, err);
+    return st ? st : random_linear(m, s, &b->lean_projection, kept * c->head_dim, c->hidden, err);
+}
+
+limber_status bench_random_model(struct limber_model *m, const char *arch, const char *head, const limber_options *options,
+                                 limber_error *err)
 {
     struct source s = {0};
     *m = (struct limber_model){.attention_kind = ATTENTION_EXACT};
     limber_status st = shape_config(&m->config, arch, head, err);
     struct config *c = &m->config;
-    if (st || (st = backend_open(&m->be, backend, precision, err)))
-        return st;
-    const struct attention_args a = {.heads = c->heads, .head_dim = c->head_dim, .grid_h = c->grid_h, .grid_w = c->grid_w};
-    if (!(m->blocks = calloc((size_t)c->layers, sizeof *m->blocks)))
+    if (!st && (options->input_height || options->input_width))
+        st = config_resize(c, options->input_height, options->input_width, err);
+    if (!st)
+        st = attention_parse(options->attention, &m->attention_kind, &m->attention_size, err);
+    if (!st)
+        st = prune_parse(options->prune, c, &m->pruned, err);
+    if (!st)
+        st = model_backend_open(m, options->backend, options->precision, err);
+    if (!st && !(m->blocks = calloc((size_t)c->layers, sizeof *m->blocks)))
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d blocks", c->layers);
-    if (st || (st = m->be->ops->attention_check(m->be, &a, err)) || (st = random_embed(m, &s, err)))
+    if (st || (st = random_embed(m, &s, err)))
         goto fail;
     for (int l = 0; l < c->layers; l++) {
         struct block *b = &m->blocks[l];
-        b->heads = c->heads;
         b->mlp = c->mlp;
         if ((st = random_layernorm(m, &s, &b->layernorm_before, err)) ||
             (st = random_linear(m, &s, &b->qkv, c->hidden, 3 * c->hidden, err)) ||
-            (st = random_linear(m, &s, &b->projection, c->hidden, c->hidden, err)) ||
+            (st = random_linear(m, &s, &b->projection, c->hidden, c->hidden, err)) || (st = random_lean(m, &s, b, l, err)) ||
             (st = random_layernorm(m, &s, &b->layernorm_after, err)) ||
             (st = random_linear(m, &s, &b->fc1, c->hidden, c->mlp, err)) ||
             (st = random_linear(m, &s, &b->fc2, c->mlp, c->hidden, err)))
@@ -203,7 +225,10 @@ limber_status bench_random_model(struct limber_model *m, const char *arch, const
         goto fail;
     return LIMBER_OK;
 fail:
-    weights_free(m);
+    if (m->be)
+        weights_free(m);
     backend_close(&m->be);
+    free(m->pruned);
+    m->pruned = NULL;
     return st;
 }

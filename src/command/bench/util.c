@@ -35,6 +35,20 @@ static double timed_now(void)
     return cpu_clock_threads ? bench_process_cpu() / cpu_clock_threads : system_now();
 }
 
+static double last_begin = INFINITY; /* likewise */
+static const volatile sig_atomic_t *stopped;
+
+void bench_until(double when, const volatile sig_atomic_t *stop)
+{
+    last_begin = when;
+    stopped = stop;
+}
+
+bool bench_is_over(void)
+{
+    return (stopped && *stopped) || system_now() > last_begin;
+}
+
 static int ascending(const void *pa, const void *pb)
 {
     double a = *(const double *)pa, b = *(const double *)pb;
@@ -57,11 +71,13 @@ struct bench_times bench_time(void (*fn)(void *context), void *context, double s
 {
     static double v[MAX_RUNS];
     int n = 0;
+    if (bench_is_over())
+        return (struct bench_times){0};
     double first = system_now();
     fn(context);
     if (system_now() - first > seconds && min_runs > 2)
         min_runs = 2;
-    for (double start = system_now(); n < MAX_RUNS && (n < min_runs || system_now() - start < seconds); n++) {
+    for (double start = system_now(); n < MAX_RUNS && (n < min_runs || system_now() - start < seconds) && !bench_is_over(); n++) {
         double t = timed_now();
         fn(context);
         v[n] = timed_now() - t;

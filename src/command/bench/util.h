@@ -4,8 +4,11 @@
 #ifndef LIMBER_CLI_BENCH_UTIL_H
 #define LIMBER_CLI_BENCH_UTIL_H
 
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include "base/system.h"
 
 /* Order statistics over the runs of one thing. */
@@ -17,6 +20,10 @@ struct bench_times {
 /* Calls fn until `seconds` have passed, at least min_runs times (twice where one call takes longer than `seconds`), after one
  * call that is not counted. */
 struct bench_times bench_time(void (*fn)(void *context), void *context, double seconds, int min_runs);
+/* From now on bench_time begins nothing after `when` (of system_now; INFINITY: no such time), nor once *stop is set: what runs is
+ * finished, and it returns what it has, perhaps no run at all. */
+void bench_until(double when, const volatile sig_atomic_t *stop);
+bool bench_is_over(void);
 /* What bench_time reads: the wall clock, or (on machines shared with others) the CPU time of all threads of this process divided by
  * `threads`, which counts what was computed and not who was waited for. */
 void bench_clock_cpu(int threads); /* 0: the wall clock again */

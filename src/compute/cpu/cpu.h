@@ -175,9 +175,13 @@ const struct kernels *cpu_table(int level, const char **name, const char **why);
 
 /* ---- peak.c ---- */
 
-/* GFLOP/s that `threads` threads reach together in the register loop of a precision's gemm, on random operands: the best of many
- * short runs. 0 where there is no such table. */
-double cpu_peak(enum precision precision, int threads, double seconds);
+/* GFLOP/s in the register loop of a precision's gemm, on random operands, the best of many short runs: of `threads` threads together
+ * by the wall clock, and of one of them by its processor time, which a neighbour on the same core does not lessen. 0 where there is no
+ * such table. */
+struct cpu_peak {
+    double wall, core;
+};
+struct cpu_peak cpu_peak(enum precision precision, int threads, double seconds);
 
 /* ---- pack.c ---- */
 
