@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Frozen answers of transformers' ViTPose, for tests/pose/test_golden.c.
 
-    pip install torch transformers safetensors scipy pillow torchvision
+    pip install torch transformers safetensors scipy pillow torchvision xtcocotools
     python tools/make_golden.py [--out tests/golden]
 
 Writes below --out:
@@ -11,6 +11,7 @@ Writes below --out:
     processor/golden.safetensors     drawn pictures, boxes, crops; heatmaps and the joints decoded from them
     CASE/config.json, model*.safetensors, preprocessor_config.json     written by transformers' own save_pretrained
     CASE/golden.safetensors          inputs and outputs of that checkpoint (tensors listed in tests/golden/README.md)
+    plus-wholebody/annotations.json, eval.txt      what COCO-WholeBody's tool says of it: golden_eval.py
     yolos-*/                         detectors: golden_yolos.py
 
 The weights are random, but not as an initialiser leaves them: at std 0.02 every attention row is uniform and every heatmap
@@ -26,7 +27,7 @@ and only then asked.
 import argparse, os, shutil, sys
 
 import numpy as np
-import golden_yolos
+import golden_eval, golden_yolos
 from convert import WHOLE_BODY
 import safetensors, scipy, torch, transformers
 from safetensors.numpy import save_file
@@ -114,7 +115,7 @@ CASES = {
         boxes=[[33, 17, 90.5, 101]],
     ),
     "plus-wholebody": dict(
-        seed=43,
+        seed=101,
         size=(64, 48),
         dim=32,
         heads=1,
@@ -407,6 +408,9 @@ def make_case(out, name, c, strict=True):
     make_checkpoint(path, c, rng)
     g = answers(path, PICTURES["yard"], c["boxes"], c["size"], c["pairs"], c.get("used_experts", (0,)), rng, strict)
     save_file(g, os.path.join(path, "golden.safetensors"))
+    if c["labels"] is WHOLE_BODY:
+        images = os.path.join(os.path.dirname(__file__), "..", "tests", "images")
+        golden_eval.write_eval(sys.modules[__name__], path, c["size"], c["used_experts"][0], images, c["seed"])
 
 
 # ---- processor ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ For ViTPose-B with both heads and ViTPose+-S with six experts, random weights co
 default model: transformers' heatmaps, states and joints are written beside the checkpoint and compared by test_golden
 (LIMBER_GOLDEN), which prints the largest differences; then `limber run` reads the picture from a file and its printed joints
 are compared with transformers'. `convert` writes the same weights as the original code's .pth (both of mmpose's namings),
-converts them back with convert.py and asks for equal bits, and for equal heatmaps where an expert was folded in.
+converts them back with convert.py and asks for equal bits, and for equal heatmaps where an expert was folded in: of an animal's head, and
+of the whole body's 133 joints, of the small checkpoint in tests/golden.
 """
 
 import argparse, json, os, subprocess, sys
@@ -125,6 +126,31 @@ def original(t, naming, extra_heads):
     return out
 
 
+GOLDEN = os.path.join(os.path.dirname(__file__), "..", "tests", "golden")
+
+
+def check_whole_body(converted):
+    """A file whose COCO head has 17 channels and whose sixth data set's has 133, as the published ones: --dataset 5 takes that head and its
+    expert, and names the joints."""
+    source = os.path.join(GOLDEN, "plus-wholebody")
+    t = {k: v.float() for k, v in load_file(os.path.join(source, "model.safetensors")).items()}
+    pth = original(t, "0.x", False)
+    for last in ("weight", "bias"):
+        whole = pth[f"keypoint_head.final_layer.{last}"]
+        pth[f"keypoint_head.final_layer.{last}"] = -whole[:17].clone()
+        for i, channels in enumerate((14, 16, 17, 17, 133)):
+            pth[f"associate_keypoint_heads.{i}.final_layer.{last}"] = whole if i == 4 else whole[:channels] * (i + 2)
+    path = converted("whole-body", pth, "--dataset", "5", "--heads", "1", "--size", "64x48")
+    model = VitPoseForPoseEstimation.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+    assert [model.config.id2label[i] for i in range(133)] == convert.WHOLE_BODY and model.config.backbone_config.num_experts == 1
+    g = load_file(os.path.join(source, "golden.safetensors"))
+    with torch.no_grad():
+        got = model(mg.pixel_values(mg.PICTURES["yard"], g["boxes"].tolist(), (64, 48))).heatmaps
+    off = float((got - g["expert5.heatmaps"]).abs().max())
+    print(f"convert --dataset 5: 133 joints of the whole body, within {off:.1e} of the checkpoint with six experts", flush=True)
+    assert off < 1e-5
+
+
 def check_convert(work):
     def converted(name, tensors, *options):
         pth, path = os.path.join(work, name + ".pth"), os.path.join(work, name)
@@ -133,6 +159,7 @@ def check_convert(work):
         os.remove(pth)
         return path
 
+    check_whole_body(converted)
     for case, naming in (
         ("vitpose-b-simple", "0.x"),
         ("vitpose-b-simple", "1.x"),

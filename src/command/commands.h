@@ -5,6 +5,7 @@
 #define LIMBER_CLI_COMMANDS_H
 
 int cli_run(int argc, char **argv);    /* command/run/run.c */
+int cli_detect(int argc, char **argv); /* command/run/detect.c */
 int cli_heads(int argc, char **argv);  /* command/report/heads_command.c */
 int cli_patch(int argc, char **argv);  /* command/report/patch_command.c */
 int cli_drift(int argc, char **argv);  /* command/report/drift_command.c */

@@ -22,11 +22,11 @@ struct find_options {
 #define CLI_FIND_OPTIONS(f) \
     CLI_OPTION("--detector", "DIR", &(f).detector, "who finds the people where --boxes does not say [LIMBER_DETECTOR, else built in]"), \
     CLI_FLAG("--whole", &(f).whole, "find nobody: the whole image is one person's box"), \
-    CLI_FIND_SCORES(f), \
-    CLI_OPTION("--person-label", "NAME", &(f).person_label, "what a YOLOS that was trained on other classes calls a person [person]")
-#define CLI_FIND_SCORES(f) \
     CLI_NUMBER("--min-box-score", "S", &(f).min_box_score, 0, 1, "a box that is scored less is nobody [0.1; a YOLOS 0.5; of --boxes 0]"), \
-    CLI_INT("--max-people", "N", &(f).max_people, 1, FINDER_BOXES_MAX, "at most so many in one image, the surest [300; of --boxes all]")
+    CLI_INT("--max-people", "N", &(f).max_people, 1, FINDER_BOXES_MAX, "at most so many in one image, the surest [300; of --boxes all]"), \
+    CLI_PERSON_LABEL(f)
+#define CLI_PERSON_LABEL(f) \
+    CLI_OPTION("--person-label", "NAME", &(f).person_label, "what a YOLOS that was trained on other classes calls a person [person]")
 /* clang-format on */
 
 struct finders {

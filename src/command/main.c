@@ -23,6 +23,7 @@ struct entry {
 };
 static const struct entry commands[] = {
     {"run", cli_run, "joints and limbs of the people in photographs"},
+    {"detect", cli_detect, "boxes of the people in photographs"},
     {"heads", cli_heads, "which attention heads are limb specialists"},
     {"patch", cli_patch, "which attention heads cause what is found of a limb"},
     {"drift", cli_drift, "how far a model's attention has moved from another's"},

@@ -57,19 +57,27 @@ static int read_shard(struct part *p)
     return CLI_DONE;
 }
 
+/* poses.jsonl; of limber detect boxes.jsonl. */
+static const char *lines_name(const struct part *p)
+{
+    const char *command = json_string_value(json_object_get(p->about, "command"));
+    return command && !strcmp(command, "detect") ? BOXES : LINES;
+}
+
 static int open_part(struct part *p, const char *dir)
 {
     limber_error err;
     char *about = output_path(dir, ABOUT);
     p->dir = dir;
-    p->lines_path = output_path(dir, LINES);
     p->coco_path = output_path(dir, COCO);
-    int status = about && p->lines_path && p->coco_path ? CLI_DONE : cli_fail("no memory");
+    int status = about && p->coco_path ? CLI_DONE : cli_fail("no memory");
     if (!status && run_read_about(&p->about, about, &err))
         status = access(about, R_OK) ? cli_fail("%s: %s: not the --out of a run?", about, strerror(errno))
                                      : cli_fail("%s: %s", about, err.text);
     if (!status && !json_is_true(json_object_get(p->about, "complete")))
         status = cli_fail("%s: its run is not complete; `limber run --resume` goes on with it", dir);
+    if (!status && !(p->lines_path = output_path(dir, lines_name(p))))
+        status = cli_fail("no memory");
     if (!status && !(p->lines = fopen(p->lines_path, "re")))
         status = cli_fail("%s: %s", p->lines_path, strerror(errno));
     if (!status)
@@ -329,7 +337,7 @@ static int merge_into(struct merge *m, const char *out)
                  out);
     int status = output_folder(out);
     if (!status)
-        status = open_new(&lines, out, LINES);
+        status = open_new(&lines, out, lines_name(&m->parts[0]));
     if (!status && with_coco)
         status = open_new(&coco, out, COCO);
     if (!status)
@@ -344,8 +352,13 @@ static int merge_into(struct merge *m, const char *out)
         cli_warn("%zu overlay%s not in the parts any more", m->lost, m->lost == 1 ? " is" : "s are");
     if (!status && m->overlay)
         status = gallery_retire(out);
-    const struct gallery gallery = {
-        out, m->overlay, .images = m->seen.count, .people = m->seen.people, .failed = m->seen.failed, .complete = true};
+    const struct gallery gallery = {out,
+                                    !strcmp(lines_name(&m->parts[0]), BOXES),
+                                    m->overlay,
+                                    .images = m->seen.count,
+                                    .people = m->seen.people,
+                                    .failed = m->seen.failed,
+                                    .complete = true};
     if (!status && m->overlay)
         status = gallery_write(&gallery);
     output_abandon(&coco);
@@ -377,15 +390,15 @@ int cli_merge(int argc, char **argv)
     const char *out = NULL;
     bool quiet = false;
     const struct cli_option options[] = {
-        CLI_OPTION("--out", "DIR", &out, "where the whole is written; must not have a " LINES " yet"),
+        CLI_OPTION("--out", "DIR", &out, "where the whole is written; must not have its " LINES " (of detect " BOXES ") yet"),
         CLI_FLAG("--quiet", &quiet, "no summary"),
         CLI_END,
     };
     const struct cli_command command = {
         "merge", "DIR... --out DIR",
-        "The output folders of `limber run --shard 1/N` to N/N become that of one run: the same " LINES " and " COCO ",\n"
-        "byte for byte. Refused: a part that is missing, there twice, not complete, or of another model or other options;\n"
-        "an image with two lines.",
+        "The output folders of `limber run --shard 1/N` to N/N become that of one run: the same " LINES " (of\n"
+        "`limber detect` " BOXES ") and " COCO ", byte for byte. Refused: a part that is missing, there twice,\n"
+        "not complete, or of another model or other options; an image with two lines.",
         options};
     int inputs, status = cli_parse(&command, argc, argv, &inputs);
     if (status != CLI_GO)

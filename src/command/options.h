@@ -72,10 +72,12 @@ struct cli_common {
 };
 struct cli_common cli_common_default(void);
 /* clang-format off */
+#define CLI_BACKEND_OPTIONS(c) \
+    CLI_CHOICE("--backend", "auto|ref|cpu|cuda", &(c).options.backend, "where to compute [auto]"), \
+    CLI_CHOICE("--precision", "auto|fp32|bf16|fp16|int8", &(c).options.precision, "arithmetic of the network [auto]")
 #define CLI_COMMON_OPTIONS(c) \
     CLI_OPTION("--model", "DIR", &(c).model, "checkpoint directory, as Hugging Face lays it out [LIMBER_MODEL, else built in]"), \
-    CLI_CHOICE("--backend", "auto|ref|cpu|cuda", &(c).options.backend, "where to compute [auto]"), \
-    CLI_CHOICE("--precision", "auto|fp32|bf16|fp16|int8", &(c).options.precision, "arithmetic of the network [auto]"), \
+    CLI_BACKEND_OPTIONS(c), \
     CLI_OPTION("--attention", "KIND", &(c).options.attention, "exact, or approximate: window:W, merge:R, pool:P [exact]"), \
     CLI_OPTION("--input", "HxW", &(c).input, "another input size, in multiples of the patch [what the model was trained at]"), \
     CLI_OPTION("--prune", "L.H,...", &(c).options.prune, "leave attention heads out: layer and head, from 0"), \

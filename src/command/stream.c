@@ -99,7 +99,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     st = input_read(item->input, &bytes, &size, err);
     if (!st)
         st = image_examine(&about, &options, bytes, size, err);
-    if (!st)
+    if (!st && s->calls.boxes)
         st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
     const bool look = !st && !boxes && s->calls.find;
     if (!st && s->calls.reduce && about.reducible)
@@ -126,7 +126,7 @@ static void prepare(struct stream *s, struct stream_item *item)
         item->seconds_find = found - decoded;
         decoded = found;
     }
-    if (go && !st) {
+    if (go && !st && s->model) {
         const struct image *im = &item->image;
         const struct reduced_image reduced = {im->view, im->width, im->height, im->reduce};
         st = job_prepare_reduced(&item->parcel.job, s->model, &reduced, boxes, count, err);
@@ -174,7 +174,7 @@ int stream_workers(const limber_session *session, bool busy)
 
 size_t stream_window(const limber_session *session, int workers)
 {
-    return 2 * (size_t)session->batch + 4 * (size_t)workers + 8;
+    return (session ? 2 * (size_t)session->batch : 0) + 4 * (size_t)workers + 8;
 }
 
 limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,

@@ -38,7 +38,8 @@ struct stream_item {
 /* Called by workers, several at once, on different items. */
 struct stream_calls {
     void *context;
-    /* The boxes of an image that is not decoded yet: *boxes NULL is the whole image. They must live until the stream is closed. */
+    /* The boxes of an image that is not decoded yet: *boxes NULL is the whole image. They must live until the stream is closed. NULL: the
+     * whole image of all. */
     limber_status (*boxes)(void *context, const struct stream_item *item, const limber_box **boxes, int *count,
                            limber_error *err);
     /* Where `boxes` says the whole image: who is in it, once it is decoded. Fills `found`, boxes in pixels
@@ -54,10 +55,12 @@ struct stream_calls {
 struct stream;
 
 /* As `limber run` has them. Where the forward pass leaves the CPU alone, or people are to be found or drawn, the workers are the work (as
- * many as the session has threads); else a few keep up. The window holds the batch that is computed and the next one. */
+ * many as the session has threads); else a few keep up. The window holds the batch that is computed and the next one;
+ * session NULL: there is no network. */
 int stream_workers(const limber_session *session, bool busy);
 size_t stream_window(const limber_session *session, int workers);
 
+/* model: what crops are taken for; NULL: none are, the jobs stay empty. */
 limber_status stream_open(struct stream **out, const struct limber_model *model, const struct inputs *inputs, int workers,
                           size_t window, const struct stream_calls *calls, limber_error *err);
 /* The next item; waits for it. NULL: after the last one; when calls.stop is set; or, if the caller is `holding` items it has

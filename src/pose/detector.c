@@ -64,6 +64,11 @@ void limber_detector_close(limber_detector **detector)
     *detector = NULL;
 }
 
+const struct limber_model *detector_model(const struct limber_detector *d)
+{
+    return d->yolos ? &d->yolos->vit : d->maps;
+}
+
 float detector_evidence(const struct limber_detector *d)
 {
     return d->yolos ? 0 : SAME_EVIDENCE;

@@ -14,6 +14,8 @@ struct limber_detector {
 /* limber_detector_open; person_label: what a YOLOS calls a person, NULL: "person". */
 limber_status detector_open(struct limber_detector **out, const char *path, const limber_options *options,
                             const char *person_label, limber_error *err);
+/* Where it computes and how exactly: limber_model_backend and limber_model_precision of this. */
+const struct limber_model *detector_model(const struct limber_detector *d);
 /* The least same_evidence (pose/same.h) of an answer that stands. limber's own kind is early in its training, so the joints must agree
  * that somebody is there; what a YOLOS is sure of stands by itself: 0. */
 float detector_evidence(const struct limber_detector *d);

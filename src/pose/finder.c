@@ -91,9 +91,10 @@ limber_status finder_people(struct finder *f, const limber_image *image, float l
         return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", count);
     }
     for (int i = 0; i < count; i++) {
-        out->boxes[i] = found[i].box;
-        out->scores[i] = found[i].score;
+        if (found[i].box.width < FINDER_LEAST_SIDE || found[i].box.height < FINDER_LEAST_SIDE)
+            continue;
+        out->boxes[out->count] = found[i].box;
+        out->scores[out->count++] = found[i].score;
     }
-    out->count = count;
     return LIMBER_OK;
 }

@@ -13,9 +13,10 @@
 #include "pose/detector.h"
 #include "pose/yolos.h"
 
-#define FINDER_PATCHES 300   /* of a pass, about: 320 x 240 pixels of a photograph of 4 : 3 */
-#define FINDER_OVERLAP 0.6f  /* of two boxes that overlap more, one is the other again */
-#define FINDER_BOXES_MAX 300 /* people in one photograph */
+#define FINDER_PATCHES 300      /* of a pass, about: 320 x 240 pixels of a photograph of 4 : 3 */
+#define FINDER_OVERLAP 0.6f     /* of two boxes that overlap more, one is the other again */
+#define FINDER_BOXES_MAX 300    /* people in one photograph */
+#define FINDER_LEAST_SIDE 0.01f /* pixels: less is no box once it is written with two decimals */
 /* By default. Of limber's own kind the joints say whether somebody is there (pose/same.h); a YOLOS is sure by itself. */
 #define FINDER_MIN_SCORE 0.1f
 #define FINDER_MIN_SCORE_YOLOS 0.5f

@@ -226,7 +226,7 @@ limber_status job_prepare(struct job *out, const struct limber_model *model, con
 
 int job_reduction(const struct limber_model *model, int width, int height, const limber_box *boxes, int count)
 {
-    const struct config *c = &model->config;
+    const struct config *c = boxes ? &model->config : NULL;
     int reduce = 8;
     while (!boxes && reduce > 1 && (width > height ? width : height) / reduce < JOB_REDUCED_SIDE)
         reduce /= 2;

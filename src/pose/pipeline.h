@@ -51,7 +51,7 @@ limber_status job_prepare(struct job *out, const struct limber_model *model, con
 limber_status job_prepare_reduced(struct job *out, const struct limber_model *model, const struct reduced_image *image,
                                   const limber_box *boxes, int count, limber_error *err);
 /* How much smaller (1, 2, 4 or 8 times) a picture may be decoded so that every box still has a pixel for each of its crop's; and
- * without boxes, where people may be small, so that the longer side keeps JOB_REDUCED_SIDE pixels. */
+ * without boxes (then the model may be NULL), where people may be small, so that the longer side keeps JOB_REDUCED_SIDE pixels. */
 #define JOB_REDUCED_SIDE 2000
 int job_reduction(const struct limber_model *model, int width, int height, const limber_box *boxes, int count);
 /* Forward passes over the people of all jobs, `batch` at a time; refinement passes where a job asks for them. */

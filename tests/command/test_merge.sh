@@ -72,6 +72,21 @@ test_overlays() {
     [ ! -e all/poses.jsonl ] || fail "lines, although refused"
 }
 
+# of `limber detect`, too
+test_boxes() {
+    detect() { "$LIMBER" detect --quiet --detector "$LIMBER_TEST_DIR/golden/yolos-mid" --min-box-score 0.05 --coco photos "$@"; }
+    status 1 detect --out one
+    grep -q '"scores":\[0' one/boxes.jsonl || fail "nobody in any picture"
+    for i in 1 2 3; do detect --shard "$i/3" --out "part/$i" || [ $? = 1 ] || fail "shard $i"; done
+    status 0 merge part/*/ --out all
+    same all/boxes.jsonl one/boxes.jsonl
+    same all/coco_results.json one/coco_results.json
+    [ "$(ls all | tr '\n' ' ')" = "boxes.jsonl coco_results.json run.json " ] || fail "$(ls all)"
+    rm -r all
+    run photos --shard 2/3 --out part/4 || true
+    refused 'has command "detect", part/4 has command "run"' part/1 part/4 part/3
+}
+
 test_shard_zero_is_the_last() {
     status 1 run photos --out one
     status 1 run photos --shard 1/2 --out part/b

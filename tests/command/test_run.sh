@@ -173,6 +173,89 @@ test_finds_people() {
     says 'a detector (it belongs to --detector)'
 }
 
+# `limber detect` is a run that stops at boxes: those that run would look at, in a file that --boxes reads.
+test_detect() {
+    mkdir set && cp "$LIMBER_TEST_DIR"/../data/samples/*.jpg set
+    cp "$pictures/bad_text.jpg" "$pictures/ok_1x1.jpg" set
+    detect() { "$LIMBER" detect --quiet --min-box-score 0.05 "$@"; }
+    status 1 detect set --threads 1 --batch 1
+    mv out one
+    says "set/bad_text.jpg: "
+    has one '{"image":"set/bad_text.jpg","error":"'
+    has one '{"image":"set/ok_1x1.jpg","width":1,"height":1,"boxes":[],"scores":[]}'
+    status 1 detect set --threads 3 --batch 7 --out d --coco --overlay
+    cmp one d/boxes.jsonl || fail "threads, batch or overlay change the boxes"
+    boxes=$(sed 's/.*"scores":\[//; s/].*//' one | tr ',' '\n' | grep -c '^0\.')
+    [ "$boxes" -gt 3 ] || fail "$boxes boxes"
+    has d/run.json '"command": "detect"'
+    has d/run.json '"complete": true'
+    has d/run.json '"precision": "'
+    has d/run.json "\"people\": $boxes,"
+    [ "$(find d/overlay -type f | wc -l)" -eq $(($(ls set | wc -l) - 1)) ] || fail "an overlay a picture"
+    has d/index.html 'Boxes of people, the surest first.'
+    [ "$(grep -c 'data-people="\[\[0\.[0-9]*,[0-9.]*,[0-9.]*,[0-9.]*,[0-9.]*\]' d/index.html)" = "$(grep -c '"scores":\[0' one)" ] ||
+        fail "the page has other boxes"
+    # the samples' names have no numbers, so COCO's results have no ids for them: copied under such, they have
+    mkdir numbers && cp set/three.jpg numbers/7.jpg
+    status 0 detect numbers --out n --coco
+    [ "$(sed -n 's/.*"boxes":\[\(.*\)\],"scores".*/\1/p' n/boxes.jsonl)" = "$(sed -n 's/.*"bbox":\(.*\),"score".*/\1/p' n/coco_results.json |
+        tr '\n' ',' | sed 's/,$//')" ] || fail "COCO's boxes are others: $(cat n/boxes.jsonl n/coco_results.json)"
+    has n/coco_results.json '{"image_id":7,"category_id":1,"bbox":['
+    # the same people as run finds by itself, but for those that the joints speak against
+    status 0 "$LIMBER" run --quiet numbers --min-box-score 0.05
+    mv out found
+    for file in n/boxes.jsonl n/coco_results.json; do
+        status 0 "$LIMBER" run --quiet numbers --boxes $file
+        has out '"box_score":0.'
+        tr '{' '\n' <found | grep -o '^"box":.*"box_score":[0-9.]*' >wanted
+        tr '{' '\n' <out | grep -o '^"box":.*"box_score":[0-9.]*' >is
+        [ -s wanted ] || fail "nobody found"
+        while read -r line; do grep -qF "$line" is || fail "$file lacks $line"; done <wanted
+    done
+    # bounds
+    status 0 detect numbers --min-box-score 0.99
+    has out '"boxes":[],"scores":[]'
+    status 0 detect numbers --max-people 1
+    [ "$(sed 's/.*"scores"://' out)" = "$(sed 's/.*"scores":\(\[[0-9.]*\).*/\1]}/' n/boxes.jsonl)" ] || fail "the surest one: $(cat out)"
+    # the options of joints are not its
+    status 2 detect set --flip
+    status 2 detect set --model "$tiny"
+    status 2 detect set --overlay
+    says "--overlay needs --out"
+    status 2 detect
+    says "no input"
+    status 2 detect set --detector "$tiny"
+    says "a pose model"
+}
+
+test_detect_resume_and_shards() {
+    album 11
+    cp "$pictures/bad_text.jpg" photos/004.jpg
+    yolos=$LIMBER_TEST_DIR/golden/yolos-mid # of random weights: it finds somebody anywhere
+    detect() { "$LIMBER" detect --quiet --detector "$yolos" --min-box-score 0.05 --coco photos "$@"; }
+    status 1 detect --out whole
+    grep -q '"scores":\[0' whole/boxes.jsonl || fail "nobody in any picture"
+    mkdir part
+    head -n 4 whole/boxes.jsonl >lines
+    status 1 detect --out part
+    { cat lines && printf '{"image":"photos/00'; } >part/boxes.jsonl
+    status 1 detect --out part --resume
+    same whole/boxes.jsonl part/boxes.jsonl
+    same whole/coco_results.json part/coco_results.json
+    status 2 detect --out part --resume --person-label zebra
+    status 2 "$LIMBER" detect --quiet photos --out part --resume
+    says 'detector_content'
+    # one folder, one run.json
+    status 2 run photos --boxes part/boxes.jsonl --out part
+    says "part has what limber detect made"
+    status 2 run photos --out part --resume
+    status 1 run photos --out joints
+    status 2 detect --out joints
+    says "joints has what limber run made"
+    status 2 detect --out joints --resume
+    same whole/boxes.jsonl part/boxes.jsonl
+}
+
 # ---- inputs ----
 
 test_empty_folder() {
@@ -690,6 +773,46 @@ test_eval_annotations() {
         status 2 "$LIMBER" eval --model "$tiny" --quiet --annotations a.json --images set
         says 'a.json: annotation 77 has no "area"'
     done
+}
+
+# A ViTPose+ whose expert 5 finds COCO-WholeBody's 133 joints, on that data set's annotations: runs, draws, evaluates.
+test_whole_body() {
+    whole=$LIMBER_TEST_DIR/golden/plus-wholebody
+    mkdir p
+    cp "$LIMBER_TEST_DIR/images/rgb8.png" "$LIMBER_TEST_DIR/images/rgb24.bmp" p
+    on_whole() { "$LIMBER" "$@" --model "$whole" --expert 5 --precision fp32 --quiet; }
+    status 0 on_whole run p --boxes "$whole/annotations.json" --out r --overlay --coco
+    for joint in nose right_ankle left_big_toe right_heel face-0 face-67 left_hand_root right_pinky_finger4; do
+        [ "$(grep -o "\"$joint\":\[" r/poses.jsonl | wc -l)" -eq 16 ] || fail "$joint of 16 people"
+    done
+    has r/poses.jsonl '"left_forearm":{"from":"left_elbow"'
+    # drawn: not what is written where nobody is left
+    status 0 on_whole run p --boxes "$whole/annotations.json" --out none --overlay --min-score 1e9
+    for overlay in r/overlay/p/*; do
+        ! cmp -s "$overlay" "none/overlay/p/${overlay##*/}" || fail "$overlay: nobody is drawn"
+    done
+    # fields of COCO-WholeBody's tool, three numbers a joint
+    [ "$(grep -c '"image_id":' r/coco_results.json)" -eq 16 ] || fail "16 people in coco_results.json"
+    for field in keypoints:51 foot_kpts:18 face_kpts:204 lefthand_kpts:63 righthand_kpts:63; do
+        grep -o "\"${field%:*}\":\[[^]]*" r/coco_results.json | awk -F , '{ print NF }' | uniq -c | awk '{ print $1, $2 }' >count
+        [ "$(cat count)" = "16 ${field#*:}" ] || fail "$field: $(cat count)"
+    done
+    # as xtcocotools measures what transformers finds
+    on_whole eval --annotations "$whole/annotations.json" --images p --json eval.json >out 2>err || fail "eval"
+    sed -n '/^part/,/^whole/p' out >table
+    same table "$whole/eval.txt"
+    [ "$(head -1 out | awk '{ print $1, $2 }')" = "AP $(awk '/^whole/ { print $2 }' table)" ] || fail "the first line is not the whole's AP"
+    tr -d ' \n' <eval.json | grep -o '"hand":{"AP":[0-9.]*' | sed 's/.*://' | awk '{ printf "%.3f\n", $1 }' >hand
+    [ "$(cat hand)" = "$(awk '/^hand/ { print $2 }' table)" ] || fail "eval.json: the hands' AP is $(cat hand)"
+    # COCO's own 17 of the same file are another model's
+    status 0 "$LIMBER" eval --model "$tiny" --quiet --annotations "$whole/annotations.json" --images p
+    ! grep -q '^part' out || fail "17 joints have no parts"
+    sed 's/"foot_kpts"/"feet"/g' "$whole/annotations.json" >torn.json
+    status 2 on_whole eval --annotations torn.json --images p
+    says "has 17 keypoints, expected COCO-WholeBody's 133: keypoints, foot_kpts, face_kpts, lefthand_kpts and righthand_kpts"
+    sed 's/"face_kpts":\[[^,]*,/"face_kpts":[/' "$whole/annotations.json" >short.json
+    status 2 on_whole eval --annotations short.json --images p
+    says "face_kpts is"
 }
 
 test_boxes_bad() {

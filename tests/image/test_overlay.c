@@ -79,6 +79,38 @@ Test(overlay, left_right_and_middle_have_their_colours)
     image_close(&im);
 }
 
+/* Feet, face and hands have bones and sides of their own. */
+Test(overlay, the_whole_body)
+{
+    static const struct {
+        int from, to, x, y; /* a bone of 100 pixels */
+    } drawn[] = {{15, 17, 50, 500}, {50, 51, 300, 50},    {23, 24, 300, 150},
+                 {91, 92, 50, 300}, {112, 113, 300, 300}, {131, 132, 300, 400}};
+    const struct skeleton *s = &skeleton_whole_body;
+    const struct overlay_style style = {.keypoint_count = s->keypoints,
+                                        .edges = s->bones,
+                                        .edge_count = s->bone_count,
+                                        .flip_pairs = s->mirror,
+                                        .sides = s->sides,
+                                        .min_score = 0.3f};
+    struct image im = grey(600, 600);
+    limber_keypoint joints[SKELETON_MAX_KEYPOINTS] = {{0}};
+    for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++) {
+        joints[drawn[i].from] = (limber_keypoint){(float)drawn[i].x, (float)drawn[i].y, 0.9f};
+        joints[drawn[i].to] = (limber_keypoint){(float)drawn[i].x + 100, (float)drawn[i].y, 0.9f};
+    }
+    limber_person p = {.keypoints = joints};
+    overlay_draw(&im, &p, 1, &style);
+    cr_expect(is(pixel(&im, 100, 500), LEFT), "from the left ankle to its big toe");
+    cr_expect(is(pixel(&im, 350, 50), MIDDLE), "the bridge of the nose");
+    cr_expect(is(pixel(&im, 350, 150), RIGHT), "the right jaw");
+    cr_expect(is(pixel(&im, 100, 300), LEFT), "the left thumb");
+    cr_expect(is(pixel(&im, 350, 300), RIGHT), "the right thumb");
+    cr_expect(is(pixel(&im, 350, 400), RIGHT), "the tip of the right little finger");
+    cr_expect(is(pixel(&im, 350, 225), NOTHING));
+    image_close(&im);
+}
+
 Test(overlay, a_dark_rim_lies_around_everything)
 {
     struct image im = grey(600, 600);

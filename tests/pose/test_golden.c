@@ -27,7 +27,8 @@
 #define INT8_FACTOR 2
 #define JOINT_TOLERANCE 0.01 /* pixels of the picture */
 
-static const char *const cases[] = {"simple-hd32", "classic-hd32-bf16", "plus-hd64-f16", "sharded-hd80", "nobias-eps"};
+static const char *const cases[] = {"simple-hd32",    "classic-hd32-bf16", "plus-hd64-f16",
+                                    "plus-wholebody", "sharded-hd80",      "nobias-eps"};
 enum { CASES = sizeof cases / sizeof *cases };
 
 /* ---- frozen tensors ---- */
@@ -273,6 +274,18 @@ static limber_options options_for(const struct way *way)
     return o;
 }
 
+/* The expert whose states and mirrored crops are frozen. */
+static int first_expert(const struct golden *g)
+{
+    char tag[16];
+    int e = 0;
+    for (bool there = golden_find(g, "%s", "heatmaps"); !there && e < 6; e += !there) {
+        snprintf(tag, sizeof tag, "expert%d.", e);
+        there = golden_find(g, "%sheatmaps", tag);
+    }
+    return e;
+}
+
 /* The frozen crops through the network: states, heatmaps, joints; then the picture through limber_run. */
 static struct figures check_network(const struct golden *g, const struct golden *pictures, const struct way *way, int expert,
                                     const char *tag)
@@ -286,8 +299,11 @@ static struct figures check_network(const struct golden *g, const struct golden 
     limber_error err = {0};
     cr_assert(limber_model_open(&m, g->dir, &o, &err) == LIMBER_OK, "%s: %s", where, err.text);
     const struct config *c = &m->config;
-    struct figures f = {
-        .golden = g, .expert = tag, .where = where, .exact = !strcmp(way->precision, "fp32"), .states = expert == 0};
+    struct figures f = {.golden = g,
+                        .expert = tag,
+                        .where = where,
+                        .exact = !strcmp(way->precision, "fp32"),
+                        .states = expert == first_expert(g)};
     const struct tensor *crops = golden_need(g, "%s", "crops");
     int n;
     limber_box *boxes = boxes_of(g, "", &n);
@@ -345,6 +361,7 @@ static void check_flip(const struct golden *g, const struct golden *pictures, co
     snprintf(where, sizeof where, "%s %s flip", way->backend, way->precision);
     limber_options o = options_for(way);
     o.flip = 1;
+    o.expert = first_expert(g);
     limber_model *m = NULL;
     limber_session *s = NULL;
     limber_people people = {0};

@@ -59,33 +59,54 @@ static void put_joints(struct json_text *t, const json_t *joints, const struct s
     put_close(t, ']');
 }
 
-/* "people" of one line. */
-static int write_people(struct output *o, struct json_text *t, const json_t *people, const struct skeleton *skeleton,
-                        long long id, const char *text, bool *first)
+static void begin_entry(struct json_text *t, long long id, const char *text, bool first)
 {
-    size_t i;
-    json_t *person;
-    json_array_foreach(people, i, person)
+    put_clear(t);
+    put_raw(t, first ? "\n" : ",\n", first ? 1 : 2);
+    put_open(t, '{');
+    put_key(t, "image_id");
+    if (text)
+        put_string(t, text);
+    else
+        put_integer(t, id);
+    put_key(t, "category_id"), put_integer(t, 1);
+}
+
+static int end_entry(struct output *o, struct json_text *t, double score, bool *first)
+{
+    put_key(t, "score"), put_number(t, score, 4);
+    put_close(t, '}');
+    if (t->failed)
+        return cli_fail("no memory");
+    *first = false;
+    return output_write(o, t->text, t->length);
+}
+
+/* The people of one line, or its boxes. */
+static int write_line(struct output *o, struct json_text *t, const json_t *line, const struct skeleton *skeleton, long long id,
+                      const char *text, bool *first)
+{
+    const json_t *scores = json_object_get(line, "scores");
+    json_t *person, *number;
+    size_t i, k;
+    int status = CLI_DONE;
+    json_array_foreach(json_object_get(line, "people"), i, person)
     {
-        put_clear(t);
-        put_raw(t, *first ? "\n" : ",\n", *first ? 1 : 2);
-        put_open(t, '{');
-        put_key(t, "image_id");
-        if (text)
-            put_string(t, text);
-        else
-            put_integer(t, id);
-        put_key(t, "category_id"), put_integer(t, 1);
+        begin_entry(t, id, text, *first);
         put_joints(t, json_object_get(person, "keypoints"), skeleton);
-        put_key(t, "score"), put_number(t, score_of(person), 4);
-        put_close(t, '}');
-        if (t->failed)
-            return cli_fail("no memory");
-        if (output_write(o, t->text, t->length))
-            return CLI_NOTHING;
-        *first = false;
+        if ((status = end_entry(o, t, score_of(person), first)))
+            return status;
     }
-    return CLI_DONE;
+    json_array_foreach(json_object_get(line, "boxes"), i, person)
+    {
+        begin_entry(t, id, text, *first);
+        put_key(t, "bbox"), put_open(t, '[');
+        json_array_foreach(person, k, number) put_number(t, json_number_value(number), 2);
+        put_close(t, ']');
+        if ((status = end_entry(o, t, json_number_value(json_array_get(scores, i)), first)))
+            return status;
+    }
+    return status;
 }
 
 int coco_write(const char *dir, const char *lines_name, const char *coco_name, const struct skeleton *skeleton,
@@ -127,7 +148,7 @@ int coco_write(const char *dir, const char *lines_name, const char *coco_name, c
                 image = NULL;
             }
         } else {
-            status = write_people(&o, &t, json_object_get(rest, "people"), skeleton, id, text, &first);
+            status = write_line(&o, &t, rest, skeleton, id, text, &first);
         }
         free(image);
         json_decref(rest);

@@ -2,6 +2,7 @@
 /* command/run/coco_results.h - poses.jsonl -> coco_results.json:
  * [{"image_id", "category_id": 1, "keypoints": [x, y, score, ...], "score"}, ...]. COCO-WholeBody's joints behind COCO's 17 are in fields
  * of their own, as its tool reads them: "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts".
+ * boxes.jsonl -> the same with "bbox": [x, y, width, height] instead of joints.
  *
  * Made from the lines rather than beside them, so that it is the same after any number of interruptions. */
 #ifndef LIMBER_CLI_COCO_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/gallery.c - poses.jsonl -> index.html. One file a page, with its own style and script: it asks no network, works from
+/* command/run/gallery.c - poses.jsonl, or boxes.jsonl -> index.html. One file a page, with its own style and script: it asks no network, works from
  * file:// and, but for the filter and the joints, without its script. Pictures are the overlays themselves, loaded as they come into
  * sight. A picture is a link to its overlay with what is known of its people in attributes:
  *
@@ -256,6 +256,25 @@ static int put_people(struct reader *r, struct json_text *t, const json_t *peopl
     return t->failed ? cli_fail("no memory") : status;
 }
 
+/* "people" of a line; "boxes" and "scores" as people without joints. To be released; NULL: no memory. */
+static json_t *people_of(const json_t *line)
+{
+    const json_t *boxes = json_object_get(line, "boxes"), *scores = json_object_get(line, "scores");
+    if (!boxes)
+        return json_incref(json_object_get(line, "people"));
+    json_t *people = json_array(), *box;
+    size_t i;
+    json_array_foreach(boxes, i, box)
+    {
+        json_t *score = json_array_get(scores, i);
+        if (!score || json_array_append_new(people, json_pack("{s:O,s:O,s:{}}", "box", box, "score", score, "keypoints"))) {
+            json_decref(people);
+            return NULL;
+        }
+    }
+    return people;
+}
+
 static int print_card(FILE *f, struct reader *r, struct json_text *t, bool lazy)
 {
     json_error_t error;
@@ -264,11 +283,11 @@ static int print_card(FILE *f, struct reader *r, struct json_text *t, bool lazy)
     json_t *about = json_loads(r->line + offset, 0, &error);
     if (!about)
         return cli_fail("%s: line %zu: %s", r->path, r->count, error.text);
-    const json_t *people = json_object_get(about, "people");
+    json_t *people = people_of(about);
     const size_t count = json_array_size(people);
     double best = -1;
     put_clear(t);
-    int status = put_people(r, t, people, &best);
+    int status = people ? put_people(r, t, people, &best) : cli_fail("no memory");
     char *overlay = status ? NULL : run_overlay_find(r->g->dir, r->name, r->g->kind);
     if (!status && !overlay)
         status = cli_fail("no memory");
@@ -291,6 +310,7 @@ static int print_card(FILE *f, struct reader *r, struct json_text *t, bool lazy)
         fputs("</small></a>\n", f);
     }
     free(overlay);
+    json_decref(people);
     json_decref(about);
     return status;
 }
@@ -335,10 +355,14 @@ static void print_head(FILE *f, const struct gallery *g, size_t page, size_t pag
             "<body>\n<header><h1>%zu picture%s, %zu %s</h1>\n",
             limber_version(), g->images, page_plural((long long)g->images), style, g->images, page_plural((long long)g->images),
             g->people, g->people == 1 ? "person" : "people");
-    fputs("<p class=dim>A person's <span class=left>left is orange</span>, the <span class=right>right is blue</span>. Choose a "
-          "picture for its "
-          "joints. Joints with scores below 0.3 are not drawn.",
-          f);
+    fputs("<p class=dim>", f);
+    if (g->boxes)
+        fputs("Boxes of people, the surest first. Choose a picture to see it larger.", f);
+    else
+        fputs("A person's <span class=left>left is orange</span>, the <span class=right>right is blue</span>. Choose a picture "
+              "for its "
+              "joints. Joints with scores below 0.3 are not drawn.",
+              f);
     if (!g->complete)
         fputs(" The run stopped before its end.", f);
     fputs("</p>", f);
@@ -458,7 +482,7 @@ int gallery_retire(const char *dir)
 
 int gallery_write(const struct gallery *g)
 {
-    struct reader r = {.g = g, .path = output_path(g->dir, LINES)};
+    struct reader r = {.g = g, .path = output_path(g->dir, g->boxes ? BOXES : LINES)};
     const size_t pages = g->images > GALLERY_PAGE ? (g->images + GALLERY_PAGE - 1) / GALLERY_PAGE : 1;
     int status = r.path ? CLI_DONE : cli_fail("no memory");
     bool there;

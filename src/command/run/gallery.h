@@ -10,7 +10,8 @@
 #define GALLERY_PAGE 5000 /* pictures on one page; with more, index-2.html and so on */
 
 struct gallery {
-    const char *dir;  /* its poses.jsonl is read, its overlay/ shown */
+    const char *dir;  /* its lines are read, its overlay/ shown */
+    bool boxes;       /* the lines are those of boxes.jsonl, not of poses.jsonl */
     const char *kind; /* of the overlays: "jpeg", "png" */
     size_t images, people, failed;
     bool complete; /* else the page says that the run stopped before the end */

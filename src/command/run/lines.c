@@ -8,6 +8,15 @@
 
 #include "command/options.h"
 
+/* Behind `key` and a whole number; NULL: something else is there. */
+static const char *skip_number(const char *p, const char *key)
+{
+    const size_t n = strlen(key);
+    if (!p || strncmp(p, key, n))
+        return NULL;
+    return p + n + strspn(p + n, "0123456789");
+}
+
 bool line_parse(struct line *out, const char *text, size_t length)
 {
     static const char head[] = "{\"image\":\"";
@@ -20,11 +29,22 @@ bool line_parse(struct line *out, const char *text, size_t length)
         return false;
     *out = (struct line){.name = text + sizeof head - 2, .rest = text + i + 1};
     out->name_length = (size_t)(out->rest - out->name);
-    static const char error[] = ",\"error\":", width[] = ",\"width\":", box[] = "{\"box\":[";
+    static const char error[] = ",\"error\":", boxes[] = ",\"boxes\":[", people[] = ",\"people\":[", box[] = "{\"box\":[";
     out->failed = !strncmp(out->rest, error, sizeof error - 1);
-    if (!out->failed && strncmp(out->rest, width, sizeof width - 1))
+    if (out->failed)
+        return true;
+    const char *p = skip_number(skip_number(out->rest, ",\"width\":"), ",\"height\":");
+    if (!p)
         return false;
-    for (const char *p = out->rest; !out->failed && (p = strstr(p, box)); p++) /* inside a string the quotes would be escaped */
+    out->boxes = !strncmp(p, boxes, sizeof boxes - 1);
+    if (out->boxes) {
+        for (p += sizeof boxes - 1; *p == '[' || *p == ','; p += strcspn(p, "]") + 1)
+            out->people++;
+        return *p == ']';
+    }
+    if (strncmp(p, people, sizeof people - 1))
+        return false;
+    for (; (p = strstr(p, box)); p++) /* inside a string the quotes would be escaped */
         out->people++;
     return true;
 }

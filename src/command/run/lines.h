@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/lines.h - lines of poses.jsonl, read back: to go on with an interrupted run (--resume), to write COCO's form.
+/* command/run/lines.h - lines of poses.jsonl, or of boxes.jsonl, read back: to go on with an interrupted run (--resume), to write COCO's
+ * form.
  *
  * Only limber's own lines are read. They begin with the image's name, escaped one way only, so a name is known by its bytes. */
 #ifndef LIMBER_CLI_LINES_H
@@ -13,6 +14,7 @@ struct line {
     size_t name_length;
     const char *rest; /* from the comma after the name to the end of the line */
     bool failed;      /* has "error" instead of people */
+    bool boxes;       /* of limber detect: "boxes" instead of "people" */
     size_t people;
 };
 bool line_parse(struct line *out, const char *text, size_t length); /* false: not a line of limber's */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/run.c - `limber run`: images in, one JSON line each out, in input order.
+/* command/run/run.c - `limber run`: images in, one JSON line each out, in input order. `limber detect` is a run without a model: its
+ * lines are written as the workers find who is there.
  *
  *     command/inputs.c      which images                    command/stream.c            read, decode, crop: worker threads
  *     command/boxes.c       who is where                    pose/conveyor.c             the network, people side by side
@@ -48,27 +49,28 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
     return boxes_to_run(r->boxes_file ? &r->boxes : NULL, item->input->number, boxes, count, err);
 }
 
-static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
-{
-    struct run *r = context;
-    return finders_find_item(&r->finders, item, err);
-}
-
 #define DRAWN_SCORE 0.3f  /* joints below are not drawn */
 #define OVERLAY_SIZE 1600 /* pixels: fills a screen, and a phone's photograph is an eighth of what it was */
+
+static struct overlay_style style_of(const struct run *r)
+{
+    const struct config *c = &r->model->config;
+    if (r->detects)
+        return (struct overlay_style){.boxes = true};
+    return (struct overlay_style){.keypoint_count = c->keypoints,
+                                  .edges = (const int(*)[2])c->edges,
+                                  .edge_count = c->edge_count,
+                                  .flip_pairs = c->flip_pairs,
+                                  .labels = (const char *const *)c->labels,
+                                  .sides = c->skeleton ? c->skeleton->sides : NULL,
+                                  .min_score = DRAWN_SCORE,
+                                  .boxes = true};
+}
 
 static limber_status draw_overlay(void *context, struct stream_item *item, limber_error *err)
 {
     const struct run *r = context;
-    const struct config *c = &r->model->config;
-    const struct overlay_style style = {.keypoint_count = c->keypoints,
-                                        .edges = (const int(*)[2])c->edges,
-                                        .edge_count = c->edge_count,
-                                        .flip_pairs = c->flip_pairs,
-                                        .labels = (const char *const *)c->labels,
-                                        .sides = c->skeleton ? c->skeleton->sides : NULL,
-                                        .min_score = DRAWN_SCORE,
-                                        .boxes = true};
+    const struct overlay_style style = style_of(r);
     const bool alike = r->overlay_alike && r->overlay_alike[item->input->number];
     char *name = run_overlay_name(item->input->path, alike, r->overlay_kind), *path = NULL;
     if (!name || asprintf(&path, "%s/overlay/%s", r->out, name) < 0)
@@ -94,7 +96,43 @@ static limber_status draw_overlay(void *context, struct stream_item *item, limbe
     return st;
 }
 
+/* People of whom no more than the box is known. */
+static limber_status people_of_boxes(limber_people *people, const struct found_people *found, limber_error *err)
+{
+    *people = (limber_people){.person = calloc((size_t)found->count + 1, sizeof *people->person)};
+    if (!people->person)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", found->count);
+    people->count = found->count;
+    for (int i = 0; i < found->count; i++)
+        people->person[i] = (limber_person){.box = found->boxes[i], .box_score = found->scores[i], .score = found->scores[i]};
+    return LIMBER_OK;
+}
+
+static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
+{
+    struct run *r = context;
+    limber_status st = finders_find_item(&r->finders, item, err);
+    if (!st && r->detects) /* nothing else will be known: what comes after the network is done here */
+        st = people_of_boxes(&item->parcel.people, &item->found, err);
+    if (!st && r->detects && r->overlay) {
+        const double begin = system_now();
+        item->finish_status = draw_overlay(r, item, err);
+        item->seconds_finish = system_now() - begin;
+    }
+    return st;
+}
+
 /* ---- the run ---- */
+
+const char *run_lines(const struct run *r)
+{
+    return r->detects ? BOXES : LINES;
+}
+
+const char *run_command(const struct run *r)
+{
+    return r->detects ? "detect" : "run";
+}
 
 /* Leaves out the people below --min-score. */
 static void keep_confident(limber_people *people, double min_score)
@@ -120,7 +158,7 @@ static int write_item(struct run *r, struct stream_item *item)
 {
     double begin = system_now();
     r->seconds_decode += item->seconds_decode;
-    r->seconds_find += item->seconds_find;
+    r->seconds_find += item->seconds_find - (r->detects ? item->seconds_finish : 0);
     r->seconds_crop += item->seconds_crop;
     r->seconds_overlay += item->seconds_finish;
     if (item->finish_status)
@@ -185,6 +223,14 @@ static bool done(void *context, struct parcel *parcel)
     r->status = write_item(r, item);
     stream_release(r->stream, item);
     return !r->status;
+}
+
+/* Without a conveyor: the workers have done it all. */
+static void write_found(struct run *r)
+{
+    struct stream_item *item;
+    while (!r->status && (item = stream_next(r->stream, false)))
+        done(r, &item->parcel);
 }
 
 /* ---- before and after ---- */
@@ -288,14 +334,17 @@ static int open_output(struct run *r)
     int status = output_folder(r->out);
     if (status)
         return status;
+    status = run_check_same_command(r);
+    if (!status && r->resume)
+        status = run_check_same_kind(r);
+    if (status)
+        return status;
     if (!r->resume) {
-        status = output_new(&r->lines, r->out, LINES);
+        status = output_new(&r->lines, r->out, run_lines(r));
         return status ? status : gallery_retire(r->out);
     }
-    if ((status = run_check_same_kind(r)))
-        return status;
-    struct lines_seen seen = {.file = LINES};
-    status = output_resume(&r->lines, r->out, LINES, lines_seen_add, &seen);
+    struct lines_seen seen = {.file = run_lines(r)};
+    status = output_resume(&r->lines, r->out, run_lines(r), lines_seen_add, &seen);
     if (!status) /* once more, now that nobody else can write there */
         status = run_check_same_kind(r);
     if (!status) {
@@ -342,11 +391,26 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
         return status;
     if (about)
         return about;
-    const struct gallery gallery = {
-        r->out, r->overlay_kind, .images = r->images, .people = r->people, .failed = r->failed, .complete = !interrupted};
+    const struct gallery gallery = {r->out,
+                                    r->detects,
+                                    r->overlay_kind,
+                                    .images = r->images,
+                                    .people = r->people,
+                                    .failed = r->failed,
+                                    .complete = !interrupted};
     if (r->overlay && gallery_write(&gallery))
         return CLI_NOTHING;
-    return r->coco && !interrupted ? coco_write(r->out, LINES, COCO, r->model->config.skeleton, coco_id_of, r) : CLI_DONE;
+    const struct skeleton *skeleton = r->detects ? NULL : r->model->config.skeleton;
+    return r->coco && !interrupted ? coco_write(r->out, run_lines(r), COCO, skeleton, coco_id_of, r) : CLI_DONE;
+}
+
+/* Fingerprints of the weights, for run.json. */
+static int read_contents(struct run *r, bool looks)
+{
+    int status = r->out && !r->detects ? run_model_content(&r->model_content, cli_model_dir(&r->common), TASK_POSE) : CLI_DONE;
+    if (!status && r->out && looks)
+        status = run_model_content(&r->detector_content, finders_dir(&r->find), TASK_BOXES);
+    return status;
 }
 
 static int run(struct run *r)
@@ -354,13 +418,11 @@ static int run(struct run *r)
     limber_error err;
     r->begin = system_now();
     const bool looks = !r->boxes_file && !r->find.whole;
-    r->workers = stream_workers(r->session, looks || r->overlay);
+    r->workers = r->detects ? r->threads : stream_workers(r->session, looks || r->overlay);
     const size_t window = stream_window(r->session, r->workers);
     int status = looks ? finders_open(&r->finders, &r->common, &r->find, r->workers) : CLI_DONE;
-    if (!status && r->out)
-        status = run_model_content(&r->model_content, cli_model_dir(&r->common), TASK_POSE);
-    if (!status && r->out && looks)
-        status = run_model_content(&r->detector_content, finders_dir(&r->find), TASK_BOXES);
+    if (!status)
+        status = read_contents(r, looks);
     if (!status)
         status = open_output(r);
     if (!status && r->out)
@@ -371,7 +433,7 @@ static int run(struct run *r)
         run_overlay_sweep(r->out);
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
     const struct stream_calls calls = {.context = r,
-                                       .boxes = boxes_of_item,
+                                       .boxes = r->detects ? NULL : boxes_of_item,
                                        .find = looks ? find_people : NULL,
                                        .finish = draw_overlay,
                                        .stop = &cli_stopped,
@@ -380,11 +442,12 @@ static int run(struct run *r)
                                        .longest = r->overlay ? r->overlay_size : 0};
     const struct conveyor conveyor = {
         .context = r, .next = next, .seen = seen, .is_ready = is_ready, .done = done, .stop = &cli_stopped, .window = window};
-    if (stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err) ||
-        conveyor_run(r->session, &conveyor, &err))
-        status = cli_fail("%s", err.text);
-    else
-        status = r->status;
+    limber_status st = stream_open(&r->stream, r->model, &r->inputs, r->workers, window, &calls, &err);
+    if (!st && r->detects)
+        write_found(r);
+    else if (!st)
+        st = conveyor_run(r->session, &conveyor, &err);
+    status = st ? cli_fail("%s", err.text) : r->status;
     stream_close(&r->stream);
     progress_clear(&r->progress);
     bool interrupted = !status && cli_stopped && r->images < r->inputs.count + r->resumed;
@@ -398,14 +461,93 @@ static int run(struct run *r)
     return r->failed ? CLI_SOME_FAILED : status;
 }
 
+struct run run_default(void)
+{
+    return (struct run){.common = cli_common_default(),
+                        .min_score = -INFINITY,
+                        .lines = OUTPUT_CLOSED,
+                        .decoder = "auto",
+                        .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
+                        .overlay_size = OVERLAY_SIZE};
+}
+
+/* What is asked for and cannot be had together. */
+static int check_options(const struct run *r, const struct cli_command *command, char **argv, int count)
+{
+    if (count == 0)
+        return cli_usage(command, "no input: name files or folders of pictures");
+    if (r->category && !r->boxes_file)
+        return cli_usage(command, "--category says which boxes of --boxes FILE are people's: name that file");
+    const char *needs_out = r->resume       ? "--resume"
+                            : r->overlay    ? "--overlay"
+                            : r->coco       ? "--coco"
+                            : r->want_heads ? "--heads"
+                                            : NULL;
+    if (!r->out && needs_out)
+        return cli_usage(command, "%s needs --out DIR", needs_out);
+    if (r->overlay && !strcmp(r->overlay_kind, "jpeg") && !image_writes_jpeg())
+        return cli_usage(command, "--overlay=jpeg: this build has no libjpeg-turbo; --overlay=png has");
+    if (r->want_heads && (r->flip || r->resume))
+        return cli_usage(command, "--heads looks at every image of a run, in one pass: leave out %s",
+                         r->flip ? "--flip" : "--resume");
+    for (int i = 1; r->resume && i <= count; i++)
+        if (!strcmp(argv[i], "-"))
+            return cli_usage(command, "--resume knows a picture by its name, and standard input has none");
+    return CLI_DONE;
+}
+
+static void close_all(struct run *r)
+{
+    limber_heads_close(&r->heads);
+    limber_session_close(&r->session);
+    limber_model_close(&r->model);
+    finders_close(&r->finders);
+    boxes_close(&r->boxes);
+    for (size_t i = 0; i < r->id_count; i++)
+        free(r->ids[i].path);
+    free(r->ids);
+    free(r->overlay_alike);
+    inputs_free(&r->inputs);
+    output_abandon(&r->lines);
+    put_free(&r->text);
+}
+
+int run_inputs(struct run *r, const struct cli_command *command, char **argv, int count)
+{
+    long part = 0, parts = 0;
+    int status = check_options(r, command, argv, count);
+    if (!status && r->shard)
+        status = read_shard(command, r->shard, &part, &parts);
+    if (status)
+        return status;
+    r->common.options.flip = r->flip;
+    r->threads = r->common.options.threads ? r->common.options.threads : system_cpus();
+    cli_catch_signals(); /* reading a large model is a good time to think again */
+    char *drawn = r->out ? output_path(r->out, "overlay") : NULL;
+    status = inputs_list(&r->inputs, argv + 1, count, drawn);
+    free(drawn);
+    if (!status && r->boxes_file)
+        status = load_boxes(r);
+    if (!status && r->overlay)
+        status = run_overlay_alike(&r->overlay_alike, &r->inputs);
+    if (!status && parts)
+        inputs_slice(&r->inputs, part, parts);
+    if (!status && !r->detects)
+        status = cli_model_open(&r->common, &r->model);
+    if (!status && !r->detects)
+        status = cli_session_open(&r->common, r->model, &r->session);
+    limber_error err;
+    if (!status && r->want_heads && limber_heads_open(&r->heads, r->session, NULL, &err))
+        status = cli_fail("%s", err.text);
+    if (!status)
+        status = run(r);
+    close_all(r);
+    return status;
+}
+
 int cli_run(int argc, char **argv)
 {
-    struct run r = {.common = cli_common_default(),
-                    .min_score = -INFINITY,
-                    .lines = OUTPUT_CLOSED,
-                    .decoder = "auto",
-                    .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
-                    .overlay_size = OVERLAY_SIZE};
+    struct run r = run_default();
     const struct cli_option options[] = {
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/" LINES " and DIR/" ABOUT " [lines on standard output]"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file,
@@ -415,17 +557,8 @@ int cli_run(int argc, char **argv)
         CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "with --whole: crop again around the joints, N times [1]"),
         CLI_FLAG("--flip", &r.flip, "average with a mirrored second pass: better and half as fast"),
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
-        CLI_OPTION("--shard", "I/N", &r.shard, "only every Nth image, beginning with the Ith: N runs make the whole"),
-        CLI_FLAG("--resume", &r.resume, "go on with DIR/" LINES ": images that have a line are done"),
-        CLI_FLAG_CHOICE("--overlay", "jpeg|png", &r.overlay, &r.overlay_kind,
-                        "draw DIR/overlay/PATH.jpg, and DIR/" GALLERY " to look through them [jpeg]"),
-        CLI_INT("--overlay-size", "N", &r.overlay_size, 0, 65500,
-                "with --overlay: pixels of the longer side at most, 0: all [1600]"),
-        CLI_FLAG("--coco", &r.coco, "write DIR/" COCO),
+        CLI_RUN_OPTIONS(r),
         CLI_FLAG("--heads", &r.want_heads, "limb specialists among the attention heads, in DIR/" ABOUT "; a fourth of the speed"),
-        CLI_CHOICE("--decoder", "auto|stb", &r.decoder,
-                   "stb: only decoders that every build has, the same bytes everywhere [auto]"),
-        CLI_FLAG("--full-resolution", &r.full_resolution, "decode large JPEGs whole, also where the network needs fewer pixels"),
         CLI_COMMON_OPTIONS(r.common),
         CLI_END,
     };
@@ -437,57 +570,5 @@ int cli_run(int argc, char **argv)
         "Exit status: 0 done, 1 some images failed, 2 nothing could start or be written, 130 stopped by a signal.",
         options};
     int count, status = cli_parse(&command, argc, argv, &count);
-    if (status != CLI_GO)
-        return status;
-    if (count == 0)
-        return cli_usage(&command, "no input: name files or folders of pictures");
-    if (r.category && !r.boxes_file)
-        return cli_usage(&command, "--category says which boxes of --boxes FILE are people's: name that file");
-    const char *needs_out = r.resume ? "--resume" : r.overlay ? "--overlay" : r.coco ? "--coco" : r.want_heads ? "--heads" : NULL;
-    if (!r.out && needs_out)
-        return cli_usage(&command, "%s needs --out DIR", needs_out);
-    if (r.overlay && !strcmp(r.overlay_kind, "jpeg") && !image_writes_jpeg())
-        return cli_usage(&command, "--overlay=jpeg: this build has no libjpeg-turbo; --overlay=png has");
-    if (r.want_heads && (r.flip || r.resume))
-        return cli_usage(&command, "--heads looks at every image of a run, in one pass: leave out %s",
-                         r.flip ? "--flip" : "--resume");
-    for (int i = 1; r.resume && i <= count; i++)
-        if (!strcmp(argv[i], "-"))
-            return cli_usage(&command, "--resume knows a picture by its name, and standard input has none");
-    r.common.options.flip = r.flip;
-    long part = 0, parts = 0;
-    if (r.shard && (status = read_shard(&command, r.shard, &part, &parts)))
-        return status;
-    cli_catch_signals(); /* reading a large model is a good time to think again */
-    char *drawn = r.out ? output_path(r.out, "overlay") : NULL;
-    status = inputs_list(&r.inputs, argv + 1, count, drawn);
-    free(drawn);
-    if (!status && r.boxes_file)
-        status = load_boxes(&r);
-    if (!status && r.overlay)
-        status = run_overlay_alike(&r.overlay_alike, &r.inputs);
-    if (!status && parts)
-        inputs_slice(&r.inputs, part, parts);
-    if (!status)
-        status = cli_model_open(&r.common, &r.model);
-    if (!status)
-        status = cli_session_open(&r.common, r.model, &r.session);
-    limber_error err;
-    if (!status && r.want_heads && limber_heads_open(&r.heads, r.session, NULL, &err))
-        status = cli_fail("%s", err.text);
-    if (!status)
-        status = run(&r);
-    limber_heads_close(&r.heads);
-    limber_session_close(&r.session);
-    limber_model_close(&r.model);
-    finders_close(&r.finders);
-    boxes_close(&r.boxes);
-    for (size_t i = 0; i < r.id_count; i++)
-        free(r.ids[i].path);
-    free(r.ids);
-    free(r.overlay_alike);
-    inputs_free(&r.inputs);
-    output_abandon(&r.lines);
-    put_free(&r.text);
-    return status;
+    return status == CLI_GO ? run_inputs(&r, &command, argv, count) : status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/run.h - the parts of `limber run`: what a run knows (struct run), the line of an image, run.json. */
+/* command/run/run.h - the parts of `limber run`, and of `limber detect`, which is a run that stops at boxes: what a run knows (struct
+ * run), the line of an image, run.json. */
 #ifndef LIMBER_CLI_RUN_H
 #define LIMBER_CLI_RUN_H
 
@@ -17,6 +18,7 @@
 #include "limber_heads.h"
 
 #define LINES "poses.jsonl"
+#define BOXES "boxes.jsonl" /* instead, of limber detect */
 #define COCO "coco_results.json"
 #define ABOUT "run.json"
 #define DECODERS 24
@@ -28,6 +30,7 @@ struct coco_id {
 };
 
 struct run {
+    bool detects; /* limber detect: no model, no session, lines of boxes */
     struct cli_common common;
     const char *out, *boxes_file, *category, *shard, *decoder;
     double min_score;
@@ -47,7 +50,7 @@ struct run {
     uint64_t model_content, detector_content; /* fingerprints of their files, with --out */
     limber_session *session;
     limber_heads *heads; /* --heads */
-    int workers;
+    int threads, workers;
     struct stream *stream;
     int status; /* of what the conveyor calls: CLI_DONE, or CLI_NOTHING with the reason said */
     struct output lines;
@@ -64,7 +67,24 @@ struct run {
     double begin, seconds_decode, seconds_find, seconds_crop, seconds_overlay, seconds_write, seconds_heads;
 };
 
-/* run_line.c: the line of poses.jsonl for one image, into t. */
+/* What begins a run, before its options are read. */
+struct run run_default(void);
+/* clang-format off */
+#define CLI_RUN_OPTIONS(r) \
+    CLI_OPTION("--shard", "I/N", &(r).shard, "only every Nth image, beginning with the Ith: N runs make the whole"), \
+    CLI_FLAG("--resume", &(r).resume, "go on with the lines in DIR: images that have one are done"), \
+    CLI_FLAG_CHOICE("--overlay", "jpeg|png", &(r).overlay, &(r).overlay_kind, "draw DIR/overlay/PATH.jpg, and DIR/" GALLERY " to look through them [jpeg]"), \
+    CLI_INT("--overlay-size", "N", &(r).overlay_size, 0, 65500, "with --overlay: pixels of the longer side at most, 0: all [1600]"), \
+    CLI_FLAG("--coco", &(r).coco, "write DIR/" COCO), \
+    CLI_CHOICE("--decoder", "auto|stb", &(r).decoder, "stb: only decoders that every build has, the same bytes everywhere [auto]"), \
+    CLI_FLAG("--full-resolution", &(r).full_resolution, "decode large JPEGs whole, also where the network needs fewer pixels")
+/* clang-format on */
+/* The inputs argv[1..count] of a run whose options are read: to the exit status. Closes all that r holds. */
+int run_inputs(struct run *r, const struct cli_command *command, char **argv, int count);
+const char *run_lines(const struct run *r);   /* LINES or BOXES */
+const char *run_command(const struct run *r); /* "run" or "detect" */
+
+/* run_line.c: the line for one image, into t: of poses.jsonl; model NULL: of boxes.jsonl. */
 void run_put_line(struct json_text *t, const limber_model *model, const struct stream_item *item);
 
 /* Whether large JPEGs may be decoded smaller: attention heads want every pixel, and so may overlays. */
@@ -97,5 +117,7 @@ limber_status run_read_about(json_t **out, const char *path, limber_error *err);
 const char *run_difference(const json_t *a, const json_t *b);
 /* The folder's run.json against what this run would write: --resume must not mix two kinds of results. */
 int run_check_same_kind(const struct run *r);
+/* One folder has one run.json, and keeps what it says of another command's lines. */
+int run_check_same_command(const struct run *r);
 
 #endif

@@ -57,27 +57,32 @@ static void put_decoded(struct json_text *t, const struct run *r)
     put_close(t, '}');
 }
 
-void run_put_about(struct json_text *t, const struct run *r, bool complete)
+static void put_path_or_built_in(struct json_text *t, const char *dir)
 {
-    const limber_options *o = &r->common.options;
-    const char *dir = cli_model_dir(&r->common);
-    t->pretty = true;
-    put_open(t, '{');
-    put_key(t, "limber"), put_string(t, limber_version());
-    put_key(t, "complete"), put_bool(t, complete);
-    put_key(t, "model");
     if (dir)
         put_absolute(t, dir);
     else
         put_string(t, "built in");
+}
+
+static void put_computed(struct json_text *t, const struct run *r, const limber_model *model)
+{
+    put_key(t, "backend"), put_string(t, limber_model_backend(model));
+    put_key(t, "precision"), put_string(t, limber_model_precision(model));
+    put_cuda(t, r);
+}
+
+/* What makes joints of boxes. */
+static void put_pose(struct json_text *t, const struct run *r)
+{
+    const limber_options *o = &r->common.options;
+    put_key(t, "model"), put_path_or_built_in(t, cli_model_dir(&r->common));
     put_key(t, "model_content"), put_fingerprint(t, r->model_content);
     put_key(t, "architecture"), put_string(t, r->model->config.model_name);
     put_key(t, "input"), put_open(t, '['); /* height, width */
     put_integer(t, r->model->config.image_h), put_integer(t, r->model->config.image_w);
     put_close(t, ']');
-    put_key(t, "backend"), put_string(t, limber_model_backend(r->model));
-    put_key(t, "precision"), put_string(t, limber_model_precision(r->model));
-    put_cuda(t, r);
+    put_computed(t, r, r->model);
     put_key(t, "attention"), put_string(t, o->attention ? o->attention : "exact");
     put_key(t, "prune"), put_string(t, o->prune);
     put_key(t, "expert"), put_integer(t, o->expert);
@@ -89,14 +94,26 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     else
         put_string(t, NULL);
     put_key(t, "boxes"), put_absolute(t, r->boxes_file);
-    put_key(t, "detector"); /* "none": the whole image is one person's box, or --boxes says it */
-    if (r->boxes_file || r->find.whole)
-        put_string(t, "none");
-    else if (finders_dir(&r->find))
-        put_absolute(t, finders_dir(&r->find));
+    put_key(t, "boxes_content");
+    if (r->boxes_file)
+        put_fingerprint(t, r->boxes.fingerprint);
     else
-        put_string(t, "built in");
-    if (!r->boxes_file && !r->find.whole) {
+        put_string(t, NULL);
+    put_key(t, "category"), put_string(t, r->category);
+    if (r->boxes_file)
+        put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
+}
+
+/* Who finds the people: "none": the whole image is one person's box, or --boxes says it. */
+static void put_detector(struct json_text *t, const struct run *r)
+{
+    const bool looks = !r->boxes_file && !r->find.whole;
+    put_key(t, "detector");
+    if (looks)
+        put_path_or_built_in(t, finders_dir(&r->find));
+    else
+        put_string(t, "none");
+    if (looks) {
         put_key(t, "detector_content"), put_fingerprint(t, r->detector_content);
         put_key(t, "person_label"), put_string(t, r->find.person_label);
     }
@@ -106,14 +123,52 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
         put_integer(t, r->find.max_people);
     else
         put_string(t, NULL);
-    put_key(t, "boxes_content");
-    if (r->boxes_file)
-        put_fingerprint(t, r->boxes.fingerprint);
-    else
-        put_string(t, NULL);
-    put_key(t, "category"), put_string(t, r->category);
-    if (r->boxes_file)
-        put_key(t, "boxes_read"), boxes_put_counts(t, &r->boxes);
+    if (r->detects)
+        put_computed(t, r, detector_model(r->finders.detector));
+}
+
+/* Of the whole output. */
+static void put_counts(struct json_text *t, const struct run *r)
+{
+    put_key(t, "counts"), put_open(t, '{');
+    put_key(t, "images"), put_integer(t, (long long)r->images);
+    put_key(t, "failed"), put_integer(t, (long long)r->failed);
+    put_key(t, "people"), put_integer(t, (long long)r->people);
+    if (!r->detects && !r->boxes_file && !r->find.whole)
+        put_key(t, "doubted"), put_integer(t, (long long)r->doubted);
+    put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
+    put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
+    put_close(t, '}');
+}
+
+/* decode, find, crop and overlay are summed over the worker threads, which run beside the forward pass */
+static void put_seconds(struct json_text *t, const struct run *r)
+{
+    put_key(t, "seconds"), put_open(t, '{');
+    put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
+    put_key(t, "find"), put_number(t, r->seconds_find, 3);
+    if (!r->detects) {
+        put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
+        put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
+    }
+    put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
+    put_key(t, "write"), put_number(t, r->seconds_write, 3);
+    if (r->heads)
+        put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
+    put_key(t, "total"), put_number(t, system_now() - r->begin, 3);
+    put_close(t, '}');
+}
+
+void run_put_about(struct json_text *t, const struct run *r, bool complete)
+{
+    t->pretty = true;
+    put_open(t, '{');
+    put_key(t, "limber"), put_string(t, limber_version());
+    put_key(t, "command"), put_string(t, run_command(r));
+    put_key(t, "complete"), put_bool(t, complete);
+    if (!r->detects)
+        put_pose(t, r);
+    put_detector(t, r);
     put_decoders(t, r);
     put_key(t, "overlay"), put_string(t, r->overlay ? r->overlay_kind : NULL);
     if (r->overlay)
@@ -127,31 +182,13 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "folders"), put_integer(t, (long long)r->inputs.left_out.litter);
     put_close(t, '}');
     put_key(t, "shard"), put_string(t, r->shard);
-    put_key(t, "threads"), put_integer(t, r->session->threads);
+    put_key(t, "threads"), put_integer(t, r->threads);
     put_key(t, "workers"), put_integer(t, r->workers);
-    put_key(t, "batch"), put_integer(t, r->session->batch);
-    put_key(t, "counts"), put_open(t, '{');
-    put_key(t, "images"), put_integer(t, (long long)r->images);
-    put_key(t, "failed"), put_integer(t, (long long)r->failed);
-    put_key(t, "people"), put_integer(t, (long long)r->people);
-    if (!r->boxes_file && !r->find.whole)
-        put_key(t, "doubted"), put_integer(t, (long long)r->doubted);
-    put_key(t, "resumed"), put_integer(t, (long long)r->resumed);
-    put_key(t, "left"), put_integer(t, (long long)(r->inputs.count + r->resumed - r->images));
-    put_close(t, '}');
+    if (!r->detects)
+        put_key(t, "batch"), put_integer(t, r->session->batch);
+    put_counts(t, r);
     put_decoded(t, r);
-    /* decode, crop and overlay are summed over the worker threads, which run beside the forward pass */
-    put_key(t, "seconds"), put_open(t, '{');
-    put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
-    put_key(t, "find"), put_number(t, r->seconds_find, 3);
-    put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
-    put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
-    put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
-    put_key(t, "write"), put_number(t, r->seconds_write, 3);
-    if (r->heads)
-        put_key(t, "heads"), put_number(t, r->seconds_heads, 3);
-    put_key(t, "total"), put_number(t, system_now() - r->begin, 3);
-    put_close(t, '}');
+    put_seconds(t, r);
     limber_heads_result heads;
     if (r->heads && complete && !limber_heads_summarise(r->heads, &heads, NULL)) {
         put_key(t, "heads"), heads_report_short(t, &heads);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/run_line.c - one line of poses.jsonl. Numbers are rounded to fixed decimals: pixels to 2, scores to 4. */
+/* command/run/run_line.c - one line of poses.jsonl, or of boxes.jsonl. Numbers are rounded to fixed decimals: pixels to 2, scores to 4. */
 #include "command/run/run.h"
 
 static void put_pixels(struct json_text *t, float v)
@@ -12,12 +12,17 @@ static void put_score(struct json_text *t, float v)
     put_number(t, (double)v, 4);
 }
 
+static void put_box(struct json_text *t, const limber_box *b)
+{
+    put_open(t, '[');
+    put_pixels(t, b->x), put_pixels(t, b->y), put_pixels(t, b->width), put_pixels(t, b->height);
+    put_close(t, ']');
+}
+
 static void put_person(struct json_text *t, const limber_model *model, const limber_person *p, bool found)
 {
     put_open(t, '{');
-    put_key(t, "box"), put_open(t, '[');
-    put_pixels(t, p->box.x), put_pixels(t, p->box.y), put_pixels(t, p->box.width), put_pixels(t, p->box.height);
-    put_close(t, ']');
+    put_key(t, "box"), put_box(t, &p->box);
     if (found)
         put_key(t, "box_score"), put_score(t, p->box_score);
     put_key(t, "score"), put_score(t, p->score);
@@ -45,6 +50,27 @@ static void put_person(struct json_text *t, const limber_model *model, const lim
     put_close(t, '}');
 }
 
+static void put_people(struct json_text *t, const limber_model *model, const struct stream_item *item)
+{
+    put_key(t, "people"), put_open(t, '[');
+    for (int i = 0; i < item->parcel.people.count; i++)
+        put_person(t, model, &item->parcel.people.person[i], item->scores != NULL);
+    put_close(t, ']');
+}
+
+/* Boxes and their scores, as --boxes reads them. */
+static void put_boxes(struct json_text *t, const limber_people *people)
+{
+    put_key(t, "boxes"), put_open(t, '[');
+    for (int i = 0; i < people->count; i++)
+        put_box(t, &people->person[i].box);
+    put_close(t, ']');
+    put_key(t, "scores"), put_open(t, '[');
+    for (int i = 0; i < people->count; i++)
+        put_score(t, people->person[i].box_score);
+    put_close(t, ']');
+}
+
 void run_put_line(struct json_text *t, const limber_model *model, const struct stream_item *item)
 {
     put_clear(t);
@@ -55,10 +81,10 @@ void run_put_line(struct json_text *t, const limber_model *model, const struct s
     } else {
         put_key(t, "width"), put_integer(t, item->image.width);
         put_key(t, "height"), put_integer(t, item->image.height);
-        put_key(t, "people"), put_open(t, '[');
-        for (int i = 0; i < item->parcel.people.count; i++)
-            put_person(t, model, &item->parcel.people.person[i], item->scores != NULL);
-        put_close(t, ']');
+        if (model)
+            put_people(t, model, item);
+        else
+            put_boxes(t, &item->parcel.people);
     }
     put_close(t, '}');
     put_newline(t);

@@ -90,10 +90,10 @@ int run_model_content(uint64_t *content, const char *dir, enum task task)
 
 static int refuse(const struct run *r, const char *why)
 {
-    return cli_fail("%s/" ABOUT ": %s, so it is not known what made %s/" LINES
-                    ": --resume cannot go on with it; choose another --out, or "
+    return cli_fail("%s/" ABOUT
+                    ": %s, so it is not known what made %s/%s: --resume cannot go on with it; choose another --out, or "
                     "leave out --resume",
-                    r->out, why, r->out);
+                    r->out, why, r->out, run_lines(r));
 }
 
 limber_status run_read_about(json_t **out, const char *path, limber_error *err)
@@ -142,7 +142,7 @@ static int say_difference(const struct run *r, const char *key, const json_t *wa
 static bool has_no_lines(const struct run *r)
 {
     struct stat st;
-    char *lines = output_path(r->out, LINES);
+    char *lines = output_path(r->out, run_lines(r));
     bool none = lines && (stat(lines, &st) ? errno == ENOENT : st.st_size == 0);
     free(lines);
     return none;
@@ -172,5 +172,22 @@ int run_check_same_kind(const struct run *r)
     json_decref(mine);
     free(path);
     put_free(&t);
+    return status;
+}
+
+int run_check_same_command(const struct run *r)
+{
+    json_t *old = NULL;
+    char *path = output_path(r->out, ABOUT), *lines = output_path(r->out, r->detects ? LINES : BOXES);
+    int status = path && lines ? CLI_DONE : cli_fail("no memory");
+    if (!status && !access(lines, F_OK) && !run_read_about(&old, path, NULL)) {
+        const char *command = json_string_value(json_object_get(old, "command"));
+        if (strcmp(command ? command : "run", run_command(r)))
+            status = cli_fail("%s has what limber %s made, and its " ABOUT ": choose another --out", r->out,
+                              command ? command : "run");
+    }
+    json_decref(old);
+    free(lines);
+    free(path);
     return status;
 }
