@@ -92,6 +92,14 @@ class People(C.Structure):
     ]
 
 
+class Found(C.Structure):
+    _fields_ = [("box", Box), ("score", C.c_float), ("reserved", C.c_int * 3)]
+
+
+class ImageOptions(C.Structure):
+    _fields_ = [("max_pixels", C.c_int64), ("max_bytes", C.c_int64), ("portable", C.c_int), ("reserved", C.c_int * 11)]
+
+
 class HeadsOptions(C.Structure):
     _fields_ = [
         ("moves", C.c_int),
@@ -188,11 +196,19 @@ def _load() -> C.CDLL:
         "limber_model_keypoint_name": (C.c_char_p, [model, C.c_int]),
         "limber_model_backend": (C.c_char_p, [model]),
         "limber_model_precision": (C.c_char_p, [model]),
+        "limber_model_label_set": (C.c_char_p, [model]),
+        "limber_model_keypoint_mirror": (C.c_int, [model, C.c_int]),
+        "limber_model_bone_count": (C.c_int, [model]),
+        "limber_model_bone": (C.c_int, [model, C.c_int, pointer(C.c_int), pointer(C.c_int)]),
         "limber_limb_name": (C.c_char_p, [C.c_int]),
         "limber_session_open": (C.c_int, [pointer(C.c_void_p), model, pointer(Options), err]),
         "limber_session_close": (None, [pointer(C.c_void_p)]),
-        "limber_image_read": (C.c_int, [pointer(Image), C.c_char_p, C.c_void_p, err]),
+        "limber_image_read": (C.c_int, [pointer(Image), C.c_char_p, pointer(ImageOptions), err]),
+        "limber_image_decode": (C.c_int, [pointer(Image), C.c_char_p, C.c_size_t, pointer(ImageOptions), err]),
         "limber_image_free": (None, [pointer(Image)]),
+        "limber_detector_open": (C.c_int, [pointer(C.c_void_p), C.c_char_p, pointer(Options), err]),
+        "limber_detector_close": (None, [pointer(C.c_void_p)]),
+        "limber_find": (C.c_int, [session, pointer(Image), pointer(Found), C.c_int, pointer(C.c_int), err]),
         "limber_run_images": (
             C.c_int,
             [session, pointer(Image), pointer(pointer(Box)), pointer(C.c_int), C.c_int, pointer(People), err],

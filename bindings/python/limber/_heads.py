@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes as C
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,8 @@ class Heads:
                 heads.add(image, boxes)
             table = heads.summarise()
 
-    Options: moves (shifted masks, 0..16), bootstrap (replicates), seed, include_self, min_score. One thread at a time."""
+    Options: moves (shifted masks, 0..16), bootstrap (replicates), seed, include_self, min_score (joints below are left out). Threads
+    take turns; a forked child needs its own."""
 
     def __init__(self, model: Model, **options: Any) -> None:
         given: _c.HeadsOptions = _c.lib.limber_heads_options_default()
@@ -38,30 +39,38 @@ class Heads:
             if name not in ("moves", "bootstrap", "seed", "include_self", "min_score"):
                 raise TypeError(f"heads() has no option {name!r}")
             setattr(given, name, value)
-        self._stack = contextlib.ExitStack()
+        self._model, self._sessions = model, model._sessions
+        self._turn = threading.Lock()
         self._heads = C.c_void_p()
-        self._order = model._order
-        session = self._stack.enter_context(model._session())
+        self._session = self._sessions.take()
         try:
-            _c.call("limber_heads_open", C.byref(self._heads), session, C.byref(given))
+            _c.call("limber_heads_open", C.byref(self._heads), self._session, C.byref(given))
         except BaseException:
-            self._stack.close()
+            self._sessions.give(self._session)
             raise
         model._users.add(self)
 
+    def _opened(self) -> C.c_void_p:
+        if not self._heads:
+            raise ValueError("these heads are closed")
+        return self._heads
+
     def add(self, image: ImageLike, boxes: npt.ArrayLike | None = None, joints: npt.ArrayLike | None = None) -> None:
-        """One image and its people. boxes [people, 4] as for Model.run; joints [people, 17, 3], x, y, score in COCO's order; None: the
-        model's own."""
+        """One image and its people. boxes [people, 4], x, y, width, height in pixels; None: as in Model.run. joints [people, 17, 3],
+        x, y in pixels, score, in COCO's order; None: the model's own."""
         box = None if boxes is None else boxes_array(boxes)
-        count = 0 if box is None else len(box)
         points = None if joints is None else np.ascontiguousarray(joints, np.float32)
-        if points is not None and points.shape != (count, 17, 3):
-            raise ValueError(f"joints are [{count}, 17, 3], not {list(points.shape)}")
-        held = np.zeros((1, 4), np.float32) if box is not None and not count else box
-        with picture(image, self._order) as view:
+        if points is not None and points.shape != (0 if box is None else len(box), 17, 3):
+            raise ValueError(f"joints are [{0 if box is None else len(box)}, 17, 3], one of each box; not {list(points.shape)}")
+        with self._turn, picture(image, self._model._order, self._model._portable) as view:
+            opened = self._opened()
+            if box is None and self._model._detector:
+                box = self._model._run_views([view], [None])[0].boxes
+            count = 0 if box is None else len(box)
+            held = np.zeros((1, 4), np.float32) if box is not None and not count else box
             _c.call(
                 "limber_heads_add",
-                self._heads,
+                opened,
                 C.byref(view),
                 None if held is None else C.cast(held.ctypes.data, C.POINTER(_c.Box)),
                 None if points is None else C.cast(points.ctypes.data, C.POINTER(_c.Keypoint)),
@@ -73,7 +82,8 @@ class Heads:
         "reach", "entropy", ..., "classes": {"left_arm": {"r_limb": {"mean", "low", "high", "images"}, "partial", "lift", "q",
         "specialist", ...}}}]}."""
         result = _c.HeadsResult()
-        _c.call("limber_heads_summarise", self._heads, C.byref(result))
+        with self._turn:
+            _c.call("limber_heads_summarise", self._opened(), C.byref(result))
         try:
             names = [result.class_name[c].value.decode() for c in range(result.class_count)]
             heads = []
@@ -105,8 +115,10 @@ class Heads:
 
     def close(self) -> None:
         """Frees the sums and gives the session back to its model."""
-        _c.lib.limber_heads_close(C.byref(self._heads))
-        self._stack.close()
+        with self._turn:
+            if self._heads:
+                _c.lib.limber_heads_close(C.byref(self._heads))
+                self._sessions.give(self._session)
 
     def __enter__(self) -> Heads:
         return self

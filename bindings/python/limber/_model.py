@@ -1,136 +1,72 @@
 # SPDX-License-Identifier: MIT
-"""Model and People."""
+"""Model and Detector."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes as C
 import os
-import threading
 import weakref
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Iterator, Sequence, overload
+from typing import TYPE_CHECKING, Any, Sequence, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _c
+from ._people import Found, People, people_of
 from ._picture import ImageLike, boxes_array, picture
+from ._sessions import Handle, Sessions
 
 if TYPE_CHECKING:
     from ._heads import Heads
     from ._patch import Patch
 
-Floats = npt.NDArray[np.float32]
-limb_names: tuple[str, ...] = tuple(_c.lib.limber_limb_name(i).decode() for i in range(8))
-"""left_upper_arm, right_upper_arm, left_forearm, ... as the second axis of People.limbs has them."""
+_Image = TypeVar("_Image", bound=ImageLike)  # a list of paths is a list of images
+_MOST_FOUND = 300  # people of one image: the bound of limber_options.max_people
 
 
-@dataclass(frozen=True)
-class People:
-    """The people of one image. Pixels of the upright image, x right, y down, the centre of its top-left pixel at (0, 0)."""
+class Detector:
+    """What finds people, for models to share: Model(detector=Detector("yolos-tiny")). Read-only; any number of threads and models.
 
-    boxes: Floats
-    """[people, 4]: x, y, width, height."""
-    box_scores: Floats
-    """[people]: how sure a detector was, 1 where the caller gave the boxes."""
-    scores: Floats
-    """[people]: box score times the mean of the joints' scores."""
-    keypoints: Floats
-    """[people, joints, 3]: x, y, score. A score is the raw heatmap maximum: about 0 where nothing is, about 1 where all is clear."""
-    limbs: Floats
-    """[people, 8, 3]: length in pixels, angle in degrees (0 right, counter-clockwise), score; [people, 0, 3] where the joints are
-    not COCO's."""
-    names: tuple[str, ...]
-    """[joints]: "nose", "left_eye", ..."""
-    size: tuple[int, int]
-    """Height and width of the image."""
+    path: a YOLOS directory, or one of limber's own kind (config.json says "limber": {"task": "boxes"}); None: the one inside the
+    library. backend and precision as of Model. Freed with the last model that uses it.
+    """
 
-    def __len__(self) -> int:
-        return len(self.scores)
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, backend: str = "auto", precision: str = "auto") -> None:
+        options: _c.Options = _c.lib.limber_options_default()
+        options.backend, options.precision = backend.encode(), precision.encode()
+        self._handle = Handle("detector", path, options)
 
-    def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
-        """COCO keypoint results: what pycocotools' loadRes takes, after json.dump."""
-        return [
-            {
-                "image_id": image_id,
-                "category_id": category_id,
-                "bbox": box.astype(float).tolist(),
-                "keypoints": joints.astype(float).ravel().tolist(),
-                "score": float(score),
-            }
-            for box, joints, score in zip(self.boxes, self.keypoints, self.scores)
-        ]
-
-    def to_pandas(self) -> Any:
-        """A DataFrame with a row a joint: person, joint, x, y, score, person_score."""
-        import pandas as pd
-
-        people, joints = self.keypoints.shape[:2]
-        return pd.DataFrame(
-            {
-                "person": np.repeat(np.arange(people), joints),
-                "joint": list(self.names) * people,
-                "x": self.keypoints[:, :, 0].ravel(),
-                "y": self.keypoints[:, :, 1].ravel(),
-                "score": self.keypoints[:, :, 2].ravel(),
-                "person_score": np.repeat(self.scores, joints),
-            }
-        )
-
-    def to_supervision(self) -> Any:
-        """supervision.KeyPoints, for its annotators."""
-        import inspect
-
-        import supervision as sv
-
-        known = inspect.signature(sv.KeyPoints).parameters
-        confidence = "keypoint_confidence" if "keypoint_confidence" in known else "confidence"
-        arguments: dict[str, Any] = {
-            "xy": self.keypoints[:, :, :2].copy(),
-            confidence: self.keypoints[:, :, 2].copy(),
-            "class_id": np.zeros(len(self), dtype=int),
-            "data": {"class_name": np.array(["person"] * len(self))},
-        }
-        return sv.KeyPoints(**arguments)
-
-
-def _people(found: _c.People, names: tuple[str, ...], size: tuple[int, int]) -> People:
-    n, joints = found.count, found.keypoint_count
-    persons = [found.person[i] for i in range(n)]
-    limbs = persons[0].limb_count if persons else 0
-    keypoints = np.zeros((n, joints, 3), np.float32)
-    bones = np.zeros((n, limbs, 3), np.float32)
-    for i, person in enumerate(persons):
-        C.memmove(keypoints[i].ctypes.data, person.keypoints, keypoints[i].nbytes)
-        for j in range(limbs):
-            bones[i, j] = person.limbs[j].length, person.limbs[j].angle, person.limbs[j].score
-    return People(
-        boxes=np.array([(p.box.x, p.box.y, p.box.width, p.box.height) for p in persons], np.float32).reshape(n, 4),
-        box_scores=np.array([p.box_score for p in persons], np.float32),
-        scores=np.array([p.score for p in persons], np.float32),
-        keypoints=keypoints,
-        limbs=bones,
-        names=names,
-        size=size,
-    )
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            self._handle.let_go()
 
 
 class Model:
-    """A ViTPose checkpoint, ready to run. Threads may share it: each call takes a session of its own for as long as it runs.
+    """A ViTPose checkpoint, ready to run. Threads may share it: each call takes a session of its own for as long as it runs, and the
+    interpreter's lock is free meanwhile.
 
     path: a checkpoint directory as Hugging Face lays it out; None: the model inside the library.
+    detector: who finds the people where `run` gets no boxes: a Detector, or the path of one; None: the one inside the library.
+    whole: nobody does: an image without boxes is one person's box.
+    max_people: of one image found, the surest, 1..300; 0: 300. min_box_score: a box that the detector is less sure of is nobody, 0..1;
+    0: the detector's own default.
     backend "auto", "ref", "cpu", "cuda"; precision "auto", "fp32", "bf16", "fp16", "int8"; attention "exact", or approximate
     "window:W", "merge:R", "pool:P"; threads and batch 0: chosen; expert: of ViTPose+; flip: average with a mirrored pass; refine: how
-    often a whole image is cropped again around the joints; input: another (height, width) in pixels; prune: "LAYER.HEAD,..."; order:
-    "rgb" or "bgr", of the arrays handed in (OpenCV's are "bgr").
+    often a whole image is cropped again around the joints; input: another (height, width) in pixels; prune: "LAYER.HEAD,...".
+    order: "rgb" or "bgr", of the arrays handed in (OpenCV's are "bgr"). portable: picture files are read by those decoders only that
+    every build of limber has: the same pixels, and joints, on every machine.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str] | None = None,
         *,
+        detector: Detector | str | os.PathLike[str] | None = None,
+        whole: bool = False,
+        max_people: int = 0,
+        min_box_score: float = 0.0,
         backend: str = "auto",
         precision: str = "auto",
         attention: str = "exact",
@@ -142,58 +78,49 @@ class Model:
         input: tuple[int, int] | None = None,
         prune: str | None = None,
         order: str = "rgb",
+        portable: bool = False,
     ) -> None:
-        self._model = C.c_void_p()
-        self._free: list[C.c_void_p] = []  # sessions nobody uses
-        self._busy = 0
-        self._closed = False
-        self._process = os.getpid()
-        self._users: weakref.WeakSet[Heads | Patch] = weakref.WeakSet()  # that hold a session until they are closed
-        self._state = threading.Condition()
         if order not in ("rgb", "bgr"):
             raise ValueError(f'order is "rgb" or "bgr", not {order!r}')
-        self._order = order
+        if whole and detector is not None:
+            raise ValueError("whole=True looks for nobody: it takes no detector")
+        self._order, self._portable = order, portable
+        self._users: weakref.WeakSet[Heads | Patch] = weakref.WeakSet()  # that hold a session until they are closed
         options: _c.Options = _c.lib.limber_options_default()
         options.backend, options.precision, options.attention = backend.encode(), precision.encode(), attention.encode()
         options.threads, options.batch, options.expert, options.flip, options.refine = threads, batch, expert, flip, refine
+        options.max_people, options.min_box_score = max_people, min_box_score
         if input is not None:
             options.input_height, options.input_width = input
         options.prune = prune.encode() if prune else None
-        self._options = options
-        _c.call("limber_model_open", C.byref(self._model), os.fsencode(path) if path is not None else None, C.byref(options))
-        count = _c.lib.limber_model_keypoint_count(self._model)
-        self.names: tuple[str, ...] = tuple(_c.lib.limber_model_keypoint_name(self._model, k).decode() for k in range(count))
+        if not whole and not isinstance(detector, Detector):
+            detector = Detector(detector, backend=backend, precision=precision)
+        self._detector = detector if isinstance(detector, Detector) else None
+        model = Handle("model", path, options)
+        self._sessions = Sessions(model, self._detector._handle.hold() if self._detector else None, options)
+        lib, pointer = _c.lib, model.pointer
+        joints = range(lib.limber_model_keypoint_count(pointer))
+        self.names: tuple[str, ...] = tuple(lib.limber_model_keypoint_name(pointer, k).decode() for k in joints)
         """[joints], in the order of People.keypoints."""
-        self.backend: str = _c.lib.limber_model_backend(self._model).decode()
+        self.mirror: tuple[int, ...] = tuple(lib.limber_model_keypoint_mirror(pointer, k) for k in joints)
+        """[joints]: which joint is the same one on the other side of the body; itself in the middle."""
+        one, other = C.c_int(), C.c_int()
+        bones = []
+        for b in range(lib.limber_model_bone_count(pointer)):
+            lib.limber_model_bone(pointer, b, C.byref(one), C.byref(other))
+            bones.append((one.value, other.value))
+        self.bones: tuple[tuple[int, int], ...] = tuple(bones)
+        """The lines of a drawing: pairs of joints."""
+        label_set = lib.limber_model_label_set(pointer)
+        self.label_set: str | None = label_set.decode() if label_set else None
+        """"COCO", "COCO-WholeBody", "AP-10K", or None where the joints are no known set."""
+        self.backend: str = lib.limber_model_backend(pointer).decode()
         """What "auto" became."""
-        self.precision: str = _c.lib.limber_model_precision(self._model).decode()
+        self.precision: str = lib.limber_model_precision(pointer).decode()
         """What "auto" became."""
-        with self._session():
-            pass  # what a session would refuse is refused here
-
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[C.c_void_p]:
-        with self._state:
-            if self._closed:
-                raise ValueError("the model is closed")
-            if os.getpid() != self._process:  # a forked child: the threads of these sessions stayed behind
-                self._process, self._free, self._busy = os.getpid(), [], 0
-            session = self._free.pop() if self._free else None
-            self._busy += 1
-        try:
-            if session is None:
-                session = C.c_void_p()
-                _c.call("limber_session_open", C.byref(session), self._model, C.byref(self._options))
-            yield session
-        finally:
-            with self._state:
-                if session is not None and session.value:
-                    self._free.append(session)
-                self._busy -= 1
-                self._state.notify_all()
 
     @overload
-    def run(self, image: list[ImageLike] | tuple[ImageLike, ...], boxes: Sequence[npt.ArrayLike | None] | None = None) -> list[People]: ...
+    def run(self, image: list[_Image] | tuple[_Image, ...], boxes: Sequence[npt.ArrayLike | None] | None = None) -> list[People]: ...
 
     @overload
     def run(self, image: ImageLike, boxes: npt.ArrayLike | None = None) -> People: ...
@@ -201,10 +128,10 @@ class Model:
     def run(self, image: Any, boxes: Any = None) -> People | list[People]:
         """The joints of the people in an image, or in each of a list of images, whose people then share batches.
 
-        image: a path, a uint8 array [height, width, 3] (also with alpha, or [height, width] grey), a PIL image (as PIL holds it:
-        its EXIF is not looked at; of a path it is), or a list of these.
-        boxes: [people, 4], x, y, width, height in pixels; of a list of images, a list with one such array, or None, for each. None:
-        the whole image is one person's box.
+        image: a path, the bytes of a picture file, a uint8 array [height, width, 3] (also with alpha, or [height, width] grey), a PIL
+        image, or a list of these. EXIF's orientation is applied to files; arrays and PIL images are taken as they are.
+        boxes: [people, 4], x, y, width, height in pixels of the upright image; of a list of images, a list with one such array, or
+        None, for each. None: those that the detector finds, best first (with whole=True the whole image is one person's box).
         Raises LimberError; TypeError or ValueError where an argument is of another kind or shape."""
         if not isinstance(image, (list, tuple)):
             return self._run([image], [boxes])[0]
@@ -215,22 +142,49 @@ class Model:
         return self._run(list(image), list(boxes)) if len(image) else []
 
     def _run(self, images: list[Any], boxes: list[Any]) -> list[People]:
-        n = len(images)
         arrays = [None if b is None else boxes_array(b) for b in boxes]
-        held = [np.zeros((1, 4), np.float32) if a is not None and not len(a) else a for a in arrays]  # never a null pointer
         with contextlib.ExitStack() as stack:
-            views = (_c.Image * n)(*[stack.enter_context(picture(i, self._order)) for i in images])
-            addresses: list[Any] = [None if h is None else C.cast(h.ctypes.data, C.POINTER(_c.Box)) for h in held]
-            pointers = (C.POINTER(_c.Box) * n)(*addresses)
-            counts = (C.c_int * n)(*[0 if a is None else len(a) for a in arrays])
-            found = (_c.People * n)()
-            session = stack.enter_context(self._session())
+            return self._run_views([stack.enter_context(picture(i, self._order, self._portable)) for i in images], arrays)
+
+    def _run_views(self, images: list[_c.Image], boxes: list[npt.NDArray[np.float32] | None]) -> list[People]:
+        n = len(images)
+        held = [np.zeros((1, 4), np.float32) if b is not None and not len(b) else b for b in boxes]  # never a null pointer
+        views = (_c.Image * n)(*images)
+        addresses: list[Any] = [None if h is None else C.cast(h.ctypes.data, C.POINTER(_c.Box)) for h in held]
+        pointers = (C.POINTER(_c.Box) * n)(*addresses)
+        counts = (C.c_int * n)(*[0 if b is None else len(b) for b in boxes])
+        found = (_c.People * n)()
+        with self._sessions.one() as session:
             _c.call("limber_run_images", session, views, pointers, counts, n, found)
-            try:
-                return [_people(found[i], self.names, (views[i].height, views[i].width)) for i in range(n)]
-            finally:
-                for i in range(n):
-                    _c.lib.limber_people_free(C.byref(found[i]))
+        try:
+            return [
+                people_of(found[i], self.names, (views[i].height, views[i].width), boxes[i] is None and self._detector is not None)
+                for i in range(n)
+            ]
+        finally:
+            for i in range(n):
+                _c.lib.limber_people_free(C.byref(found[i]))
+
+    @overload
+    def find(self, image: list[_Image] | tuple[_Image, ...]) -> list[Found]: ...
+
+    @overload
+    def find(self, image: ImageLike) -> Found: ...
+
+    def find(self, image: Any) -> Found | list[Found]:
+        """Who is in an image, or in each of a list of images, as the detector says. `run` then asks the joints too, and keeps fewer.
+        Raises as `run`; LimberError "argument" with whole=True."""
+        return [self._find(i) for i in image] if isinstance(image, (list, tuple)) else self._find(image)
+
+    def _find(self, image: ImageLike) -> Found:
+        found, count = (_c.Found * _MOST_FOUND)(), C.c_int()
+        with picture(image, self._order, self._portable) as view, self._sessions.one() as session:
+            _c.call("limber_find", session, C.byref(view), found, _MOST_FOUND, C.byref(count))
+        some = found[: count.value]
+        return Found(
+            boxes=np.array([(f.box.x, f.box.y, f.box.width, f.box.height) for f in some], np.float32).reshape(len(some), 4),
+            scores=np.array([f.score for f in some], np.float32),
+        )
 
     def heads(self, **options: Any) -> Heads:
         """Which attention heads are limb specialists: see Heads."""
@@ -239,7 +193,7 @@ class Model:
         return Heads(self, **options)
 
     def patch(self, slots: int = 4) -> Patch:
-        """What attention heads cause: see Patch."""
+        """What attention heads cause: see Patch. slots: runs kept side by side."""
         from ._patch import Patch
 
         return Patch(self, slots)
@@ -248,19 +202,10 @@ class Model:
         """Waits for calls that run, and frees everything. Also at the end of a `with` block."""
         for user in list(self._users):
             user.close()
-        with self._state:
-            self._closed = True
-            self._state.wait_for(lambda: self._busy == 0)
-            while self._free:
-                _c.lib.limber_session_close(C.byref(self._free.pop()))
-            _c.lib.limber_model_close(C.byref(self._model))
+        self._sessions.close()
 
     def __enter__(self) -> Model:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_model", None) and not self._closed and not self._busy:
-            self.close()

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes as C
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -29,36 +29,42 @@ class Patch:
             patch.capture(1, blurred, box)
             joints, maps = patch.run(base=1, source=0, heads=[(4, 2)])
 
-    layers and heads count from 0. One thread at a time."""
+    layers and heads count from 0. Threads take turns; a forked child needs its own."""
 
     def __init__(self, model: Model, slots: int = 4) -> None:
         options: _c.PatchOptions = _c.lib.limber_patch_options_default()
         options.slots = slots
-        self._stack = contextlib.ExitStack()
+        self._model, self._sessions = model, model._sessions
+        self._turn = threading.Lock()
         self._patch = C.c_void_p()
-        self._order = model._order
-        session = self._stack.enter_context(model._session())
+        self._session = self._sessions.take()
         try:
-            _c.call("limber_patch_open", C.byref(self._patch), session, C.byref(options))
+            _c.call("limber_patch_open", C.byref(self._patch), self._session, C.byref(options))
         except BaseException:
-            self._stack.close()
+            self._sessions.give(self._session)
             raise
         model._users.add(self)
         sizes = [C.c_int() for _ in range(5)]
         _c.lib.limber_patch_sizes(self._patch, *[C.byref(s) for s in sizes])
         self.layers, self.heads, self.joints, self.map_height, self.map_width = (s.value for s in sizes)
 
+    def _opened(self) -> C.c_void_p:
+        if not self._patch:
+            raise ValueError("this patch is closed")
+        return self._patch
+
     def capture(self, slot: int, image: ImageLike, box: npt.ArrayLike) -> None:
-        """Runs one person, box x, y, width, height, and keeps what every layer held in `slot`."""
+        """Runs one person, box x, y, width, height in pixels, and keeps what every layer held in `slot`."""
         array = boxes_array(box)
         if len(array) != 1:
             raise ValueError(f"capture takes one box, not {len(array)}")
-        with picture(image, self._order) as view:
-            _c.call("limber_patch_capture", self._patch, slot, C.byref(view), _c.Box(*array[0].tolist()))
+        with self._turn, picture(image, self._model._order, self._model._portable) as view:
+            _c.call("limber_patch_capture", self._opened(), slot, C.byref(view), _c.Box(*array[0].tolist()))
 
     def mean(self, slot: int) -> None:
         """Counts a slot in what MEAN and CONST stand for."""
-        _c.call("limber_patch_mean", self._patch, slot)
+        with self._turn:
+            _c.call("limber_patch_mean", self._opened(), slot)
 
     def run(
         self, base: int, source: int, heads: list[tuple[int, int]], *, direct: bool = False, with_input: bool = False
@@ -74,13 +80,16 @@ class Patch:
         joints = np.zeros((self.joints, 3), np.float32)
         maps = np.zeros((self.joints, self.map_height, self.map_width), np.float32)
         flags = direct * 1 | with_input * 2
-        _c.call("limber_patch_run", self._patch, base, source, chosen.ctypes.data, flags, joints.ctypes.data, maps.ctypes.data)
+        with self._turn:
+            _c.call("limber_patch_run", self._opened(), base, source, chosen.ctypes.data, flags, joints.ctypes.data, maps.ctypes.data)
         return joints, maps
 
     def close(self) -> None:
         """Frees the slots and gives the session back to its model."""
-        _c.lib.limber_patch_close(C.byref(self._patch))
-        self._stack.close()
+        with self._turn:
+            if self._patch:
+                _c.lib.limber_patch_close(C.byref(self._patch))
+                self._sessions.give(self._session)
 
     def __enter__(self) -> Patch:
         return self

@@ -18,6 +18,8 @@ STRUCTS = {
     "limber_limb": _c.Limb,
     "limber_person": _c.Person,
     "limber_people": _c.People,
+    "limber_found": _c.Found,
+    "limber_image_options": _c.ImageOptions,
     "limber_heads_options": _c.HeadsOptions,
     "limber_heads_estimate": _c.HeadsEstimate,
     "limber_heads_example": _c.HeadsExample,

@@ -1,26 +1,37 @@
 # SPDX-License-Identifier: MIT
 """limber.Model against transformers' frozen answers, and what becomes of arguments, threads, forks and memory."""
 
+import ast
 import ctypes
 import gc
+import importlib.util
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import limber
 import numpy as np
 import pytest
 from conftest import CASES, GOLDEN, ROOT, tensors
-from limber import _c
+from limber import _c, _people
 
 PICTURES = ROOT / "tests" / "corpus" / "images"
+SAMPLES = ROOT / "data" / "samples"  # six drawn pictures of people
 TINY = GOLDEN / "simple-hd32"
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    with limber.Model(TINY, precision="fp32", threads=1) as model:
+    with limber.Model(TINY, whole=True, precision="fp32", threads=1) as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def inside():
+    """The model and the detector inside the library."""
+    with limber.Model(precision="fp32", threads=1) as model:
         yield model
 
 
@@ -44,10 +55,78 @@ def test_flip_as_transformers(yard):
         assert np.abs(model.run(yard, golden["boxes"]).keypoints[:, :, :2] - golden["flip.keypoints"]).max() <= 1e-3
 
 
-def test_the_model_inside():
-    with limber.Model() as model:
-        assert model.run(np.zeros((480, 640, 3), np.uint8)).keypoints.shape == (1, 17, 3)
-        assert model.names[0] == "nose" and model.names[16] == "right_ankle" and model.backend in ("cpu", "cuda")
+def test_the_model_inside(inside):
+    assert len(inside.names) == 17 and inside.names[0] == "nose" and inside.names[16] == "right_ankle"
+    assert inside.label_set == "COCO" and inside.mirror[:3] == (0, 2, 1)
+    assert (inside.names.index("left_shoulder"), inside.names.index("left_elbow")) in inside.bones
+    assert (inside.backend, inside.precision) == ("cpu", "fp32")
+    dark = np.zeros((480, 640, 3), np.uint8)
+    assert inside.run(dark).keypoints.shape == (0, 17, 3) and inside.run(dark).limbs.shape[0] == 0
+    assert inside.find(dark).boxes.shape == (0, 4)
+    with limber.Model(whole=True, threads=1) as model:
+        assert model.run(dark).keypoints.shape == (1, 17, 3)
+        with pytest.raises(limber.LimberError, match="without a detector"):
+            model.find(dark)
+
+
+def test_people_are_found(inside):
+    """The people of a drawing, where the drawing has them; what run says of somebody found is what it says of that box."""
+    drawn = json.loads((SAMPLES / "persons.json").read_text())
+    ids = {i["file_name"]: i["id"] for i in drawn["images"]}
+    for name in ("three.jpg", "running.jpg"):
+        truth = [a for a in drawn["annotations"] if a["image_id"] == ids[name]]
+        found, people = inside.find(SAMPLES / name), inside.run(SAMPLES / name)
+        assert len(people) == len(truth) <= len(found) and (np.diff(found.scores) <= 0).all() and (np.diff(people.scores) <= 0).all()
+        for joints, box, score, box_score in zip(people.keypoints, people.boxes, people.scores, people.box_scores):
+            i = int(np.abs(found.boxes - box).max(1).argmin())
+            assert np.array_equal(found.boxes[i], box) and found.scores[i] == box_score
+            assert abs(score - box_score * joints[:, 2].mean()) < 1e-5
+            assert np.array_equal(inside.run(SAMPLES / name, box).keypoints[0], joints)
+            off = [np.abs(joints[:, :2] - np.reshape(a["keypoints"], (17, 3))[:, :2]).mean() / a["bbox"][3] for a in truth]
+            assert min(off) < 0.1  # of the person's height; another person is further away
+    both = inside.run([SAMPLES / "three.jpg", SAMPLES / "running.jpg"], [None, [[182, 80, 244, 383]]])
+    assert [len(p) for p in both] == [3, 1] and both[1].box_scores[0] == 1
+    assert [len(f) for f in inside.find([SAMPLES / "three.jpg", SAMPLES / "running.jpg"])] == [3, 1]
+
+
+def test_detectors(inside, yard):
+    three = SAMPLES / "three.jpg"
+    shared = limber.Detector(GOLDEN / "yolos-plain", precision="fp32")
+    with limber.Model(TINY, detector=shared, threads=1, min_box_score=0.01, max_people=2) as one:
+        with limber.Model(TINY, detector=shared, threads=1, min_box_score=0.01) as other:
+            del shared
+            few, many = one.find(three), other.find(three)
+            assert len(few) == 2 < len(many) and np.array_equal(few.boxes, many.boxes[:2]) and (many.scores >= 0.01).all()
+        assert len(one.find(three)) == 2  # closing one model leaves the detector to the other
+    with limber.Model(TINY, detector=GOLDEN / "yolos-plain", threads=1, min_box_score=0.01, precision="fp32") as model:
+        assert np.array_equal(model.find(three).boxes, many.boxes)
+    with limber.Model(threads=1, precision="fp32", min_box_score=0.35) as model:
+        found = inside.find(three)
+        assert len(model.find(three)) == (found.scores >= 0.35).sum() < len(found)
+    with pytest.raises(limber.LimberError, match="a pose model of 17 joints"):
+        limber.Model(detector=TINY)
+    with pytest.raises(limber.LimberError, match="min_box_score is 2"):
+        limber.Model(min_box_score=2)
+    with pytest.raises(ValueError, match="takes no detector"):
+        limber.Model(whole=True, detector=TINY)
+
+
+def test_read(tiny, yard, tmp_path):
+    for name in ("turned6.jpg", "grey.jpg", "rgba8.png"):
+        pixels = limber.read(ROOT / "tests" / "images" / name, portable=True)
+        head, size, most, data = (ROOT / "tests" / "images" / ("turned.ppm" if name == "turned6.jpg" else name + ".ppm")).read_bytes().split(maxsplit=3)
+        height, width = pixels.shape[:2]
+        wanted = np.frombuffer(b" ".join([head, size, most, data])[-width * height * 3 :], np.uint8).reshape(height, width, 3)
+        assert np.abs(pixels.astype(int) - wanted).mean() < 2, name
+    file = b"P6 200 150 255\n" + yard.tobytes()
+    for same in (file, bytearray(file), memoryview(file)):
+        assert np.array_equal(limber.read(same), yard)
+        assert np.array_equal(tiny.run(same, [[20, 10, 100, 120]]).keypoints, tiny.run(yard, [[20, 10, 100, 120]]).keypoints)
+    with pytest.raises(limber.LimberError) as e:
+        limber.read(file[:-1])
+    assert e.value.status == "format"
+    with pytest.raises(limber.LimberError):
+        limber.read(b"")
 
 
 def test_images_of_every_kind(tiny, yard, tmp_path):
@@ -116,10 +195,12 @@ def test_errors(tiny, yard, tmp_path):
     with pytest.raises(ValueError, match="order"):
         limber.Model(order="rbg")
     closed = limber.Model(TINY)
+    heads, patch = closed.heads(), closed.patch()
     closed.close()
     closed.close()
-    with pytest.raises(ValueError, match="closed"):
-        closed.run(yard)
+    for use in (lambda: closed.run(yard), lambda: closed.find(yard), lambda: heads.add(yard), heads.summarise, lambda: patch.mean(0)):
+        with pytest.raises(ValueError, match="closed"):
+            use()
     assert len(tiny.run(yard)) == 1  # none of it harmed the model
 
 
@@ -157,14 +238,18 @@ def test_the_lock_is_free_in_the_library(tiny, yard, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_has_sessions_of_its_own(yard):
-    with limber.Model(TINY, precision="fp32", threads=2) as model:
+    with limber.Model(TINY, precision="fp32", threads=2) as model, model.heads():
         wanted = model.run(yard, [[20, 10, 100, 120]]).keypoints
         read, write = os.pipe()
         child = os.fork()
         if child == 0:
-            same = np.array_equal(model.run(yard, [[20, 10, 100, 120]]).keypoints, wanted)
-            os.write(write, b"1" if same else b"0")
-            os._exit(0)
+            signal.alarm(240)
+            try:
+                same = np.array_equal(model.run(yard, [[20, 10, 100, 120]]).keypoints, wanted)
+                model.close()  # waits for nobody, though the parent's heads hold a session
+                os.write(write, b"1" if same else b"0")
+            finally:
+                os._exit(0)
         os.close(write)
         assert os.read(read, 1) == b"1"
         os.close(read)
@@ -187,11 +272,15 @@ def test_nothing_leaks(yard):
         m = libc.mallinfo2()
         return m.uordblks + m.hblkhd
 
+    detector = limber.Detector(GOLDEN / "yolos-plain")
+
     def round_of(count):
         for _ in range(count):
-            with limber.Model(TINY, precision="fp32", threads=1) as model:
+            with limber.Model(TINY, detector=detector, precision="fp32", threads=1, min_box_score=0.01) as model:
                 model.run(yard, [[20, 10, 100, 120]] * 3)
                 model.run([str(PICTURES / "ok_rgb8.png")])
+                model.find(yard)
+                limber.read(PICTURES / "ok_rgb8.png")
                 with pytest.raises(limber.LimberError):
                     model.run(yard, [[0, 0, -1, 1]])
                 with model.heads(bootstrap=10) as heads:
@@ -199,11 +288,72 @@ def test_nothing_leaks(yard):
                     heads.summarise()
                 with model.patch() as patch:
                     patch.capture(0, yard, [20, 10, 100, 120])
+            limber.Detector(GOLDEN / "yolos-plain")
+            with pytest.raises(limber.LimberError):
+                limber.Model(TINY, detector=detector, min_box_score=2)
 
     round_of(3)
     before = in_use()
     round_of(20)
     assert in_use() - before < 200_000
+
+
+def test_any_order_of_ending(yard):
+    """Objects that nobody closes, alone or in a ring that only the collector can end: sessions before models, and all of them once."""
+    closed = []
+
+    class Recorder:
+        def __init__(self, lib):
+            self.lib = lib
+
+        def __getattr__(self, name):
+            function = getattr(self.lib, name)
+            if not name.endswith("_close"):
+                return function
+            return lambda handle: closed.append(name.removeprefix("limber_").removesuffix("_close")) or function(handle)
+
+    kept, _c.lib = _c.lib, Recorder(_c.lib)
+    try:
+        for ring in (False, True):
+            closed.clear()
+            model = limber.Model(TINY, threads=1)
+            model.run(yard)
+            things = [model, model.heads(), model.patch()]
+            if ring:
+                things.append(things)
+            del model, things
+            gc.collect()
+            order = {name: i for i, name in enumerate(closed)}  # the last of each
+            sessions = closed.count("session")
+            assert sessions == 2 and sorted(closed) == sorted(["detector", "heads", "model", "patch"] + ["session"] * sessions)
+            assert order["session"] < min(order["model"], order["detector"])
+            assert max(order["heads"], order["patch"]) < order["session"]
+    finally:
+        _c.lib = kept
+
+
+def test_closing_waits(tiny, yard):
+    """A model that is closed while threads run ends their calls well, and refuses the next."""
+    for _ in range(5):
+        model = limber.Model(TINY, precision="fp32", threads=1)
+        started, ends = threading.Barrier(4), []
+
+        def work():
+            started.wait()
+            try:
+                while True:
+                    model.run(yard, [[20, 10, 100, 120]])
+            except ValueError as e:
+                ends.append(str(e))
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for t in threads:
+            t.start()
+        started.wait()
+        model.close()
+        for t in threads:
+            t.join()
+        assert ends == ["the model is closed"] * 3
 
 
 def test_to_coco_and_pandas_and_supervision(tiny, yard):
@@ -225,8 +375,32 @@ def test_to_coco_and_pandas_and_supervision(tiny, yard):
     assert not np.array_equal(drawn, yard)
 
 
+def test_lines_are_those_of_limber_run(inside, tmp_path):
+    """To the byte: with people found, with boxes, whole; of a name that wants every escape."""
+    command = os.environ.get("LIMBER")
+    if not command:
+        pytest.skip("LIMBER does not name the command")
+    odd = b'a "\\\n\t\x01\x7f\xc2\x85\xff\xc3\xa4.jpg'
+    (tmp_path / os.fsdecode(odd)).write_bytes((SAMPLES / "three.jpg").read_bytes())
+    images = [tmp_path / os.fsdecode(odd), *sorted(SAMPLES.glob("*.*g"))]
+    boxes = [[[66, 142, 206, 270], [-3.25, 130.125, 111, 260]], *[[[10, 20, 300, 400.5]]] * 6]
+    (tmp_path / "boxes.jsonl").write_text("".join(json.dumps({"image": str(i), "boxes": b}) + "\n" for i, b in zip(images, boxes)))
+    with limber.Model(whole=True, precision="fp32", threads=1) as whole:
+        for model, given, options in ((inside, None, []), (inside, boxes, ["--boxes", tmp_path / "boxes.jsonl"]), (whole, None, ["--whole"])):
+            lines = [p.to_line(i) for p, i in zip(model.run(images, given), images)]
+            said = subprocess.run([command, "run", "--quiet", "--precision", "fp32", *options, *images], stdout=subprocess.PIPE, check=True).stdout
+            assert "\n".join(lines).encode() + b"\n" == said
+
+
+def test_numbers_are_those_of_limber_run():
+    """What src/base/json_write.c makes of them."""
+    wanted = {(10, 2): "10", (0.005, 2): "0.01", (-0.005, 2): "-0.01", (-0.004, 2): "0", (1.1, 2): "1.1", (0.0625, 4): "0.0625", (123456.789, 2): "123456.79"}
+    wanted.update({(2.5, 0): "3", (-1.0, 2): "-1", (1e17, 2): "100000000000000000", (float("nan"), 2): "null", (99.995, 2): "100", (0.00005, 4): "0.0001"})
+    assert {k: _people._number(*k) for k in wanted} == wanted
+
+
 def test_heads(yard):
-    with limber.Model(TINY, precision="fp32", threads=1) as model, model.heads(bootstrap=50, seed=3) as heads:
+    with limber.Model(TINY, whole=True, precision="fp32", threads=1) as model, model.heads(bootstrap=50, seed=3) as heads:
         for x in range(0, 40, 10):
             heads.add(yard, [[x, 5, 100, 120], [60, 20, 90, 110]])
         table = heads.summarise()
@@ -239,6 +413,16 @@ def test_heads(yard):
             heads.add(yard, [[0, 5, 100, 120]], np.zeros((2, 17, 3)))
         with pytest.raises(TypeError, match="no option"):
             model.heads(move=3)
+        heads.add(yard)  # the whole image is one person
+        assert heads.summarise()["people"] == 9
+
+
+def test_heads_find_people(inside):
+    with inside.heads(bootstrap=0) as heads:
+        heads.add(SAMPLES / "three.jpg")
+        heads.add(np.zeros((480, 640, 3), np.uint8))
+        table = heads.summarise()
+        assert (table["images"], table["people"]) == (2, 3)
 
 
 def test_patch(yard):
@@ -262,11 +446,25 @@ def test_patch(yard):
     # leaving the model closed it
 
 
-def test_the_readme_runs(tmp_path, monkeypatch):
-    """The first example of README.md, on a picture of ours."""
-    example = (ROOT / "bindings/python/README.md").read_text().split("```python\n")[1].split("```")[0]
-    (tmp_path / "photo.jpg").write_bytes(b"P6 640 480 255\n" + bytes(640 * 480 * 3))  # pictures are known by their bytes
+@pytest.mark.parametrize("page", ["bindings/python/README.md", "docs/python.md"])
+def test_the_pages_run(page, tmp_path, monkeypatch):
+    """Every example of a page, one after the other as in a notebook, on pictures of ours. A line that ends in `# -> VALUE` must give it."""
+    blocks = [b.split("```")[0] for b in (ROOT / page).read_text().split("```python\n")[1:]]
+    assert blocks
+    for name in ("photo.jpg", "other.jpg"):
+        (tmp_path / name).write_bytes((SAMPLES / "three.jpg").read_bytes())
     monkeypatch.chdir(tmp_path)
-    found = {}
-    exec(example, found)
-    assert found["people"].keypoints.shape == (1, 17, 3)
+    cells = {}
+    for block in blocks:
+        if needs := [n for n in ("pandas", "supervision", "PIL", "pycocotools") if f"import {n}" in block or f"to_{n}(" in block or f"from {n}" in block]:
+            if any(importlib.util.find_spec(n) is None for n in needs):
+                continue
+        for node in ast.parse(block).body:
+            source = ast.get_source_segment(block, node)
+            said = block.splitlines()[node.end_lineno - 1].partition("# -> ")[2]
+            if isinstance(node, ast.Expr):
+                value = eval(source, cells)
+                assert not said or repr(value) == said, (source, value)
+            else:
+                assert not said, source
+                exec(source, cells)
