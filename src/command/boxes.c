@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/fingerprint.h"
@@ -138,20 +139,9 @@ struct reading {
     limber_error *err;
 };
 
-static void *grown(void *p, size_t count, size_t *room, size_t each)
-{
-    if (count < *room)
-        return p;
-    size_t more = *room ? 2 * *room : 64;
-    p = realloc(p, more * each);
-    if (p)
-        *room = more;
-    return p;
-}
-
 static limber_status add_image(struct reading *r, struct boxes_list **out)
 {
-    void *v = grown(r->b->list, r->b->count, &r->room, sizeof *r->b->list);
+    void *v = array_grown(r->b->list, r->b->count, &r->room, sizeof *r->b->list);
     if (!v)
         return no_memory(r->err);
     r->b->list = v;
@@ -162,7 +152,7 @@ static limber_status add_image(struct reading *r, struct boxes_list **out)
 
 static limber_status add_person(struct reading *r, size_t image, const struct annotation *a)
 {
-    void *v = grown(r->loose, r->loose_count, &r->loose_room, sizeof *r->loose);
+    void *v = array_grown(r->loose, r->loose_count, &r->loose_room, sizeof *r->loose);
     if (!v)
         return no_memory(r->err);
     r->loose = v;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/json_read.h"
 #include "command/boxes_parts.h"
@@ -36,16 +37,12 @@ static struct category *find_or_add(struct categories *c, const struct box_id *i
         limber_fail(err, LIMBER_E_FORMAT, "more than %d categories", MAX_CATEGORIES);
         return NULL;
     }
-    if (c->count == c->room) {
-        size_t room = c->room ? 2 * c->room : 64;
-        struct category *more = realloc(c->v, room * sizeof *more);
-        if (!more) {
-            no_memory(err);
-            return NULL;
-        }
-        c->v = more;
-        c->room = room;
+    struct category *v = array_grown(c->v, c->count, &c->room, sizeof *v);
+    if (!v) {
+        no_memory(err);
+        return NULL;
     }
+    c->v = v;
     memmove(c->v + low + 1, c->v + low, (c->count++ - low) * sizeof *c->v);
     c->v[low] = (struct category){.id = *id, .wanted = c->every};
     return &c->v[low];

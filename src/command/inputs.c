@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "command/say.h"
@@ -60,14 +61,10 @@ static int compare_strings(const void *a, const void *b)
 
 static bool paths_add(struct paths *p, char *path)
 {
-    if (p->count == p->room) {
-        size_t room = p->room ? 2 * p->room : 16;
-        char **more = realloc(p->v, room * sizeof *more);
-        if (!more)
-            return false;
-        p->v = more;
-        p->room = room;
-    }
+    char **v = array_grown(p->v, p->count, &p->room, sizeof *v);
+    if (!v)
+        return false;
+    p->v = v;
     p->v[p->count++] = path;
     return true;
 }
@@ -75,14 +72,10 @@ static bool paths_add(struct paths *p, char *path)
 static bool add_input(struct walk *w, char *path, int failure)
 {
     struct inputs *in = w->out;
-    if (in->count == w->room) {
-        size_t room = w->room ? 2 * w->room : 64;
-        struct input *more = realloc(in->v, room * sizeof *more);
-        if (!more)
-            return false;
-        in->v = more;
-        w->room = room;
-    }
+    struct input *v = array_grown(in->v, in->count, &w->room, sizeof *v);
+    if (!v)
+        return false;
+    in->v = v;
     in->v[in->count++] = (struct input){.path = path, .failure = failure};
     return true;
 }

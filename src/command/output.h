@@ -5,7 +5,8 @@
  *              is taken back; what a kill -9 tore is cut off when the file is opened to go on (output_resume).
  *   replaced   written to NAME.partial, synced, renamed to NAME when complete; through a link, to the file that it names.
  *
- * What is a device or a pipe is neither cut nor replaced, only written to; one that is non-blocking is waited for.
+ * A device or a pipe (--out /dev/stdout) has no earlier bytes to keep, so it is only written to; a non-blocking one is waited for, because a
+ * reader that is slow is no error.
  *
  * One process at a time writes a file: it is locked, and the lock is compared with what the name stands for by then. A writer that is
  * refused touches nothing. The rename happens under the lock.

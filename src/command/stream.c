@@ -19,8 +19,6 @@
 #include "base/file.h"
 #include "base/system.h"
 
-enum { EMPTY, READING, READY, TAKEN, FINISHING, FINISHED };
-
 struct stream {
     const struct limber_model *model;
     const struct inputs *inputs;
@@ -53,7 +51,7 @@ static void run_finish(struct stream *s)
     item->finish_status = s->calls.finish(s->calls.context, item, &item->parcel.error);
     item->seconds_finish = system_now() - begin;
     pthread_mutex_lock(&s->lock);
-    item->state = FINISHED;
+    item->state = STREAM_FINISHED;
     pthread_cond_signal(&s->news);
 }
 
@@ -140,7 +138,7 @@ static void prepare(struct stream *s, struct stream_item *item)
         item->reserved = kept;
         pthread_cond_broadcast(&s->work);
     }
-    item->state = READY;
+    item->state = STREAM_READY;
     pthread_cond_signal(&s->news);
 }
 
@@ -154,7 +152,7 @@ static void *worker(void *argument)
         } else if (s->claimed < s->inputs->count && s->claimed - s->released < s->window) {
             size_t index = s->claimed++;
             struct stream_item *item = at(s, index);
-            *item = (struct stream_item){.index = index, .input = &s->inputs->v[index], .state = READING};
+            *item = (struct stream_item){.index = index, .input = &s->inputs->v[index], .state = STREAM_READING};
             prepare(s, item);
         } else {
             pthread_cond_wait(&s->work, &s->lock);
@@ -222,9 +220,9 @@ struct stream_item *stream_next(struct stream *s, bool holding)
     pthread_mutex_lock(&s->lock);
     while (s->taken < s->inputs->count && !(s->calls.stop && *s->calls.stop)) {
         bool claimed = s->taken < s->claimed;
-        if (claimed && at(s, s->taken)->state == READY) {
+        if (claimed && at(s, s->taken)->state == STREAM_READY) {
             item = at(s, s->taken++);
-            item->state = TAKEN;
+            item->state = STREAM_TAKEN;
             break;
         }
         if (holding && (s->taken - s->released >= s->window || (s->no_room && s->admitted == s->taken)))
@@ -243,7 +241,7 @@ struct stream_item *stream_next(struct stream *s, bool holding)
 void stream_finish(struct stream *s, struct stream_item *item)
 {
     pthread_mutex_lock(&s->lock);
-    item->state = FINISHING;
+    item->state = STREAM_FINISHING;
     s->to_finish[s->finish_tail++ % s->window] = item->index;
     pthread_cond_broadcast(&s->work);
     pthread_mutex_unlock(&s->lock);
@@ -252,7 +250,7 @@ void stream_finish(struct stream *s, struct stream_item *item)
 bool stream_is_finished(struct stream *s, const struct stream_item *item)
 {
     pthread_mutex_lock(&s->lock);
-    bool finished = item->state != FINISHING;
+    bool finished = item->state != STREAM_FINISHING;
     pthread_mutex_unlock(&s->lock);
     return finished;
 }
@@ -260,7 +258,7 @@ bool stream_is_finished(struct stream *s, const struct stream_item *item)
 void stream_wait(struct stream *s, const struct stream_item *item)
 {
     pthread_mutex_lock(&s->lock);
-    while (item->state == FINISHING)
+    while (item->state == STREAM_FINISHING)
         pthread_cond_wait(&s->news, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
@@ -278,7 +276,7 @@ void stream_release(struct stream *s, struct stream_item *item)
     item_free(item);
     pthread_mutex_lock(&s->lock);
     s->pixels -= item->reserved;
-    item->state = EMPTY;
+    item->state = STREAM_EMPTY;
     s->released++;
     pthread_cond_broadcast(&s->work);
     pthread_mutex_unlock(&s->lock);

@@ -22,6 +22,9 @@
 
 #define STREAM_PIXEL_BYTES ((size_t)512 << 20)
 
+/* Whose an item is: a worker's while it is read and finished, else the caller's from `taken` to release. */
+enum stream_state { STREAM_EMPTY, STREAM_READING, STREAM_READY, STREAM_TAKEN, STREAM_FINISHING, STREAM_FINISHED };
+
 struct stream_item {
     struct parcel parcel; /* first: the conveyor's, whose `next` is stream_parcel. LIMBER_OK: image and job are good */
     size_t index;         /* of the input */
@@ -32,7 +35,7 @@ struct stream_item {
     limber_status finish_status; /* what `finish` returned, and its sentence in parcel.error */
     double seconds_decode, seconds_find, seconds_crop, seconds_finish;
     size_t reserved; /* bytes accounted for: a decoder's peak, then the pixels */
-    int state;
+    enum stream_state state;
 };
 
 /* Called by workers, several at once, on different items. */

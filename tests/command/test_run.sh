@@ -797,6 +797,9 @@ test_whole_body() {
         grep -o "\"${field%:*}\":\[[^]]*" r/coco_results.json | awk -F , '{ print NF }' | uniq -c | awk '{ print $1, $2 }' >count
         [ "$(cat count)" = "16 ${field#*:}" ] || fail "$field: $(cat count)"
     done
+    status 0 "$LIMBER" export --to coco --out exported.json r
+    bones=$(tr -d ' \n' <exported.json | grep -o '"skeleton":\[\[[^a-z]*' | grep -o '\[[0-9]*,[0-9]*\]' | wc -l)
+    [ "$bones" -eq 130 ] || fail "$bones bones are exported"
     # as xtcocotools measures what transformers finds
     on_whole eval --annotations "$whole/annotations.json" --images p --json eval.json >out 2>err || fail "eval"
     sed -n '/^part/,/^whole/p' out >table

@@ -19,9 +19,9 @@ static int begin(struct export *e)
         put_string(t, e->joints[k]);
     put_close(t, ']');
     put_key(t, "skeleton"), put_open(t, '['); /* joints from 1 */
-    for (size_t b = 0; e->coco && b < COCO_BONES; b++) {
+    for (int b = 0; e->skeleton && b < e->skeleton->bone_count; b++) {
         put_open(t, '[');
-        put_integer(t, coco_bones[b][0] + 1), put_integer(t, coco_bones[b][1] + 1);
+        put_integer(t, e->skeleton->bones[b][0] + 1), put_integer(t, e->skeleton->bones[b][1] + 1);
         put_close(t, ']');
     }
     put_close(t, ']');

@@ -27,14 +27,6 @@ static const struct export_format *const formats[] = {
 };
 #define FORMATS (sizeof formats / sizeof *formats)
 
-static const char *const coco_names[17] = {
-    "nose",           "left_eye",   "right_eye",   "left_ear",   "right_ear",   "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
-    "right_hip",      "left_knee",  "right_knee",  "left_ankle", "right_ankle",
-};
-const int coco_bones[COCO_BONES][2] = {{15, 13}, {13, 11}, {16, 14}, {14, 12}, {11, 12}, {5, 11}, {6, 12}, {5, 6}, {5, 7}, {6, 8},
-                                       {7, 9},   {8, 10},  {1, 2},   {0, 1},   {0, 2},   {1, 3},  {2, 4},  {3, 5}, {4, 6}};
-
 /* ---- where it goes ---- */
 
 struct export_target {
@@ -454,8 +446,8 @@ static int check_lines(struct source *s)
     s->common = common;
     end_share(s);
     if (!s->joint_count) { /* nobody anywhere: as the built-in model names them */
-        memcpy(s->joints, coco_names, sizeof coco_names);
-        s->joint_count = 17;
+        memcpy(s->joints, coco_keypoint_names, sizeof coco_keypoint_names);
+        s->joint_count = COCO_KEYPOINTS;
     }
     return more ? CLI_NOTHING : CLI_DONE;
 }
@@ -508,6 +500,19 @@ static int write_all(struct export *e, const struct export_format *format, struc
     return !status && format->end ? format->end(e) : status;
 }
 
+/* The label set that has these names in this order, or NULL. */
+static const struct skeleton *skeleton_of(const struct source *s)
+{
+    for (const struct skeleton *const *row = skeletons; *row; row++) {
+        size_t k = 0;
+        while (k < s->joint_count && k < (size_t)(*row)->keypoints && !strcmp(s->joints[k], (*row)->names[k]))
+            k++;
+        if (k == s->joint_count && k == (size_t)(*row)->keypoints)
+            return *row;
+    }
+    return NULL;
+}
+
 static int export_lines(struct export *e, const struct export_format *format, struct source *s, const char *out)
 {
     int status = check_lines(s);
@@ -516,10 +521,8 @@ static int export_lines(struct export *e, const struct export_format *format, st
     e->joints = s->joints;
     e->joint_count = s->joint_count;
     e->images = s->images;
-    e->coco = s->joint_count == 17;
-    for (size_t k = 0; k < 17 && e->coco; k++)
-        e->coco = !strcmp(s->joints[k], coco_names[k]);
-    if (format->coco && !e->coco)
+    e->skeleton = skeleton_of(s);
+    if (format->coco && e->skeleton != &skeleton_coco)
         return cli_fail("%s: %s has places for COCO's 17 joints, these are %zu others (%s, ...)", s->path, format->name,
                         s->joint_count, s->joints[0]);
     struct export_target target = {.file = OUTPUT_CLOSED};

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/json_write.h"
+#include "model/skeleton.h"
 
 #define EXPORT_JOINTS 1024 /* of a person, at most */
 
@@ -39,10 +40,10 @@ struct export
     const char *prefix; /* --image-prefix; NULL: the format's own */
     const char *const *joints;
     size_t joint_count;
-    bool coco;     /* the joints are COCO's 17, under its names */
-    size_t images; /* that did not fail */
-    long long row; /* a format's own count; 0 at the beginning of a pass */
-    int pass;      /* from 0 */
+    const struct skeleton *skeleton; /* whose joints these are; NULL: of no known label set */
+    size_t images;                   /* that did not fail */
+    long long row;                   /* a format's own count; 0 at the beginning of a pass */
+    int pass;                        /* from 0 */
     struct export_target *target;
     struct json_text text;   /* what is being written */
     struct json_text number; /* room for one number */
@@ -73,9 +74,5 @@ __attribute__((format(printf, 2, 3))) void export_print(struct export *e, const 
 void export_number(struct export *e, double value, int decimals); /* no exponent, no trailing zeros, in no locale's dialect */
 /* In an XML text or attribute. XML cannot hold control characters, nor bytes that are no UTF-8: each becomes U+FFFD. */
 void export_xml(struct export *e, const char *bytes);
-
-/* Bones between joints, as COCO draws them: pairs of joints from 0. */
-#define COCO_BONES 19
-extern const int coco_bones[COCO_BONES][2];
 
 #endif

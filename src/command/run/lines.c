@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "command/options.h"
+#include "base/array.h"
 
 /* Behind `key` and a whole number; NULL: something else is there. */
 static const char *skip_number(const char *p, const char *key)
@@ -86,14 +87,10 @@ int lines_seen_add(void *context, const char *text, size_t length)
     if (!line_parse(&l, text, length))
         return cli_fail("%s: line %zu is not one that limber run writes; --resume goes on only with its own output", s->file,
                         s->count + 1);
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 256;
-        char **more = realloc(s->names, room * sizeof *more);
-        if (!more)
-            return cli_fail("no memory");
-        s->names = more;
-        s->room = room;
-    }
+    char **names = array_grown(s->names, s->count, &s->room, sizeof *names);
+    if (!names)
+        return cli_fail("no memory");
+    s->names = names;
     if (!(s->names[s->count] = strndup(l.name, l.name_length)))
         return cli_fail("no memory");
     s->count++;

@@ -7,11 +7,13 @@
  *     AVX-512   8 x 3 panels = 24 accumulators, 11 loads per 24 FMAs       AVX2   6 x 1 panel = 12 accumulators, 8 per 12
  *     NEON      6 x 1 panel = 24 accumulators, 6 loads per 24: there a weight is a lane of a vector (simd_neon.h), not a broadcast
  *
- * so loads hide behind FMAs and the floor is units * tiles / 2 FMAs a cycle.
- * Caches: the units are taken KC at a time, the lines of GEMM_MAX_PANELS panels x KC units stay in L2 while all tiles of the
- * chunk pass over them; a weight tile of NR x KC is read from memory once, fetched while the tile before it computes (one core,
- * 192 tokens, 768 x 768, weights of 12 layers in turn: fp32 222 -> 251, bf16 446 -> 506 GFLOP/s, which is the peak), and then
- * from L1 by each group of panels. KC of 192, 256 or 384 instead of 768 in fp32: no difference. Sums of unfinished tiles rest in scratch as fp32, which changes no bit: every result is one chain of FMAs in the order of the units.
+ * More accumulators would spill, fewer would wait for loads; so the floor is units * tiles / 2 FMAs a cycle.
+ *
+ * Caches: a weight is used once for every token, so what must not be read twice from memory is the weights. The units are taken KC at a
+ * time: the tokens' lines of that chunk (GEMM_MAX_PANELS panels x KC units) fit L2 and stay there, while each weight tile of NR x KC passes
+ * over all of them from L1. It is fetched while the tile before it computes (one core, 192 tokens, 768 x 768, weights of 12 layers in turn:
+ * fp32 222 -> 251, bf16 446 -> 506 GFLOP/s, which is the peak). KC of 192, 256 or 384 instead of 768 in fp32: no difference. Sums of
+ * unfinished tiles rest in scratch as fp32, which changes no bit: every result is one chain of FMAs in the order of the units.
  * Epilogue: a finished tile is in L1 when bias, activation and residual are applied and the next operand's lines are written.
  *
  * Included by a kernels_*.c after its simd_*.h, with GEMM_NR, GEMM_PANELS and GEMM_KC defined. Tiles by AMX: gemm_amx.h. */
