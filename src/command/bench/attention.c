@@ -154,7 +154,7 @@ static void command_of(char *text, size_t size, int argc, char **argv)
 }
 
 /* Sizes of a block: the model's, or the options'. */
-static int shape_of(struct attention_bench *b, const struct cli_common *common, int *status)
+static int shape_of(struct attention_bench *b, const struct cli_common *common)
 {
     if (!common->model) {
         snprintf(b->model, sizeof b->model, "random block");
@@ -162,10 +162,8 @@ static int shape_of(struct attention_bench *b, const struct cli_common *common, 
     }
     limber_error err;
     struct checkpoint c;
-    if (checkpoint_open(&c, common->model, TASK_POSE, &err) != LIMBER_OK) {
-        *status = cli_fail("%s", err.text);
-        return *status;
-    }
+    if (checkpoint_open(&c, common->model, TASK_POSE, &err) != LIMBER_OK)
+        return cli_fail("%s", err.text);
     b->dim = c.config.hidden;
     b->heads = c.config.heads;
     b->mlp = c.config.mlp;
@@ -250,15 +248,93 @@ static struct attention_plan plan_of(const struct attention_bench *b, bool quick
     return share < usual.seconds ? (struct attention_plan){.seconds = share, .min_runs = 3} : usual;
 }
 
+/* What the options say beside the block's shape. */
+struct choices {
+    const char *resolutions, *tokens, *variants, *clock, *annotations, *images, *out;
+    double limit, seconds;
+    bool quick;
+};
+
+/* CLI_GO: `b` says what is to be measured. */
+static int settle(struct attention_bench *b, const struct cli_command *command, const struct cli_common *common,
+                  const struct choices *c)
+{
+    limber_error err = {0};
+    const char *sizes = c->tokens        ? c->tokens
+                        : c->resolutions ? c->resolutions
+                        : c->quick       ? QUICK_RESOLUTIONS
+                                         : DEFAULT_RESOLUTIONS;
+    if (c->resolutions && c->tokens)
+        return cli_usage(command, "--resolutions and --tokens exclude each other");
+    if (!c->annotations != !c->images)
+        return cli_usage(command, "--annotations and --images go together");
+    b->mlp = 4 * b->dim;
+    const int status = shape_of(b, common);
+    if (status != CLI_GO)
+        return status;
+    if (b->dim % b->heads)
+        return cli_usage(command, "%d heads do not divide a width of %d", b->heads, b->dim);
+    if (parse_sizes(b, sizes, c->tokens != NULL, &err) || parse_variants(b, c->variants, &err))
+        return cli_usage(command, "%s", err.text);
+    return CLI_GO;
+}
+
+/* Who measures, where and when. */
+static void describe_run(struct attention_bench *b, const struct cli_common *common, const struct choices *c,
+                         const struct backend *be)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    b->head_dim = b->dim / b->heads;
+    b->backend = be->ops->name;
+    b->emulated = strstr(b->backend, "emulated") != NULL;
+    b->precision = precision_name(be->precision);
+    b->threads = common->options.threads ? common->options.threads : system_cpus();
+    b->naive_limit_bytes = c->limit * 1e9;
+    b->clock = c->clock;
+    bench_clock_cpu(strcmp(c->clock, "cpu") == 0 ? b->threads : 0);
+    bench_machine(b->machine, sizeof b->machine);
+    snprintf(b->commit, sizeof b->commit, "%s", limber_version());
+    strftime(b->date, sizeof b->date, "%Y-%m-%d", gmtime_r(&now, &utc));
+    cli_catch_signals();
+    b->clock_mhz = bench_clock_mhz();
+}
+
+/* What there is when the time is over or a signal came is reported, too. */
+static int conclude(struct attention_bench *b, const char *out, int status)
+{
+    find_law(b);
+    attention_bench_print_law(b);
+    if (b->sizes < b->planned)
+        cli_warn("stopped %s: %d of %d sizes are whole", cli_stopped ? "by a signal" : "at the end of --seconds", b->sizes,
+                 b->planned);
+    const int written = out ? attention_bench_write(b, out) : CLI_DONE;
+    return written ? written : status == CLI_GO ? CLI_DONE : status;
+}
+
+static int measure(struct attention_bench *b, const struct cli_common *common, const struct choices *c, double begin)
+{
+    limber_error err = {0};
+    struct backend *be = NULL;
+    const double seconds = c->quick && !c->seconds ? QUICK_SECONDS : c->seconds;
+    if (backend_open(&be, common->options.backend, common->options.precision, &err))
+        return cli_fail("%s", err.text);
+    describe_run(b, common, c, be);
+    bench_until(seconds > 0 ? begin + seconds : INFINITY, &cli_stopped);
+    int status = attention_bench_measure(b, be, plan_of(b, c->quick, seconds), common->quiet);
+    if (status == CLI_GO && c->annotations && !bench_is_over())
+        status = measure_accuracy(b, common, c->annotations, c->images);
+    if (status == CLI_GO || status == CLI_INTERRUPTED)
+        status = conclude(b, c->out, status);
+    backend_close(&be);
+    return status;
+}
+
 int bench_attention(int argc, char **argv)
 {
     struct cli_common common = cli_common_default();
     struct attention_bench *b = calloc(1, sizeof *b);
-    const char *resolutions = NULL, *tokens = NULL, *out = NULL, *annotations = NULL, *images = NULL,
-               *variants = "window:8,merge:64,pool:2";
-    const char *clock = "wall";
-    double limit = 4, seconds = 0;
-    bool quick = false;
+    struct choices c = {.variants = "window:8,merge:64,pool:2", .clock = "wall", .limit = 4};
     const double begin = system_now();
     int status, inputs;
     if (!b)
@@ -267,21 +343,21 @@ int bench_attention(int argc, char **argv)
     b->heads = 12;
     b->depth = 12;
     const struct cli_option options[] = {
-        CLI_OPTION("--resolutions", "HxW,...", &resolutions, "input sizes, rising [" DEFAULT_RESOLUTIONS "]"),
-        CLI_OPTION("--tokens", "N,...", &tokens, "the same as counts of patches, on grids near 4:3"),
+        CLI_OPTION("--resolutions", "HxW,...", &c.resolutions, "input sizes, rising [" DEFAULT_RESOLUTIONS "]"),
+        CLI_OPTION("--tokens", "N,...", &c.tokens, "the same as counts of patches, on grids near 4:3"),
         CLI_INT("--dim", "D", &b->dim, 8, 8192, "width of the block [768; the model's with --model]"),
         CLI_INT("--heads", "H", &b->heads, 1, 512, "attention heads [12]"),
         CLI_INT("--depth", "N", &b->depth, 1, 256, "blocks of the model that the totals speak of [12]"),
-        CLI_OPTION("--variants", "KIND,...", &variants, "approximate attentions to time beside [window:8,merge:64,pool:2]"),
-        CLI_NUMBER("--naive-limit", "GB", &limit, 0, 1e6, "largest memory naive attention may take [4]"),
-        CLI_CHOICE("--clock", "wall|cpu", &clock,
+        CLI_OPTION("--variants", "KIND,...", &c.variants, "approximate attentions to time beside [window:8,merge:64,pool:2]"),
+        CLI_NUMBER("--naive-limit", "GB", &c.limit, 0, 1e6, "largest memory naive attention may take [4]"),
+        CLI_CHOICE("--clock", "wall|cpu", &c.clock,
                    "cpu: time of all threads divided by their number, for a machine shared with others [wall]"),
-        CLI_FLAG("--quick", &quick, "fewer sizes and runs: under 20 seconds, as with --seconds 15"),
-        CLI_NUMBER("--seconds", "N", &seconds, 0.01, 1e6,
+        CLI_FLAG("--quick", &c.quick, "fewer sizes and runs: under 20 seconds, as with --seconds 15"),
+        CLI_NUMBER("--seconds", "N", &c.seconds, 0.01, 1e6,
                    "begin nothing after N seconds: fewer runs, then fewer sizes [no limit]"),
-        CLI_OPTION("--annotations", "FILE", &annotations, "with --images: AP of the model by kind of attention and input size"),
-        CLI_OPTION("--images", "DIR", &images, "where the images of the annotations are"),
-        CLI_OPTION("--out", "DIR", &out, "write bench.json, bench.csv and bench.html there"),
+        CLI_OPTION("--annotations", "FILE", &c.annotations, "with --images: AP of the model by kind of attention and input size"),
+        CLI_OPTION("--images", "DIR", &c.images, "where the images of the annotations are"),
+        CLI_OPTION("--out", "DIR", &c.out, "write bench.json, bench.csv and bench.html there"),
         CLI_COMMON_OPTIONS(common),
         CLI_END,
     };
@@ -293,60 +369,10 @@ int bench_attention(int argc, char **argv)
     command_of(b->command, sizeof b->command, argc, argv);
     if ((status = cli_parse(&command, argc, argv, &inputs)) == CLI_GO && inputs > 0)
         status = cli_usage(&command, "takes no arguments: %s", argv[1]);
-    b->mlp = 4 * b->dim;
-    limber_error err = {0};
-    struct backend *be = NULL;
-    if (status == CLI_GO && resolutions && tokens)
-        status = cli_usage(&command, "--resolutions and --tokens exclude each other");
-    if (status == CLI_GO && !annotations != !images)
-        status = cli_usage(&command, "--annotations and --images go together");
     if (status == CLI_GO)
-        status = shape_of(b, &common, &status);
-    if (status == CLI_GO && b->dim % b->heads)
-        status = cli_usage(&command, "%d heads do not divide a width of %d", b->heads, b->dim);
-    if (status == CLI_GO && (parse_sizes(b,
-                                         tokens        ? tokens
-                                         : resolutions ? resolutions
-                                         : quick       ? QUICK_RESOLUTIONS
-                                                       : DEFAULT_RESOLUTIONS,
-                                         tokens != NULL, &err) != LIMBER_OK ||
-                             parse_variants(b, variants, &err) != LIMBER_OK))
-        status = cli_usage(&command, "%s", err.text);
-    if (status == CLI_GO && backend_open(&be, common.options.backend, common.options.precision, &err) != LIMBER_OK)
-        status = cli_fail("%s", err.text);
-    if (status == CLI_GO) {
-        time_t now = time(NULL);
-        struct tm utc;
-        b->head_dim = b->dim / b->heads;
-        b->backend = be->ops->name;
-        b->emulated = strstr(b->backend, "emulated") != NULL;
-        b->precision = precision_name(be->precision);
-        b->threads = common.options.threads ? common.options.threads : system_cpus();
-        b->naive_limit_bytes = limit * 1e9;
-        b->clock = clock;
-        bench_clock_cpu(strcmp(clock, "cpu") == 0 ? b->threads : 0);
-        bench_machine(b->machine, sizeof b->machine);
-        snprintf(b->commit, sizeof b->commit, "%s", limber_version());
-        strftime(b->date, sizeof b->date, "%Y-%m-%d", gmtime_r(&now, &utc));
-        cli_catch_signals();
-        b->clock_mhz = bench_clock_mhz();
-        if (quick && !seconds)
-            seconds = QUICK_SECONDS;
-        bench_until(seconds > 0 ? begin + seconds : INFINITY, &cli_stopped);
-        status = attention_bench_measure(b, be, plan_of(b, quick, seconds), common.quiet);
-    }
-    if (status == CLI_GO && annotations && !bench_is_over())
-        status = measure_accuracy(b, &common, annotations, images);
-    if (status == CLI_GO || status == CLI_INTERRUPTED) { /* what there is by then */
-        find_law(b);
-        attention_bench_print_law(b);
-        if (b->sizes < b->planned)
-            cli_warn("stopped %s: %d of %d sizes are whole", cli_stopped ? "by a signal" : "at the end of --seconds", b->sizes,
-                     b->planned);
-        const int written = out ? attention_bench_write(b, out) : CLI_DONE;
-        status = written ? written : status == CLI_GO ? CLI_DONE : status;
-    }
-    backend_close(&be);
+        status = settle(b, &command, &common, &c);
+    if (status == CLI_GO)
+        status = measure(b, &common, &c, begin);
     free(b);
     return status;
 }
