@@ -37,11 +37,13 @@ cudaError_t layernorm_launch(void *y, enum element type, int ld_y, const float *
 
 /* ---- elementwise.cu ---- */
 
-/* y = gelu(x + bias) (+ residual), erf form; x, y and residual may be the same; all of one type and stride. bias may be NULL. */
-cudaError_t gelu_launch(void *y, const void *x, const float *bias, const void *residual, enum element type, int rows, int cols,
-                        int ld, cudaStream_t stream);
-/* y = max(x, 0) */
-cudaError_t relu_launch(void *y, const void *x, enum element type, int rows, int cols, int ld, cudaStream_t stream);
+enum activate { ACTIVATE_GELU, ACTIVATE_RELU };
+/* y = activation(x + bias) (+ residual), GELU in its erf form; x, y and residual may be the same; all of one type and stride. bias may be
+ * NULL. */
+cudaError_t activate_launch(void *y, const void *x, const float *bias, const void *residual, enum activate how, enum element type,
+                            int rows, int cols, int ld, cudaStream_t stream);
+/* x [people][tokens][ld] += positions [tokens][ld] */
+cudaError_t add_launch(float *x, const float *positions, int people, int tokens, int cols, int ld, cudaStream_t stream);
 /* Rows of one type and stride to another's, for buf_read, buf_write and packing. */
 cudaError_t convert_launch(void *y, enum element y_type, int ld_y, const void *x, enum element x_type, int ld_x, int rows,
                            int cols, cudaStream_t stream);

@@ -855,7 +855,7 @@ static void cuda_linear(struct exec *base, struct span span, struct buf *y, cons
     if (plain)
         return product(ex, problem, to, rows_at(x, span), w->w, of(y)->type == ELEMENT_F32 ? (void *)w->bias : w->bias_typed,
                        add);
-    /* GELU: bias and activation follow in a pass of their own; what is added afterwards must not be overwritten before */
+    /* bias and activation follow in a pass of their own; what is added afterwards must not be overwritten before */
     void *between = to;
     if (add) {
         if (!have(ex, &ex->scratch, (size_t)rows * (size_t)of(y)->ld * element_bytes(of(y)->type),
@@ -864,7 +864,10 @@ static void cuda_linear(struct exec *base, struct span span, struct buf *y, cons
         between = ex->scratch.p;
     }
     product(ex, problem, between, rows_at(x, span), w->w, nullptr, nullptr);
-    went_well(ex, gelu_launch(to, between, w->bias, add, of(y)->type, rows, w->out, of(y)->ld, ex->stream), "bias and GELU");
+    went_well(ex,
+              activate_launch(to, between, w->bias, add, act == ACT_RELU ? ACTIVATE_RELU : ACTIVATE_GELU, of(y)->type, rows,
+                              w->out, of(y)->ld, ex->stream),
+              "bias and activation");
 }
 
 static void cuda_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv,
@@ -911,6 +914,33 @@ static void cuda_attention(struct exec *base, struct span span, struct buf *y, c
                   "downloading the attention statistics");
 }
 
+static void cuda_add(struct exec *base, struct span span, struct buf *x, const struct buf *positions)
+{
+    struct cuda_exec *ex = (struct cuda_exec *)base;
+    if (failed(ex))
+        return;
+    if (x->kind != BUF_STREAM || positions->kind != BUF_STREAM || positions->tokens != x->tokens || positions->cols != x->cols)
+        return wrong(ex, "add", "the positions are not shaped as the stream");
+    went_well(ex,
+              add_launch((float *)rows_at(x, span), (const float *)of(positions)->p, span.count, x->tokens, x->cols, of(x)->ld,
+                         ex->stream),
+              "adding positions");
+}
+
+static void cuda_rows(struct exec *base, struct span span, struct buf *y, const struct buf *x, int first)
+{
+    struct cuda_exec *ex = (struct cuda_exec *)base;
+    if (failed(ex))
+        return;
+    if (x->kind != BUF_STREAM || y->kind != BUF_STREAM || y->cols != x->cols || first < 0 || y->tokens > x->tokens - first)
+        return wrong(ex, "rows", "a stream has not that many tokens, or another width");
+    const size_t row = (size_t)of(x)->ld * sizeof(float), taken = (size_t)y->tokens * row;
+    went_well(ex,
+              cudaMemcpy2DAsync(rows_at(y, span), taken, rows_at(x, span) + (size_t)first * row, (size_t)x->tokens * row, taken,
+                                (size_t)span.count, cudaMemcpyDeviceToDevice, ex->stream),
+              "taking rows of a stream");
+}
+
 static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *heat, const struct buf *x, const struct weight *w,
                            const struct pass_shape *s)
 {
@@ -920,7 +950,9 @@ static void simple_forward(struct cuda_exec *ex, struct span span, struct buf *h
         return;
     void *const features = ex->scratch.p;
     float *const products = (float *)((char *)ex->scratch.p + typed);
-    if (!went_well(ex, relu_launch(features, rows_at(x, span), of(x)->type, rows, w->dim, of(x)->ld, ex->stream),
+    if (!went_well(ex,
+                   activate_launch(features, rows_at(x, span), nullptr, nullptr, ACTIVATE_RELU, of(x)->type, rows, w->dim,
+                                   of(x)->ld, ex->stream),
                    "the head's ReLU"))
         return;
     const struct lt_problem problem = {.rows = rows,
@@ -1071,8 +1103,8 @@ static const struct backend_ops *table()
         .layernorm = cuda_layernorm,
         .linear = cuda_linear,
         .attention = cuda_attention,
-        .add = nullptr, /* no YOLOS yet */
-        .rows = nullptr,
+        .add = cuda_add,
+        .rows = cuda_rows,
         .head = cuda_head,
         .decode = cuda_decode,
     };

@@ -3,7 +3,8 @@
 
 CASE/config.json, model*.safetensors, preprocessor_config.json are written by transformers' own save_pretrained;
 CASE/golden.safetensors holds for each picture PICTURE.image (uint8), .pixels (the processor's uint8 picture, before
-normalising), .logits, .boxes (the model's) and .found (x0, y0, x1, y1, score of the label "person", best first).
+normalising), .logits, .boxes (the model's) and .found (x0, y0, x1, y1, score of the label "person", best first); and
+bf16.errors, fp16.errors, int8.errors: how far transformers is from that when it computes so itself (low_precision).
 
 Weights are random with the spread of trained ones (attention logits of standard deviation one to two, positions that
 matter, detection tokens that differ): at an initialiser's 0.02 every detection would be the same.
@@ -70,6 +71,44 @@ def spread(model, seed):
                 p.copy_(torch.randn(p.shape, generator=g) * gain / fan_in**0.5)
 
 
+class Int8Linear(torch.nn.Module):
+    """A linear layer of 8-bit operands in plain arithmetic: weights on 127 steps either side by output column, what comes in on 256
+    steps a token with 0 on the grid, the sum exact (src/compute/cpu/quantise.h says the same in C)."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.step = linear.weight.abs().amax(1).clamp_min(1e-30).double() / 127
+        self.weight = (linear.weight.double() / self.step[:, None]).round()
+        self.bias = linear.bias.double()
+
+    def forward(self, x):
+        v = x.double()
+        low, high = v.amin(-1, keepdim=True).clamp_max(0), v.amax(-1, keepdim=True).clamp_min(0)
+        step = (high - low).clamp_min(1e-30) / 255
+        zero = (-low / step).round()
+        q = ((v / step).round() + zero).clamp(0, 255) - zero
+        return (q @ self.weight.T * step * self.step + self.bias).to(x.dtype)
+
+
+def low_precision(path, name, inputs, exact):
+    """Root mean square of the error over all pictures' logits, and over all their boxes. int8: the blocks' linear layers are of 8-bit
+    operands and everything else is bf16, as limber has it."""
+    model = YolosForObjectDetection.from_pretrained(path).eval()
+    if name == "int8":
+        for layer in model.vit.encoder.layer:
+            for parent, child in [(m, n) for m in layer.modules() for n, c in m.named_children() if isinstance(c, torch.nn.Linear)]:
+                setattr(parent, child, Int8Linear(getattr(parent, child)))
+    dtype = torch.float16 if name == "fp16" else torch.bfloat16
+    model.to(dtype)
+    off = {"logits": [], "pred_boxes": []}
+    with torch.no_grad():
+        for x, e in zip(inputs, exact):
+            got = model(pixel_values=x.to(dtype))
+            for key, errors in off.items():
+                errors.append((got[key].double() - e[key].double()).flatten())
+    return np.array([torch.cat(errors).square().mean().sqrt() for errors in off.values()], np.float32)
+
+
 def make_case(out, name, c):
     path = os.path.join(out, name)
     shutil.rmtree(path, ignore_errors=True)
@@ -101,7 +140,7 @@ def make_case(out, name, c):
         bias[person] += 0.3
     model.save_pretrained(path, **({"max_shard_size": c["shard"]} if "shard" in c else {}))
     model = YolosForObjectDetection.from_pretrained(path).eval()
-    golden = {}
+    golden, inputs_of, exact = {}, [], []
     found = 0
     for key, shape in c["pictures"].items():
         image = images[key]
@@ -109,6 +148,8 @@ def make_case(out, name, c):
         inputs = processor(images=image, return_tensors="pt")
         with torch.no_grad():
             answer = model(pixel_values=inputs["pixel_values"])
+        inputs_of.append(inputs["pixel_values"])
+        exact.append(answer)
         post = processor.post_process_object_detection(answer, threshold=0.0, target_sizes=[shape])[0]
         rows = [
             box.tolist() + [score.item()]
@@ -126,4 +167,7 @@ def make_case(out, name, c):
         assert logits.std(0).mean() > 0.05 and answer.pred_boxes[0].std(0).min() > 0.005, f"{name} {key}: detections are alike"
         print(f"{name} {key}: {shape} -> {tuple(pixels.shape[2:])}, {len(rows)} persons, logits spread {logits.std(0).mean():.2f}")
     assert found >= 3, f"{name}: nobody to compare"
+    for precision in ("bf16", "fp16", "int8"):
+        golden[f"{precision}.errors"] = low_precision(path, precision, inputs_of, exact)
+        print(f"{name} {precision}: logits off by {golden[f'{precision}.errors'][0]:.2e} (rms), boxes by {golden[f'{precision}.errors'][1]:.2e}")
     save_file({k: np.ascontiguousarray(v) for k, v in golden.items()}, os.path.join(path, "golden.safetensors"))

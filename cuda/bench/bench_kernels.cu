@@ -170,7 +170,9 @@ static void others(enum element type, int people)
     });
     snprintf(what, sizeof what, "bias + GELU %s %d x %d", element_name(type), rows, mlp);
     row(what, 2.0 * (double)mid.bytes(), 0, false, [&] {
-        must(gelu_launch(mid.device, mid.device, (const float *)bias.device, nullptr, type, rows, mlp, mlp, stream()), "gelu");
+        must(activate_launch(mid.device, mid.device, (const float *)bias.device, nullptr, ACTIVATE_GELU, type, rows, mlp, mlp,
+                             stream()),
+             "gelu");
     });
     snprintf(what, sizeof what, "decode %d x 17 maps of 64 x 48", people);
     row(what, (double)heat.bytes(), 0, false, [&] {

@@ -213,8 +213,7 @@ struct backend_ops {
     void (*linear)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, const struct weight *w,
                    enum activation act, const struct buf *residual);
     void (*attention)(struct exec *ex, struct span span, struct buf *y, const struct buf *qkv, const struct attention_args *a);
-    /* x += positions, a BUF_STREAM of one person and as many tokens as x. NULL: this backend computes no network that needs it (nor
-     * `rows`, nor ACT_RELU, nor layers `outside` of the blocks) */
+    /* x += positions, a BUF_STREAM of one person and as many tokens as x */
     void (*add)(struct exec *ex, struct span span, struct buf *x, const struct buf *positions);
     /* y = tokens [first, first + y->tokens) of x; both BUF_STREAM */
     void (*rows)(struct exec *ex, struct span span, struct buf *y, const struct buf *x, int first);
@@ -233,7 +232,7 @@ struct exec {
 };
 
 /* The plugin's single exported symbol, limber_cuda_plugin, has this type; `abi` is BACKEND_ABI of the caller. */
-#define BACKEND_ABI 3
+#define BACKEND_ABI 4
 typedef limber_status (*backend_plugin_open_fn)(int abi, struct backend **out, enum precision precision, limber_error *err);
 
 #endif

@@ -403,21 +403,6 @@ static limber_status pack_all(struct reader *r)
 
 /* ---- the header's functions ---- */
 
-/* "auto" is the fastest backend that has the operations; one that is named and has them not says so. */
-static limber_status open_backend(struct yolos_model *m, const limber_options *o, limber_error *err)
-{
-    const bool chosen = !o->backend || strcmp(o->backend, "auto") == 0;
-    limber_status st = model_backend_open(&m->vit, o->backend, o->precision, err);
-    if (st == LIMBER_OK && !m->vit.be->ops->add && chosen) {
-        backend_close(&m->vit.be);
-        st = model_backend_open(&m->vit, "cpu", o->precision, err);
-    }
-    if (st == LIMBER_OK && !m->vit.be->ops->add)
-        st = limber_fail(err, LIMBER_E_UNSUPPORTED, "%s: a YOLOS detector is not computed here yet; use --backend cpu",
-                         m->vit.be->ops->name);
-    return st;
-}
-
 limber_status yolos_open(struct yolos_model **out, const char *dir, const limber_options *options, const char *person_label,
                          limber_error *err)
 {
@@ -433,7 +418,7 @@ limber_status yolos_open(struct yolos_model **out, const char *dir, const limber
     if (st == LIMBER_OK)
         st = tensors_open(&r.tensors, dir, &own);
     if (st == LIMBER_OK) {
-        st = open_backend(m, &o, &own);
+        st = model_backend_open(&m->vit, o.backend, o.precision, &own);
         if (st == LIMBER_OK && (st = pack_all(&r)) != LIMBER_OK)
             limber_error_prefix(&own, "%s", dir);
         if (st == LIMBER_OK)

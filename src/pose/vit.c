@@ -339,8 +339,7 @@ static void maps_forward(void *context, struct exec *ex, struct span span)
 
 enum what { JOINTS = 1, JOINTS_MIRRORED, MAPS };
 
-/* One pass over images of the shape at hand. What follows is finish, or buf_read and finish. */
-static limber_status pass(struct vit *v, const uint8_t *images, int count, span_fn fn, enum what what, limber_error *err)
+limber_status vit_pass(struct vit *v, const uint8_t *images, int count, span_fn fn, void *context, int what, limber_error *err)
 {
     const struct backend_ops *be = v->ex->ops;
     if (count < 1 || count > v->max_people)
@@ -351,16 +350,16 @@ static limber_status pass(struct vit *v, const uint8_t *images, int count, span_
     be->upload(v->ex, images, count, shape_image_bytes(&v->shape));
     if (!be->replay(v->ex, count, variant)) {
         if (v->tap) /* taps see everybody at once, in order */
-            fn(v, v->ex, (struct span){.first = 0, .count = count, .lane = NULL});
+            fn(context, v->ex, (struct span){.first = 0, .count = count, .lane = NULL});
         else
-            be->split(v->ex, count, fn, v);
+            be->split(v->ex, count, fn, context);
     }
     return LIMBER_OK;
 }
 
 limber_status vit_forward(struct vit *v, const uint8_t *crops, int people, limber_keypoint *joints, limber_error *err)
 {
-    limber_status st = pass(v, crops, people, people_forward, v->flip ? JOINTS_MIRRORED : JOINTS, err);
+    limber_status st = vit_pass(v, crops, people, people_forward, v, v->flip ? JOINTS_MIRRORED : JOINTS, err);
     if (st == LIMBER_OK)
         st = v->ex->ops->finish(v->ex, err);
     if (st == LIMBER_OK)
@@ -372,7 +371,7 @@ limber_status vit_maps(struct vit *v, const uint8_t *images, int count, int imag
 {
     limber_status st = vit_resize(v, image_h, image_w, err);
     if (st == LIMBER_OK)
-        st = pass(v, images, count, maps_forward, MAPS, err);
+        st = vit_pass(v, images, count, maps_forward, v, MAPS, err);
     if (st != LIMBER_OK)
         return st;
     st = v->ex->ops->finish(v->ex, err);

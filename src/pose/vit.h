@@ -64,6 +64,10 @@ limber_status vit_forward(struct vit *v, const uint8_t *crops, int people, limbe
  * [count][keypoints][grid_h * scale_factor][grid_w * scale_factor] with grid = image / patch. count <= max_people. */
 limber_status vit_maps(struct vit *v, const uint8_t *images, int count, int image_h, int image_w, float *maps, limber_error *err);
 
+/* One pass over `count` images of the size at hand, computed by fn(context) for one span of them or for several. `what`, 1 to 255, names
+ * what fn does, for a backend that records passes and plays them. Then: the exec's finish; then buf_read, and finish again. */
+limber_status vit_pass(struct vit *v, const uint8_t *images, int count, span_fn fn, void *context, int what, limber_error *err);
+
 /* The steps of vit_forward between its upload and its finish, for whoever stops between two of them (heads/patch.c). A block is
  * attention, projection and mlp in a row. */
 void vit_embed(struct vit *v, struct span span, bool mirrored);       /* the uploaded crops -> x */

@@ -52,39 +52,48 @@ void yolos_session_close(struct yolos *y)
 }
 
 /* Three layers with ReLU between them, over the detection tokens. */
-static void head(struct yolos *y, struct buf *out, struct weight *const layers[YOLOS_LAYERS])
+static void head(struct yolos *y, struct span span, struct buf *out, struct weight *const layers[YOLOS_LAYERS])
 {
     struct exec *ex = y->vit.ex;
-    const struct span all = {.count = 1};
-    ex->ops->linear(ex, all, y->hidden[0], y->norm, layers[0], ACT_RELU, NULL);
-    ex->ops->linear(ex, all, y->hidden[1], y->hidden[0], layers[1], ACT_RELU, NULL);
-    ex->ops->linear(ex, all, out, y->hidden[1], layers[2], ACT_NONE, NULL);
+    ex->ops->linear(ex, span, y->hidden[0], y->norm, layers[0], ACT_RELU, NULL);
+    ex->ops->linear(ex, span, y->hidden[1], y->hidden[0], layers[1], ACT_RELU, NULL);
+    ex->ops->linear(ex, span, out, y->hidden[1], layers[2], ACT_NONE, NULL);
+}
+
+static void network(void *context, struct exec *ex, struct span span)
+{
+    struct yolos *y = context;
+    struct vit *v = &y->vit;
+    const struct config *c = &y->model->vit.config;
+    vit_embed(v, span, false);
+    for (int l = 0; l < c->layers; l++) {
+        vit_attention(v, l, span);
+        vit_projection(v, l, span);
+        vit_mlp(v, l, span);
+    }
+    ex->ops->rows(ex, span, y->last, v->x, shape_tokens(&v->shape) - c->tokens_after);
+    ex->ops->layernorm(ex, span, y->norm, y->last, y->model->vit.layernorm);
+    head(y, span, y->class_buf, y->model->classes_head);
+    head(y, span, y->box_buf, y->model->boxes_head);
 }
 
 limber_status yolos_forward(struct yolos *y, const uint8_t *input, int height, int width, limber_error *err)
 {
     struct vit *v = &y->vit;
-    const struct config *c = &y->model->vit.config;
     const struct span all = {.count = 1};
     limber_status st = vit_resize(v, height, width, err);
+    if (st == LIMBER_OK)
+        st = vit_pass(v, input, 1, network, y, 1, err);
     if (st != LIMBER_OK)
         return st;
     struct exec *ex = v->ex;
-    ex->ops->upload(ex, input, 1, shape_image_bytes(&v->shape));
-    vit_embed(v, all, false);
-    for (int l = 0; l < c->layers; l++) {
-        vit_attention(v, l, all);
-        vit_projection(v, l, all);
-        vit_mlp(v, l, all);
-    }
-    ex->ops->rows(ex, all, y->last, v->x, shape_tokens(&v->shape) - c->tokens_after);
-    ex->ops->layernorm(ex, all, y->norm, y->last, y->model->vit.layernorm);
-    head(y, y->class_buf, y->model->classes_head);
-    head(y, y->box_buf, y->model->boxes_head);
-    ex->ops->buf_read(ex, y->class_buf, all, y->logits);
-    ex->ops->buf_read(ex, y->box_buf, all, y->boxes);
     st = ex->ops->finish(ex, err);
-    for (int i = 0; st == LIMBER_OK && i < 4 * c->tokens_after; i++)
+    if (st == LIMBER_OK) {
+        ex->ops->buf_read(ex, y->class_buf, all, y->logits);
+        ex->ops->buf_read(ex, y->box_buf, all, y->boxes);
+        st = ex->ops->finish(ex, err);
+    }
+    for (int i = 0; st == LIMBER_OK && i < 4 * y->model->vit.config.tokens_after; i++)
         y->boxes[i] = 1 / (1 + expf(-y->boxes[i]));
     return st;
 }

@@ -167,7 +167,8 @@ static float *op_result(struct under_test *t, const struct op *op, enum buf_kind
     return v;
 }
 
-static void op_agrees(const struct op *op)
+/* int8_too: an operation that precision INT8 computes as it does all but the blocks' linear layers. */
+static void op_agrees_on(const struct op *op, bool int8_too)
 {
     struct under_test ref, t;
     const size_t n = (size_t)op->people * (size_t)op->tokens * (size_t)op->out_cols;
@@ -177,7 +178,7 @@ static void op_agrees(const struct op *op)
     for (size_t i = 0; i < VARIANTS; i++) {
         if (!open_variant(&t, &variants[i], 2, op->people))
             continue;
-        if (!t.quantised && (!op->skip || !op->skip(&t, op->context))) {
+        if ((!t.quantised || int8_too) && (!op->skip || !op->skip(&t, op->context))) {
             char what[256];
             float *plain = zeros(n), *got = op_result(&t, op, op->out_kind);
             op->plain(plain, t.low, op->context);
@@ -191,12 +192,17 @@ static void op_agrees(const struct op *op)
     free(exact);
 }
 
+static void op_agrees(const struct op *op)
+{
+    op_agrees_on(op, false);
+}
+
 /* ---- linear ---- */
 
 struct linear_case {
     int people, tokens, in, out;
     enum activation act;
-    bool residual, bias;
+    bool residual, bias, outside;
     enum buf_kind to;
     const float *x, *w, *b, *r;
 };
@@ -204,7 +210,8 @@ struct linear_case {
 static void run_linear(struct under_test *t, struct buf *out, const void *context)
 {
     const struct linear_case *c = context;
-    const struct linear_desc d = {.in = c->in, .out = c->out, .weight = c->w, .bias = c->bias ? c->b : NULL};
+    const struct linear_desc d = {
+        .in = c->in, .out = c->out, .weight = c->w, .bias = c->bias ? c->b : NULL, .outside = c->outside};
     struct weight *w;
     limber_error err;
     cr_assert_eq(t->be->ops->linear_pack(t->be, &w, &d, &err), LIMBER_OK, "%s", err.text);
@@ -228,10 +235,25 @@ static void linear_plain(float *out, bool low, const void *context)
             sum += c->bias ? c->b[o] : 0;
             if (c->act == ACT_GELU_ERF)
                 sum = 0.5f * sum * (1 + erff(sum * 0.70710678f));
+            if (c->act == ACT_RELU)
+                sum = sum > 0 ? sum : 0;
             if (c->residual)
                 sum += c->r[(size_t)i * (size_t)c->out + (size_t)o];
             out[(size_t)i * (size_t)c->out + (size_t)o] = rounded(sum, low && c->to != BUF_STREAM);
         }
+}
+
+/* What the network asks of a linear layer: plain, with GELU or ReLU into the next one's operand, added to a stream, into q, k and v
+ * without a bias; and ReLU before what is added. */
+enum { KIND_PLAIN, KIND_GELU, KIND_RESIDUAL, KIND_QKV, KIND_RELU, KIND_RELU_RESIDUAL, KINDS };
+
+static void linear_kind(struct linear_case *c, int kind)
+{
+    c->act = kind == KIND_GELU ? ACT_GELU_ERF : kind == KIND_RELU || kind == KIND_RELU_RESIDUAL ? ACT_RELU : ACT_NONE;
+    c->residual = kind == KIND_RESIDUAL || kind == KIND_RELU_RESIDUAL;
+    c->bias = kind != KIND_QKV;
+    c->to = kind == KIND_GELU || kind == KIND_RELU ? BUF_OPERAND : kind == KIND_QKV ? BUF_QKV : BUF_STREAM;
+    c->out = kind == KIND_QKV ? 6 * ((c->out + 5) / 6) : c->out;
 }
 
 Test(ops, linear)
@@ -240,22 +262,19 @@ Test(ops, linear)
                                     {1, 1, 32, 8},    {1, 17, 24, 25},   {2, 120, 80, 51}, {1, 192, 96, 288},
                                     {1, 193, 64, 70}, {3, 17, 2100, 30}, {1, 33, 1, 3},    {2, 192, 61, 260}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int kind = 0; kind < 4; kind++) {
+        for (int kind = 0; kind < KINDS; kind++) {
             struct linear_case c = {.people = shapes[s][0], .tokens = shapes[s][1], .in = shapes[s][2], .out = shapes[s][3]};
             const size_t rows = (size_t)c.people * (size_t)c.tokens;
             char name[96];
             seed(100 * s + (unsigned)kind);
-            c.act = kind == 1 ? ACT_GELU_ERF : ACT_NONE;
-            c.residual = kind == 2;
-            c.bias = kind != 3;
-            c.to = kind == 1 ? BUF_OPERAND : kind == 3 ? BUF_QKV : BUF_STREAM;
-            c.out = kind == 3 ? 6 * ((c.out + 5) / 6) : c.out; /* q, k and v */
+            linear_kind(&c, kind);
+            c.outside = s % 2; /* at int8 too then */
             float *x = random_floats(rows * (size_t)c.in, 1),
                   *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
             float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
             c.x = x, c.w = w, c.b = b, c.r = r;
             snprintf(name, sizeof name, "linear %d x %d tokens, %d to %d, kind %d", c.people, c.tokens, c.in, c.out, kind);
-            op_agrees(&(struct op){name, c.people, c.tokens, c.out, c.to, run_linear, linear_plain, NULL, &c});
+            op_agrees_on(&(struct op){name, c.people, c.tokens, c.out, c.to, run_linear, linear_plain, NULL, &c}, c.outside);
             free(x), free(w), free(b), free(r);
         }
 }
@@ -305,6 +324,8 @@ static double linear_finish(const struct linear_case *c, double sum, size_t at)
     sum += c->bias ? (double)c->b[at % (size_t)c->out] : 0;
     if (c->act == ACT_GELU_ERF)
         sum = 0.5 * sum * erfc(-sum * 0.70710678118654752440);
+    if (c->act == ACT_RELU)
+        sum = sum > 0 ? sum : 0;
     return sum + (c->residual ? (double)c->r[at] : 0);
 }
 
@@ -345,7 +366,7 @@ Test(ops, linear_int8)
                                     {1, 193, 96, 35}, {2, 20, 3100, 30}, {1, 3, 1, 3}};
     for (size_t v = 0; v < VARIANTS; v++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (int kind = 0; kind < 4; kind++) {
+            for (int kind = 0; kind < KINDS; kind++) {
                 struct under_test t;
                 struct linear_case c = {.people = shapes[s][0], .tokens = shapes[s][1], .in = shapes[s][2], .out = shapes[s][3]};
                 const size_t rows = (size_t)c.people * (size_t)c.tokens;
@@ -353,11 +374,7 @@ Test(ops, linear_int8)
                 if (strcmp(variants[v].precision, "int8") || !open_variant(&t, &variants[v], 2, c.people))
                     continue;
                 seed(300 * s + (unsigned)kind);
-                c.act = kind == 1 ? ACT_GELU_ERF : ACT_NONE;
-                c.residual = kind == 2;
-                c.bias = kind != 3;
-                c.to = kind == 1 ? BUF_OPERAND : kind == 3 ? BUF_QKV : BUF_STREAM;
-                c.out = kind == 3 ? 6 * ((c.out + 5) / 6) : c.out;
+                linear_kind(&c, kind);
                 float *x = random_floats(rows * (size_t)c.in, 1),
                       *w = random_floats((size_t)c.in * (size_t)c.out, 4 / sqrtf((float)c.in));
                 float *b = random_floats((size_t)c.out, 1), *r = random_floats(rows * (size_t)c.out, 3);
@@ -402,6 +419,66 @@ Test(ops, linear_int8_keeps_nan)
             }
             close_variant(&t);
             free(x), free(w), free(got);
+        }
+}
+
+/* ---- streams: positions added, rows taken. One addition, or none: the same bytes everywhere ---- */
+
+/* Writes [people][tokens][dim] into a buffer that was opened for more tokens, as a session's is. */
+static struct buf *stream_of(struct under_test *t, int people, int tokens, int opened, int dim, const float *v)
+{
+    struct buf *b = buf_of(t, BUF_STREAM, people, opened, dim, NULL);
+    t->ex->ops->buf_resize(t->ex, b, tokens);
+    t->ex->ops->buf_write(t->ex, b, (struct span){0, people, NULL}, v);
+    return b;
+}
+
+Test(ops, add_and_rows)
+{
+    static const int shapes[][6] = {/* people, tokens, opened for, dim, rows from, of them: none at the edge of a block of 16 */
+                                    {1, 1, 1, 8, 0, 1},
+                                    {1, 37, 50, 33, 20, 17},
+                                    {3, 45, 45, 24, 3, 40},
+                                    {2, 130, 300, 70, 30, 100},
+                                    {3, 32, 64, 16, 31, 1}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (int v = -1; v < (int)VARIANTS; v++) {
+            const int people = shapes[s][0], tokens = shapes[s][1], opened = shapes[s][2], dim = shapes[s][3],
+                      first = shapes[s][4], taken = shapes[s][5], from = people > 1; /* not everybody's where there are others */
+            const struct span all = {0, people, NULL}, some = {from, people - from, NULL};
+            const size_t n = (size_t)(people * tokens * dim), m = (size_t)(people * taken * dim);
+            struct under_test t;
+            if (v < 0)
+                open_ref(&t);
+            else if (!open_variant(&t, &variants[v], 2, people))
+                continue;
+            seed(600 + s);
+            float *x = random_floats(n, 3), *positions = random_floats((size_t)(tokens * dim), 1), *rest = random_floats(m, 1);
+            float *got = zeros(n), *got_rows = zeros(m);
+            struct buf *xb = stream_of(&t, people, tokens, opened, dim, x),
+                       *pb = stream_of(&t, 1, tokens, tokens, dim, positions),
+                       *yb = stream_of(&t, people, taken, taken, dim, rest);
+            t.ex->ops->add(t.ex, some, xb, pb);
+            t.ex->ops->rows(t.ex, some, yb, xb, first);
+            cr_assert_eq(t.ex->ops->finish(t.ex, NULL), LIMBER_OK);
+            t.ex->ops->buf_read(t.ex, xb, all, got);
+            t.ex->ops->buf_read(t.ex, yb, all, got_rows);
+            int sums = 0, rows = 0;
+            for (int i = 0; i < people * tokens * dim; i++) {
+                x[i] += i / (tokens * dim) >= from ? positions[i % (tokens * dim)] : 0;
+                sums += got[i] != x[i];
+            }
+            for (int i = 0; i < people * taken * dim; i++) {
+                const int person = i / (taken * dim), at = (person * tokens + first) * dim + i % (taken * dim);
+                rows += got_rows[i] != (person >= from ? x[at] : rest[i]);
+            }
+            cr_expect(!sums && !rows, "%s: %d of %zu sums and %d of %zu numbers of the rows are others, shape %zu", t.name, sums,
+                      n, rows, m, s);
+            struct buf *bufs[] = {xb, pb, yb};
+            for (size_t b = 0; b < sizeof bufs / sizeof *bufs; b++)
+                t.ex->ops->buf_close(t.ex, bufs[b]);
+            close_variant(&t);
+            free(x), free(positions), free(rest), free(got), free(got_rows);
         }
 }
 

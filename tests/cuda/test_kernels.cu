@@ -65,7 +65,7 @@ static void layernorm(int rows, int dim, enum element type, float offset)
     say(w, 30, untouched(y, rows, (dim + 3) / 4 * 4, ld_y), "layernorm", type, rows, dim);
 }
 
-static void gelu(int rows, int cols, enum element type, bool residual, bool with_bias)
+static void activate(enum activate how, int rows, int cols, enum element type, bool residual, bool with_bias)
 {
     const int ld = padded(cols) + 8;
     Array x((size_t)rows * (size_t)ld, type), y((size_t)rows * (size_t)ld, type), r((size_t)rows * (size_t)ld, type),
@@ -74,19 +74,41 @@ static void gelu(int rows, int cols, enum element type, bool residual, bool with
     r.fill([](size_t) { return normal(); });
     y.fill([](size_t) { return -77.f; });
     bias.fill([](size_t) { return 0.5f * normal(); });
-    must(gelu_launch(y.device, x.device, with_bias ? (const float *)bias.device : nullptr, residual ? r.device : nullptr, type,
-                     rows, cols, ld, stream()),
-         "gelu");
+    must(activate_launch(y.device, x.device, with_bias ? (const float *)bias.device : nullptr, residual ? r.device : nullptr, how,
+                         type, rows, cols, ld, stream()),
+         "activate");
     y.read();
     Worst w;
+    const bool relu = how == ACTIVATE_RELU;
     for (int i = 0; i < rows; i++)
         for (int c = 0; c < cols; c++) {
             double v = (double)x.v[at(i, ld, c)] + (with_bias ? bias.v[(size_t)c] : 0), add = residual ? r.v[at(i, ld, c)] : 0;
             float f = (float)v;
-            w.add(y.v[at(i, ld, c)], round_to(0.5f * f * (1 + erff(f * 0.70710678f)) + (float)add, type),
-                  0.5 * v * (1 + erf(v * 0.70710678118654752)) + add);
+            w.add(y.v[at(i, ld, c)], round_to((relu ? fmaxf(f, 0.f) : 0.5f * f * (1 + erff(f * 0.70710678f))) + (float)add, type),
+                  (relu ? fmax(v, 0.) : 0.5 * v * (1 + erf(v * 0.70710678118654752))) + add);
         }
-    say(w, 8, untouched(y, rows, (cols + 3) / 4 * 4, ld), residual ? "gelu + residual" : "gelu", type, rows, cols);
+    char what[64];
+    snprintf(what, sizeof what, "%s%s%s", relu ? "relu" : "gelu", with_bias ? " of x + bias" : "", residual ? " + residual" : "");
+    say(w, relu ? 2 : 8, untouched(y, rows, (cols + 3) / 4 * 4, ld), what, type, rows, cols);
+}
+
+/* Positions are one person's: both get the same, the tokens behind the last of the first are the second's. */
+static void add(int people, int tokens, int cols)
+{
+    const int ld = padded(cols) + 8, rows = people * tokens;
+    Array x((size_t)rows * (size_t)ld, ELEMENT_F32), positions((size_t)tokens * (size_t)ld, ELEMENT_F32);
+    x.fill([&](size_t i) { return (int)(i % (size_t)ld) < (cols + 3) / 4 * 4 ? normal() : -77.f; });
+    positions.fill([](size_t) { return normal(); });
+    const std::vector<float> before = x.v;
+    must(add_launch((float *)x.device, (const float *)positions.device, people, tokens, cols, ld, stream()), "add");
+    x.read();
+    int bad = 0;
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++)
+            bad += x.v[at(r, ld, c)] != before[at(r, ld, c)] + positions.v[at(r % tokens, ld, c)];
+    char text[128];
+    snprintf(text, sizeof text, "positions of %d tokens of %d added for %d people, exactly", tokens, cols, people);
+    report(bad == 0 && untouched(x, rows, (cols + 3) / 4 * 4, ld), text);
 }
 
 static void relu_and_convert(int rows, int cols, enum element type)
@@ -95,7 +117,7 @@ static void relu_and_convert(int rows, int cols, enum element type)
     Array x((size_t)rows * (size_t)ld, type), y((size_t)rows * (size_t)ld, type), plain((size_t)rows * (size_t)cols, ELEMENT_F32);
     x.fill([](size_t) { return normal(); });
     y.fill([](size_t) { return -77.f; });
-    must(relu_launch(y.device, x.device, type, rows, cols, ld, stream()), "relu");
+    must(activate_launch(y.device, x.device, nullptr, nullptr, ACTIVATE_RELU, type, rows, cols, ld, stream()), "relu");
     must(convert_launch(plain.device, ELEMENT_F32, cols, y.device, type, ld, rows, cols, stream()), "convert");
     y.read();
     plain.read();
@@ -432,7 +454,8 @@ int main(int argc, char **argv)
             continue;
         for (size_t i = 0; i < (races ? 3 : small ? 4 : sizeof shapes / sizeof *shapes); i++)
             layernorm(shapes[i].rows, shapes[i].dim, type, shapes[i].rows == 5 ? 100.f : 0.f);
-        gelu(2, 37, type, true, true);
+        activate(ACTIVATE_GELU, 2, 37, type, true, true);
+        activate(ACTIVATE_RELU, 2, 37, type, true, true);
         relu_and_convert(2, 13, type);
         embed(type, type == ELEMENT_F16, 0);
         embed(type, false, 1);
@@ -440,10 +463,12 @@ int main(int argc, char **argv)
         classic_head(type, races ? 1 : small ? 2 : 4, races ? 2 : 3, small ? 30 : 40, small ? 21 : 23);
         if (races)
             continue;
-        gelu(3, 96, type, false, true);
-        gelu(1, 1030, type, true, false);
+        activate(ACTIVATE_GELU, 3, 96, type, false, true);
+        activate(ACTIVATE_GELU, 1, 1030, type, true, false);
+        activate(ACTIVATE_RELU, 3, 1030, type, false, true);
         relu_and_convert(3, 300, type);
     }
+    add(2, 5, 38);
     simple_head(2, 3, 2, 3);
     for (int mirrored = 0; mirrored < 2; mirrored++) {
         decode_maps(5, 4, mirrored != 0);
@@ -455,6 +480,7 @@ int main(int argc, char **argv)
     decode_nan();
     if (!races) {
         embed(ELEMENT_F32, true, 1);
+        add(1, 3, 1100);
         simple_head(4, 3, 4, small ? 3 : 17);
         simple_head(3, 1, 1, 2);
     }

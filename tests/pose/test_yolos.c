@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_yolos.c - YOLOS detectors against transformers' frozen answers (tests/golden/yolos-*: tools/golden_yolos.py), on ref and cpu; the
- * size rule; what is refused. */
+/* test_yolos.c - YOLOS detectors against transformers' frozen answers (tests/golden/yolos-*: tools/golden_yolos.py), on every backend
+ * of this machine; the size rule; what is refused. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <math.h>
@@ -15,7 +15,7 @@
 
 static const char *const goldens[] = {"yolos-mid", "yolos-plain"};
 static const char *const pictures[] = {"landscape", "portrait", "exact", "clamped", "tower", "square"};
-enum { GOLDENS = 2, PICTURES = sizeof pictures / sizeof *pictures };
+enum { GOLDENS = 2, PICTURES = sizeof pictures / sizeof *pictures, ROUNDS = 3 };
 
 static const char *dir_of(char path[1024], const char *name)
 {
@@ -32,8 +32,8 @@ static struct yolos_model *open_model(const char *name, const char *backend, con
     o.backend = backend;
     o.precision = precision;
     limber_status st = yolos_open(&m, dir_of(path, name), &o, NULL, &err);
-    if (st == LIMBER_E_UNSUPPORTED && strcmp(precision, "fp32"))
-        return NULL; /* not on this CPU */
+    if (st == LIMBER_E_UNSUPPORTED && (strcmp(precision, "fp32") || !strcmp(backend, "cuda")))
+        return NULL; /* not on this machine */
     cr_assert_eq(st, LIMBER_OK, "%s", err.text);
     return m;
 }
@@ -92,14 +92,6 @@ static double worst(const float *got, const float *want, size_t n)
     return w;
 }
 
-static double root_mean_square(const float *v, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (double)v[i] * (double)v[i];
-    return sqrt(sum / (double)n);
-}
-
 Test(yolos, pictures_become_the_processors_bytes)
 {
     for (int i = 0; i < GOLDENS; i++) {
@@ -125,58 +117,106 @@ Test(yolos, pictures_become_the_processors_bytes)
     }
 }
 
-static void agrees(const char *name, const char *backend, const char *precision, double tolerance)
+/* The root mean square that is left of a sum of squares over all pictures. */
+struct off {
+    double squares;
+    size_t n;
+};
+static void off_by(struct off *o, const float *got, const float *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        o->squares += pow((double)got[i] - (double)want[i], 2);
+    o->n += n;
+}
+static double off_rms(const struct off *o)
+{
+    const double r = sqrt(o->squares / (double)o->n);
+    return isfinite(r) ? r : INFINITY;
+}
+
+/* yolos_find on the picture against post_process_object_detection. */
+static void finds(struct yolos *y, const struct golden *g, const char *picture, const char *where)
+{
+    size_t n;
+    float *found = floats(part(g, picture, "found"), &n);
+    const limber_image image = image_of(part(g, picture, "image"));
+    limber_found out[64];
+    limber_error err = {0};
+    int count;
+    cr_assert_eq(yolos_find(y, &image, 0, out, 64, &count, &err), LIMBER_OK, "%s", err.text);
+    cr_expect_eq(count, (int)n / 5, "%s %s: %d people, transformers has %d", where, picture, count, (int)n / 5);
+    for (int i = 0; i < count && i < (int)n / 5; i++) {
+        const float *f = found + 5 * i, W = (float)image.width, H = (float)image.height;
+        const limber_box o = out[i].box;
+        const float want[4] = {fmaxf(f[0], 0), fmaxf(f[1], 0), fminf(f[2], W), fminf(f[3], H)};
+        const float got[4] = {o.x, o.y, o.x + o.width, o.y + o.height};
+        cr_expect(worst(got, want, 4) < 2e-4 * fmax(W, H) && fabsf(out[i].score - f[4]) < 1e-4f,
+                  "%s %s: person %d is %g %g %g %g (%g), transformers has %g %g %g %g (%g)", where, picture, i, got[0], got[1],
+                  got[2], got[3], out[i].score, want[0], want[1], want[2], want[3], f[4]);
+    }
+    if (count > 1) { /* fewer places: the surest */
+        limber_found few[1];
+        cr_assert_eq(yolos_find(y, &image, 0, few, 1, &count, &err), LIMBER_OK);
+        cr_expect(count == 1 && !memcmp(few, out, sizeof *few));
+        cr_assert_eq(yolos_find(y, &image, 1, few, 1, &count, &err), LIMBER_OK);
+        cr_expect_eq(count, 0);
+    }
+    free(found);
+}
+
+/* In fp32 every logit and box is within 1e-4. In fewer bits they may be, all pictures together, as far from transformers' fp32 as
+ * transformers itself is in that precision (golden_yolos.py: low_precision). Its int8 meets the same steps after other roundings of
+ * 16 bits: another draw of an error of the same size, and over n detections the size of two draws differs by a share of 1 / sqrt(n)
+ * (standard deviation); three of those are allowed. */
+static void agrees(const char *name, const char *backend, const char *precision)
 {
     struct golden g = golden_open(name);
     struct yolos_model *m = open_model(name, backend, precision);
     struct yolos y;
     limber_error err = {0};
+    const bool exact = !strcmp(precision, "fp32");
+    struct off logits_off = {0}, boxes_off = {0};
+    char where[128];
+    snprintf(where, sizeof where, "%s, %s %s", name, backend, precision);
     if (!m) {
         golden_close(&g);
         return;
     }
     cr_assert_eq(yolos_session_open(&y, m, 2, &err), LIMBER_OK, "%s", err.text);
-    for (int round = 0; round < 2; round++) /* again, in the other order: no size leaves anything to the next */
+    for (int round = 0; round < ROUNDS; round++) /* again, in the other order: no size leaves anything to the next */
         for (int k = 0; k < PICTURES; k++) {
-            const char *picture = pictures[round ? PICTURES - 1 - k : k];
-            const struct tensor *t = part(&g, picture, "image"), *pixels = part(&g, picture, "pixels");
-            if (!t)
+            const char *picture = pictures[round % 2 ? PICTURES - 1 - k : k];
+            const struct tensor *pixels = part(&g, picture, "pixels");
+            if (!pixels)
                 continue;
-            size_t logits_n, boxes_n, found_n;
+            size_t logits_n, boxes_n;
             float *logits = floats(part(&g, picture, "logits"), &logits_n), *boxes = floats(part(&g, picture, "boxes"), &boxes_n);
-            float *found = floats(part(&g, picture, "found"), &found_n);
-            const double unit = fmax(1, root_mean_square(logits, logits_n));
             cr_assert_eq(yolos_forward(&y, pixels->data, (int)pixels->shape[0], (int)pixels->shape[1], &err), LIMBER_OK, "%s",
                          err.text);
-            const double l = worst(y.logits, logits, logits_n) / unit, b = worst(y.boxes, boxes, boxes_n);
-            cr_expect(l <= tolerance && b <= tolerance, "%s %s, %s %s: logits off by %g, boxes by %g", name, picture, backend,
-                      precision, l, b);
-            if (tolerance <= 1e-4) {
-                limber_found out[64];
-                int count;
-                const limber_image image = image_of(t);
-                cr_assert_eq(yolos_find(&y, &image, 0, out, 64, &count, &err), LIMBER_OK, "%s", err.text);
-                cr_expect_eq(count, (int)found_n / 5, "%s %s: %d people, transformers has %d", name, picture, count,
-                             (int)found_n / 5);
-                for (int i = 0; i < count && i < (int)found_n / 5; i++) {
-                    const float *f = found + 5 * i, W = (float)image.width, H = (float)image.height;
-                    const limber_box o = out[i].box;
-                    const float want[4] = {fmaxf(f[0], 0), fmaxf(f[1], 0), fminf(f[2], W), fminf(f[3], H)};
-                    const float got[4] = {o.x, o.y, o.x + o.width, o.y + o.height};
-                    cr_expect(worst(got, want, 4) < 2e-4 * fmax(W, H) && fabsf(out[i].score - f[4]) < 1e-4f,
-                              "%s %s: person %d is %g %g %g %g (%g), transformers has %g %g %g %g (%g)", name, picture, i, got[0],
-                              got[1], got[2], got[3], out[i].score, want[0], want[1], want[2], want[3], f[4]);
-                }
-                if (count > 1) { /* fewer places: the surest */
-                    limber_found few[1];
-                    cr_assert_eq(yolos_find(&y, &image, 0, few, 1, &count, &err), LIMBER_OK);
-                    cr_expect(count == 1 && !memcmp(few, out, sizeof *few));
-                    cr_assert_eq(yolos_find(&y, &image, 1, few, 1, &count, &err), LIMBER_OK);
-                    cr_expect_eq(count, 0);
-                }
+            off_by(&logits_off, y.logits, logits, logits_n);
+            off_by(&boxes_off, y.boxes, boxes, boxes_n);
+            if (exact) {
+                const double l = worst(y.logits, logits, logits_n), b = worst(y.boxes, boxes, boxes_n);
+                cr_expect(l <= 1e-4 && b <= 1e-4, "%s %s: logits off by %g, boxes by %g", where, picture, l, b);
+                finds(&y, &g, picture, where);
             }
-            free(logits), free(boxes), free(found);
+            free(logits), free(boxes);
         }
+    const double l = off_rms(&logits_off), b = off_rms(&boxes_off);
+    if (getenv("LIMBER_VERBOSE"))
+        fprintf(stderr, "%s: logits off by %.3g (rms), boxes by %.3g\n", where, l, b);
+    if (!exact) {
+        char tensor[32];
+        size_t n;
+        snprintf(tensor, sizeof tensor, "%s.errors", precision);
+        float *own = floats(tensors_find(&g.tensors, tensor), &n);
+        const double detections = (double)boxes_off.n / ROUNDS / 4,
+                     times = strcmp(precision, "int8") ? 1 : 1 + 3 / sqrt(detections);
+        cr_expect(l <= times * (double)own[0] && b <= times * (double)own[1],
+                  "%s: logits off by %.3g (rms), boxes by %.3g; transformers itself by %.3g and %.3g", where, l, b,
+                  (double)own[0], (double)own[1]);
+        free(own);
+    }
     yolos_session_close(&y);
     yolos_close(&m);
     golden_close(&g);
@@ -185,19 +225,22 @@ static void agrees(const char *name, const char *backend, const char *precision,
 Test(yolos, as_transformers_on_ref)
 {
     for (int i = 0; i < GOLDENS; i++)
-        agrees(goldens[i], "ref", "fp32", 1e-4);
+        agrees(goldens[i], "ref", "fp32");
 }
 Test(yolos, as_transformers_on_cpu)
 {
-    for (int i = 0; i < GOLDENS; i++)
-        agrees(goldens[i], "cpu", "fp32", 1e-4);
+    for (int i = 0; i < GOLDENS; i++) {
+        agrees(goldens[i], "cpu", "fp32");
+        agrees(goldens[i], "cpu", "bf16");
+        agrees(goldens[i], "cpu", "int8");
+    }
 }
-/* 8 bits of mantissa through layers of random weights: a missing term, a wrong order or a wrong scale is off by the whole of it. */
-Test(yolos, near_transformers_in_fewer_bits)
+Test(yolos, as_transformers_on_cuda)
 {
     for (int i = 0; i < GOLDENS; i++) {
-        agrees(goldens[i], "cpu", "bf16", 0.1);
-        agrees(goldens[i], "cpu", "int8", 0.2);
+        agrees(goldens[i], "cuda", "fp32");
+        agrees(goldens[i], "cuda", "bf16");
+        agrees(goldens[i], "cuda", "fp16");
     }
 }
 
