@@ -10,12 +10,12 @@
 
 static const int ELEMENTWISE_THREADS = 256;
 
-template <enum activate A> DEVICE float activated(float x)
+template <bool RELU> DEVICE float activated(float x)
 {
-    return A == ACTIVATE_RELU ? fmaxf(x, 0.f) : 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
+    return RELU ? fmaxf(x, 0.f) : 0.5f * x * (1.f + erff(x * 0.70710678118654752f));
 }
 
-template <class T, enum activate A>
+template <class T, bool RELU>
 __global__ void __launch_bounds__(ELEMENTWISE_THREADS)
     activate_rows(T *y, const T *x, const float *bias, const T *residual, int rows, int cols, int ld)
 {
@@ -35,8 +35,8 @@ __global__ void __launch_bounds__(ELEMENTWISE_THREADS)
         float4 r = make_float4(0.f, 0.f, 0.f, 0.f);
         if (residual)
             r = load4(residual + at);
-        store4(y + at, make_float4(activated<A>(v.x + b.x) + r.x, activated<A>(v.y + b.y) + r.y, activated<A>(v.z + b.z) + r.z,
-                                   activated<A>(v.w + b.w) + r.w));
+        store4(y + at, make_float4(activated<RELU>(v.x + b.x) + r.x, activated<RELU>(v.y + b.y) + r.y,
+                                   activated<RELU>(v.z + b.z) + r.z, activated<RELU>(v.w + b.w) + r.w));
     }
 }
 
@@ -74,11 +74,10 @@ static cudaError_t activate_typed(void *y, const void *x, const float *bias, con
 {
     const dim3 grid = cover(rows, (cols + 3) / 4), block(ELEMENTWISE_THREADS);
     if (how == ACTIVATE_RELU)
-        LAUNCH((activate_rows<T, ACTIVATE_RELU>), grid, block, 0, stream, (T *)y, (const T *)x, bias, (const T *)residual, rows,
-               cols, ld);
+        LAUNCH((activate_rows<T, true>), grid, block, 0, stream, (T *)y, (const T *)x, bias, (const T *)residual, rows, cols, ld);
     else
-        LAUNCH((activate_rows<T, ACTIVATE_GELU>), grid, block, 0, stream, (T *)y, (const T *)x, bias, (const T *)residual, rows,
-               cols, ld);
+        LAUNCH((activate_rows<T, false>), grid, block, 0, stream, (T *)y, (const T *)x, bias, (const T *)residual, rows, cols,
+               ld);
     return cudaGetLastError();
 }
 cudaError_t activate_launch(void *y, const void *x, const float *bias, const void *residual, enum activate how, enum element type,

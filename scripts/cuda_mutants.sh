@@ -6,8 +6,8 @@
 #     scripts/cuda_mutants.sh [only mutants whose number or name matches this pattern]
 #
 # Stages, cheapest first, until one objects: plain (first in first out), random, run-ahead, address (ASan + UBSan), races (TSan); with NVCC
-# set also ptx (the interpreted PTX of compute_80) and wrap (cuBLASLt's descriptors). Mutants of plugin.cu run test_emulated.c and
-# test_golden.c through PROOF_BUILD, a build directory that has cuda_proof. MUTANT_OBJECTS names a folder that keeps the unchanged objects from run to run (empty it
+# set also ptx (the interpreted PTX of compute_80) and wrap (cuBLASLt's descriptors). Mutants of plugin.cu run test_emulated.c,
+# test_golden.c, test_yolos.c and test_ops.c through PROOF_BUILD, a build directory that has cuda_proof. MUTANT_OBJECTS names a folder that keeps the unchanged objects from run to run (empty it
 # when a source has changed). Exit status: 0 every mutant was caught and the unchanged source was not; 1 otherwise.
 set -u
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
@@ -46,6 +46,19 @@ objects() {
         # shellcheck disable=SC2086,SC2046
         ${CXX-g++} $base $(flags_of "$1") -x c++ -c "$root/tests/cuda/test_$file.cu" -o "$kept/$1/test_$file.o" || exit 2
     done
+}
+
+# All of the emulated plugin but plugin.cu, once.
+objects_of_plugin() {
+    [ -e "$kept/plugin/error.o" ] && return
+    mkdir -p "$kept/plugin"
+    for file in $kernels; do
+        # shellcheck disable=SC2086
+        ${CXX-g++} $base -O1 -fPIC -x c++ -c "$root/cuda/$file.cu" -o "$kept/plugin/$file.o" || exit 2
+    done
+    # shellcheck disable=SC2086
+    ${CXX-g++} $base -O1 -fPIC -x c++ -c "$root/cuda/emu/linear_lt_cpu.cc" -o "$kept/plugin/linear_lt_cpu.o" || exit 2
+    ${CC-cc} -c -I"$root/include" -I"$root/src" -fPIC "$root/src/base/error.c" -o "$kept/plugin/error.o" || exit 2
 }
 
 # attempt STAGE TEST FILE: 0 where nothing was noticed. FILE lies changed in $work/mutant.
@@ -111,12 +124,12 @@ mutant() {
         caught=1
         case $stage in
         model)
+            objects_of_plugin
             rm -f "$work/mutant/plugin.so"
             # shellcheck disable=SC2086
-            ${CXX-g++} $base -O1 -fPIC -shared -x c++ "$work/mutant/cuda/plugin.cu" "$work/mutant/cuda/emu/linear_lt_cpu.cc" "$work/mutant"/cuda/attention.cu \
-                "$work/mutant"/cuda/layernorm.cu "$work/mutant"/cuda/elementwise.cu "$work/mutant"/cuda/embed.cu "$work/mutant"/cuda/head.cu "$work/mutant"/cuda/decode.cu \
-                -x none "$work/error.o" -o "$work/mutant/plugin.so" >"$work/out" 2>&1 || exit 2
-            for test in cuda/cuda_test_emulated test_golden; do
+            ${CXX-g++} $base -O1 -fPIC -shared -x c++ "$work/mutant/cuda/plugin.cu" -x none "$kept"/plugin/*.o -o "$work/mutant/plugin.so" \
+                >"$work/out" 2>&1 || exit 2
+            for test in cuda/cuda_test_emulated test_golden test_yolos test_ops; do
                 LIMBER_CUDA_PLUGIN=$work/mutant/plugin.so timeout 300 "$PROOF_BUILD/tests/$test" --jobs 2 >"$work/out" 2>&1 || { caught=1; break; }
                 caught=0
             done
@@ -143,7 +156,6 @@ mutant() {
     echo "| $number | $1 | $2 | NOT CAUGHT | |"
     escaped=$((escaped + 1))
 }
-cc -c -I"$root/include" -I"$root/src" -fPIC "$root/src/base/error.c" -o "$work/error.o" || exit 2
 
 schedules="plain random run-ahead"
 all="$schedules address races"
@@ -180,13 +192,21 @@ mutant "no check of the last row" layernorm.cu kernels "$all" 's/if \(row >= row
 mutant "the sum misses one step of the shuffle" layernorm.cu kernels "$all" 's/lanes = 16; lanes;/lanes = 8; lanes;/'
 # ---- elementwise ----
 mutant "GELU in its tanh form" elementwise.cu kernels "$all" 's/erff\(x \* 0\.70710678118654752f\)/tanhf(0.79788456f * (x + 0.044715f * x * x * x))/'
-mutant "the residual inside of GELU" elementwise.cu kernels "$all" 's/gelu\(v\.x \+ b\.x\) \+ r\.x/gelu(v.x + b.x + r.x)/'
+mutant "the residual inside of the activation" elementwise.cu kernels "$all" 's/activated<RELU>\(v\.x \+ b\.x\) \+ r\.x/activated<RELU>(v.x + b.x + r.x)/'
 mutant "the bias read beyond its end" elementwise.cu kernels "$all" 's/c \+ 3 < cols \? bias\[c \+ 3\] : 0\.f/bias[c + 3]/'
-mutant "a negative zero for ReLU's last number" elementwise.cu kernels "$all" 's/fmaxf\(v\.w, 0\.f\)/v.w/'
+mutant "ReLU lets pass what is negative" elementwise.cu kernels "$all" 's/RELU \? fmaxf\(x, 0\.f\)/RELU ? x/'
+mutant "ReLU before the bias" elementwise.cu kernels "$all" 's/activated<RELU>\(v\.w \+ b\.w\)/(RELU ? activated<RELU>(v.w) + b.w : activated<RELU>(v.w + b.w))/'
+mutant "positions for the first person only" elementwise.cu kernels "$all" 's/person < people/person < 1/'
+mutant "no position for the last token" elementwise.cu kernels "$all" 's/c < cols && token < tokens; token/c < cols \&\& token < tokens - 1; token/'
+mutant "positions run on with the people" elementwise.cu kernels "$all" 's/const float4 v = load4\(to\);/const float4 v = load4(to), p = load4(positions + ((size_t)person * (size_t)tokens + (size_t)token) * (size_t)ld + (size_t)c);/'
 # ---- embed ----
 mutant "mirrored by one pixel too many" embed.cu kernels "$all" 's/p\.image_w - 1 - x/p.image_w - x/'
 mutant "the column past the last counts as inside" embed.cu kernels "$all" 's/x < p\.image_w\)/x <= p.image_w)/'
 mutant "channels in the order of the file's twin" embed.cu kernels "$all" 's/p\.lut\[channel \* 256/p.lut[(2 - channel) * 256/'
+mutant "the class token takes the first patch's place" embed.cu kernels "$all" 's/place = token - p\.before;/place = token;/'
+mutant "other tokens get the patches' bias" embed.cu kernels "$all" 's/is_patch \? p\.bias\[o\] \+ position : position/p.bias[o] + position/'
+mutant "position without the patches' bias" embed.cu kernels "$all" 's/is_patch \? p\.bias\[o\] \+ position : position/position/'
+mutant "tokens that are no patch write one" embed.cu kernels "$all" 's/is_patch && i < 3/i < 3/'
 # ---- head ----
 mutant "upsampling with aligned corners" head.cu kernels "$all" 's/\(\(float\)o \+ 0\.5f\) \/ \(float\)scale - 0\.5f/(float)o \/ (float)scale/'
 mutant "taps continue beyond the upsampled map" head.cu kernels "$all" 's/x < 0 \|\| x >= w\)\n                continue;/x < 0 || x > w)\n                continue;/'
@@ -207,11 +227,18 @@ mutant "recording runs nothing" plugin.cu - model 's/    good = good && went_wel
 mutant "graphs of all sizes are one" plugin.cu - model 's/ex->graphs\[i\]\.people == people && //'
 mutant "the bias of the wrong type" plugin.cu - model 's/of\(y\)->type == ELEMENT_F32 \? \(void \*\)w->bias : w->bias_typed/w->bias/'
 mutant "the residual is forgotten" plugin.cu - model 's/, \.accumulate = plain && add\}/}/'
-mutant "position without the patches' bias" plugin.cu - model 's/d->bias\[i % \(size_t\)d->dim\] \+ d->pos\[i\]/d->pos[i]/'
 mutant "the second deconvolution uses the first one's weights" plugin.cu - model 's/gathered, w->w2,/gathered, w->w,/'
 mutant "the mirrored pass is not mirrored" plugin.cu - model 's/    p\.mirrored = mirrored;\n//'
 mutant "statistics of the first layer only" plugin.cu - model 's/stats->out \+ \(size_t\)span\.first \* person, ex->stats\.p, \(size_t\)span\.count/stats->out + (size_t)span.first * person, ex->stats.p, (size_t)0/'
 mutant "out of memory is not reported" plugin.cu - model 's/    if \(e != cudaSuccess\) \{\n        free\(b\);/    if (false) {\n        free(b);/'
+mutant "rows from the first token on" plugin.cu - model 's/rows_at\(x, span\) \+ \(size_t\)first \* row,/rows_at(x, span),/'
+mutant "rows of everybody are the first person's" plugin.cu - model 's/\(size_t\)x->tokens \* row, taken/taken, taken/'
+mutant "ReLU computed as GELU" plugin.cu - model 's/act == ACT_RELU \? ACTIVATE_RELU : ACTIVATE_GELU/ACTIVATE_GELU/'
+mutant "patches are added where the class token is" plugin.cu - model 's/\(size_t\)person \* \(size_t\)x->tokens \+ \(size_t\)s->before/(size_t)person * (size_t)x->tokens/'
+mutant "patches of all people in one product, whatever stands between" plugin.cu - model 's/others \? patches : span/span/; s/others \? span\.count : 1/1/'
+mutant "positions of whoever is first in the span" plugin.cu - model 's/\(const float \*\)of\(positions\)->p, span\.count, x->tokens/(const float *)of(positions)->p, 1, x->tokens/'
+mutant "graphs of all grids are one" plugin.cu - model 's/ && ex->graphs\[i\]\.variant == variant//'
+mutant "graphs outlive the buffers they read" plugin.cu - model 's/    drop_graphs\(\(struct cuda_exec \*\)base\);\n//'
 # ---- cuBLASLt ----
 mutant "weights not transposed" linear_lt.cu - wrap 's/CUBLASLT_MATMUL_DESC_TRANSA, &transposed/CUBLASLT_MATMUL_DESC_TRANSB, &transposed/'
 mutant "beta zero" linear_lt.cu - wrap 's/plan->accumulate \? 1\.f : 0\.f/0.f/'

@@ -109,7 +109,8 @@ def low_precision(path, name, inputs, exact):
     return np.array([torch.cat(errors).square().mean().sqrt() for errors in off.values()], np.float32)
 
 
-def make_case(out, name, c):
+def make_case(out, name, c, precisions=("bf16", "fp16", "int8")):
+    labels = c.get("labels", LABELS)
     path = os.path.join(out, name)
     shutil.rmtree(path, ignore_errors=True)
     os.makedirs(path)
@@ -123,15 +124,15 @@ def make_case(out, name, c):
         use_mid_position_embeddings=c["mid"],
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        id2label=dict(enumerate(LABELS)),
-        label2id={l: i for i, l in enumerate(LABELS)},
+        id2label=dict(enumerate(labels)),
+        label2id={l: i for i, l in enumerate(labels)},
     )
     model = YolosForObjectDetection(config).eval()
     spread(model, c["seed"])
     processor = YolosImageProcessorPil(size=c["size"])
     processor.save_pretrained(path)
     rng = np.random.default_rng(c["seed"])
-    person = LABELS.index("person")
+    person = labels.index("person")
     images = {key: picture(shape, rng) for key, shape in c["pictures"].items()}
     with torch.no_grad():  # no label wins everywhere: classes of equal mean, persons a little above
         logits = torch.cat([model(processor(images=i, return_tensors="pt")["pixel_values"]).logits[0] for i in images.values()])
@@ -167,7 +168,7 @@ def make_case(out, name, c):
         assert logits.std(0).mean() > 0.05 and answer.pred_boxes[0].std(0).min() > 0.005, f"{name} {key}: detections are alike"
         print(f"{name} {key}: {shape} -> {tuple(pixels.shape[2:])}, {len(rows)} persons, logits spread {logits.std(0).mean():.2f}")
     assert found >= 3, f"{name}: nobody to compare"
-    for precision in ("bf16", "fp16", "int8"):
+    for precision in precisions:
         golden[f"{precision}.errors"] = low_precision(path, precision, inputs_of, exact)
         print(f"{name} {precision}: logits off by {golden[f'{precision}.errors'][0]:.2e} (rms), boxes by {golden[f'{precision}.errors'][1]:.2e}")
     save_file({k: np.ascontiguousarray(v) for k, v in golden.items()}, os.path.join(path, "golden.safetensors"))

@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: MIT
 """limber against transformers at full size. Run by scripts/parity_full.sh, which builds what it needs; not part of CI.
 
-    python tools/parity_full.py --limber build/limber --test build/tests/test_golden --work DIR [--data data/limber-s] [CASE...]
+    python tools/parity_full.py --limber build/limber --test build/tests/test_golden
+        --test-yolos build/tests/test_yolos --work DIR [--data data/limber-s] [CASE...]
 
 For ViTPose-B with both heads and ViTPose+-S with six experts, random weights conditioned as in make_golden.py, and for the
 default model: transformers' heatmaps, states and joints are written beside the checkpoint and compared by test_golden
 (LIMBER_GOLDEN), which prints the largest differences; then `limber run` reads the picture from a file and its printed joints
-are compared with transformers'. `convert` writes the same weights as the original code's .pth (both of mmpose's namings),
-converts them back with convert.py and asks for equal bits, and for equal heatmaps where an expert was folded in: of an animal's head, and
-of the whole body's 133 joints, of the small checkpoint in tests/golden.
+are compared with transformers'. YOLOS-tiny and -small, random weights conditioned as in golden_yolos.py, in the same way by
+test_yolos: every logit and box within 1e-4 in fp32, in bf16 and int8 no further off than transformers itself. `convert` writes the
+same weights as the original code's .pth (both of mmpose's namings), converts them back with convert.py and asks for equal bits, and
+for equal heatmaps where an expert was folded in: of an animal's head, and of the whole body's 133 joints, of the small checkpoint in
+tests/golden.
 """
 
 import argparse, json, os, subprocess, sys
@@ -20,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import VitPoseForPoseEstimation
 
-import convert, make_golden as mg
+import convert, golden_yolos, make_golden as mg
 
 YARD = [[60.5, 20.25, 62, 110], [-14.5, 60, 40.25, 70]]
 FULL = dict(size=(256, 192), mlp_ratio=4, labels=mg.COCO, pairs=mg.COCO_PAIRS, boxes=YARD)
@@ -30,6 +33,13 @@ CASES = {
     "vitpose-plus-s": dict(
         FULL, seed=103, dim=384, heads=12, layers=12, simple=False, experts=6, part_features=96, used_experts=(0, 5)
     ),
+}
+# Published sizes (transformers' convert_yolos_to_pytorch.py): the positions' grid, the pictures' shortest side, 91 labels.
+PHOTOGRAPHS = {"landscape": (480, 640), "portrait": (500, 333)}
+YOLOS = dict(layers=12, detections=100, pictures=PHOTOGRAPHS, labels=["N/A", "person"] + [f"label {i}" for i in range(2, 91)])
+DETECTORS = {
+    "yolos-tiny": dict(YOLOS, seed=104, dim=192, heads=3, mlp=768, mid=False, image_size=(800, 1333), size={"shortest_edge": 512, "longest_edge": 1333}),
+    "yolos-small": dict(YOLOS, seed=105, dim=384, heads=6, mlp=1536, mid=True, image_size=(512, 864), size={"shortest_edge": 800, "longest_edge": 1333}),
 }
 
 
@@ -200,32 +210,36 @@ def main():
     p.add_argument("--limber", required=True), p.add_argument("--test", required=True), p.add_argument(
         "--work", required=True
     )
+    p.add_argument("--test-yolos", required=True)
     p.add_argument("--data", default=os.path.join(os.path.dirname(__file__), "..", "data", "limber-s"))
-    p.add_argument("case", nargs="*", help=f"of {', '.join(CASES)}, limber-s, convert; default: all")
+    p.add_argument("case", nargs="*", help=f"of {', '.join([*CASES, *DETECTORS])}, limber-s, convert; default: all")
     a = p.parse_args()
     transformers.logging.disable_progress_bar()
     os.makedirs(a.work, exist_ok=True)
     picture = os.path.join(a.work, "yard.png")
     Image.fromarray(mg.PICTURES["yard"]).save(picture)
-    wanted, failed = a.case or [*CASES, "limber-s", "convert"], []
+    wanted, failed = a.case or [*CASES, "limber-s", *DETECTORS, "convert"], []
     for name in wanted:
         if name == "convert":
             check_convert(a.work)
             continue
-        if name in CASES:
-            path = os.path.join(a.work, name)
+        path, test, case = os.path.join(a.work, name), a.test, "golden/from_the_environment"
+        if name in DETECTORS:
+            test, case = a.test_yolos, "yolos/from_the_environment"
+            golden_yolos.make_case(a.work, name, DETECTORS[name], ("bf16", "int8"))
+        elif name in CASES:
             mg.make_case(a.work, name, CASES[name], strict=False)
         else:
             path = default_model(a.work, a.data)
-        ways = [("cpu", "fp32"), ("cpu", "bf16")] + [("ref", "fp32")] * (
-            name == "vitpose-plus-s"
-        )  # ref takes minutes for a B
+        ways = [("cpu", "fp32"), ("cpu", "bf16")] + [("cpu", "int8")] * (name in DETECTORS)
+        ways += [("ref", "fp32")] * (name in ("vitpose-plus-s", "yolos-tiny"))  # minutes for a B
         for backend, precision in ways:
             env = dict(os.environ, LIMBER_GOLDEN=os.path.abspath(path))
             env |= {"LIMBER_GOLDEN_BACKEND": backend, "LIMBER_GOLDEN_PRECISION": precision}
-            if subprocess.run([a.test, "--filter", "golden/from_the_environment"], env=env).returncode:
+            if subprocess.run([test, "--filter", case], env=env).returncode:
                 failed.append(f"{name} {backend} {precision}")
-        command(a.limber, path, picture)
+        if name not in DETECTORS:
+            command(a.limber, path, picture)
     if failed:
         sys.exit(f"beyond tolerance: {', '.join(failed)}")
 

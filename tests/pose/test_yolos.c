@@ -19,7 +19,7 @@ enum { GOLDENS = 2, PICTURES = sizeof pictures / sizeof *pictures, ROUNDS = 3 };
 
 static const char *dir_of(char path[1024], const char *name)
 {
-    snprintf(path, 1024, "%s/golden/%s", LIMBER_TEST_DIR, name);
+    snprintf(path, 1024, "%s%s%s", *name == '/' ? "" : LIMBER_TEST_DIR, *name == '/' ? "" : "/golden/", name);
     return path;
 }
 
@@ -168,7 +168,7 @@ static void finds(struct yolos *y, const struct golden *g, const char *picture, 
  * transformers itself is in that precision (golden_yolos.py: low_precision). Its int8 meets the same steps after other roundings of
  * 16 bits: another draw of an error of the same size, and over n detections the size of two draws differs by a share of 1 / sqrt(n)
  * (standard deviation); three of those are allowed. */
-static void agrees(const char *name, const char *backend, const char *precision)
+static void agrees(const char *name, const char *backend, const char *precision, int rounds)
 {
     struct golden g = golden_open(name);
     struct yolos_model *m = open_model(name, backend, precision);
@@ -176,6 +176,7 @@ static void agrees(const char *name, const char *backend, const char *precision)
     limber_error err = {0};
     const bool exact = !strcmp(precision, "fp32");
     struct off logits_off = {0}, boxes_off = {0};
+    double most = 0;
     char where[128];
     snprintf(where, sizeof where, "%s, %s %s", name, backend, precision);
     if (!m) {
@@ -183,7 +184,7 @@ static void agrees(const char *name, const char *backend, const char *precision)
         return;
     }
     cr_assert_eq(yolos_session_open(&y, m, 2, &err), LIMBER_OK, "%s", err.text);
-    for (int round = 0; round < ROUNDS; round++) /* again, in the other order: no size leaves anything to the next */
+    for (int round = 0; round < rounds; round++) /* again, in the other order: no size leaves anything to the next */
         for (int k = 0; k < PICTURES; k++) {
             const char *picture = pictures[round % 2 ? PICTURES - 1 - k : k];
             const struct tensor *pixels = part(&g, picture, "pixels");
@@ -195,22 +196,23 @@ static void agrees(const char *name, const char *backend, const char *precision)
                          err.text);
             off_by(&logits_off, y.logits, logits, logits_n);
             off_by(&boxes_off, y.boxes, boxes, boxes_n);
+            const double l = worst(y.logits, logits, logits_n), b = worst(y.boxes, boxes, boxes_n);
+            most = fmax(most, fmax(l, b));
             if (exact) {
-                const double l = worst(y.logits, logits, logits_n), b = worst(y.boxes, boxes, boxes_n);
                 cr_expect(l <= 1e-4 && b <= 1e-4, "%s %s: logits off by %g, boxes by %g", where, picture, l, b);
                 finds(&y, &g, picture, where);
             }
             free(logits), free(boxes);
         }
     const double l = off_rms(&logits_off), b = off_rms(&boxes_off);
-    if (getenv("LIMBER_VERBOSE"))
-        fprintf(stderr, "%s: logits off by %.3g (rms), boxes by %.3g\n", where, l, b);
+    if (getenv("LIMBER_VERBOSE") || *name == '/')
+        fprintf(stderr, "%s: logits off by %.3g (rms), boxes by %.3g; the worst number by %.2g\n", where, l, b, most);
     if (!exact) {
         char tensor[32];
         size_t n;
         snprintf(tensor, sizeof tensor, "%s.errors", precision);
         float *own = floats(tensors_find(&g.tensors, tensor), &n);
-        const double detections = (double)boxes_off.n / ROUNDS / 4,
+        const double detections = (double)boxes_off.n / rounds / 4,
                      times = strcmp(precision, "int8") ? 1 : 1 + 3 / sqrt(detections);
         cr_expect(l <= times * (double)own[0] && b <= times * (double)own[1],
                   "%s: logits off by %.3g (rms), boxes by %.3g; transformers itself by %.3g and %.3g", where, l, b,
@@ -225,23 +227,76 @@ static void agrees(const char *name, const char *backend, const char *precision)
 Test(yolos, as_transformers_on_ref)
 {
     for (int i = 0; i < GOLDENS; i++)
-        agrees(goldens[i], "ref", "fp32");
+        agrees(goldens[i], "ref", "fp32", ROUNDS);
 }
 Test(yolos, as_transformers_on_cpu)
 {
     for (int i = 0; i < GOLDENS; i++) {
-        agrees(goldens[i], "cpu", "fp32");
-        agrees(goldens[i], "cpu", "bf16");
-        agrees(goldens[i], "cpu", "int8");
+        agrees(goldens[i], "cpu", "fp32", ROUNDS);
+        agrees(goldens[i], "cpu", "bf16", ROUNDS);
+        agrees(goldens[i], "cpu", "int8", ROUNDS);
     }
 }
 Test(yolos, as_transformers_on_cuda)
 {
     for (int i = 0; i < GOLDENS; i++) {
-        agrees(goldens[i], "cuda", "fp32");
-        agrees(goldens[i], "cuda", "bf16");
-        agrees(goldens[i], "cuda", "fp16");
+        agrees(goldens[i], "cuda", "fp32", ROUNDS);
+        agrees(goldens[i], "cuda", "bf16", ROUNDS);
+        agrees(goldens[i], "cuda", "fp16", ROUNDS);
     }
+}
+
+/* scripts/parity_full.sh: a checkpoint and its answers from elsewhere, on one backend. */
+Test(yolos, from_the_environment)
+{
+    const char *dir = getenv("LIMBER_GOLDEN"), *backend = getenv("LIMBER_GOLDEN_BACKEND"),
+               *precision = getenv("LIMBER_GOLDEN_PRECISION");
+    if (dir)
+        agrees(dir, backend ? backend : "cpu", precision ? precision : "fp32", 1);
+}
+
+/* More grids than a session keeps positions of, each again and again: as a session that has seen no other. */
+static void grids_in_turns(const char *backend)
+{
+    enum { GRIDS = VIT_POSITIONS + 4 };
+    struct yolos_model *m = open_model("yolos-mid", backend, "fp32");
+    limber_error err = {0};
+    if (!m)
+        return;
+    const int patch = m->vit.config.patch_h, most = yolos_max_patches(m);
+    const size_t n = (size_t)m->vit.config.tokens_after * (size_t)m->classes;
+    const size_t bytes = (size_t)(most * patch * patch) * 3;
+    uint8_t *input = malloc(bytes);
+    float *want = malloc(GRIDS * n * sizeof *want);
+    struct yolos all;
+    for (size_t i = 0; i < bytes; i++)
+        input[i] = (uint8_t)(i * 37 + i / 90 * 11);
+    cr_assert_eq(yolos_session_open(&all, m, 1, &err), LIMBER_OK, "%s", err.text);
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < GRIDS; i++) {
+            const int h = 1 + i % 4, w = 1 + i / 4 % (most / h);
+            if (round == 0) {
+                struct yolos alone;
+                cr_assert_eq(yolos_session_open(&alone, m, 1, &err), LIMBER_OK, "%s", err.text);
+                cr_assert_eq(yolos_forward(&alone, input, h * patch, w * patch, &err), LIMBER_OK, "%s", err.text);
+                memcpy(want + (size_t)i * n, alone.logits, n * sizeof *want);
+                yolos_session_close(&alone);
+            }
+            for (int again = 0; again <= round; again++) {
+                cr_assert_eq(yolos_forward(&all, input, h * patch, w * patch, &err), LIMBER_OK, "%s", err.text);
+                cr_expect_arr_eq(all.logits, want + (size_t)i * n, n * sizeof *want,
+                                 "%s: %d x %d patches differ in round %d, pass %d", backend, h, w, round, again);
+            }
+        }
+    yolos_session_close(&all);
+    yolos_close(&m);
+    free(input), free(want);
+}
+
+Test(yolos, grids_in_turns)
+{
+    grids_in_turns("cpu");
+    grids_in_turns("cuda");
 }
 
 Test(yolos, pictures_of_any_size)
