@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# house.sh - the rule of the house, kept: base < {image, compute} < model < pose < heads < command. A folder of src/ includes itself
+# house.sh - the rule of the house, kept: base < {image, video, compute} < model < pose < heads < command. A folder of src/ includes itself
 # and what stands before it; image and compute do not see each other; model, pose and heads do not see image. Includes carry their
 # folder. cuda/ sees compute/backend.h and base/error.h; bindings/ and examples/ see include/ only. SOURCE_DIR is the repository.
 set -eu
@@ -18,7 +18,8 @@ offences() {
             sees["model"] = " base compute model "
             sees["pose"] = " base compute model pose "
             sees["heads"] = " base compute model pose heads "
-            sees["command"] = " base image compute model pose heads command "
+            sees["video"] = " base video "
+            sees["command"] = " base image video compute model pose heads command "
         }
         function offence(why) { print FILENAME ": " what ": " why; bad = 1 }
         !/^[ \t]*#[ \t]*include[ \t]*[<"]/ { next }
@@ -60,6 +61,8 @@ refuse src/pose/a.c '"image/image.h"'
 refuse src/heads/a.c '"command/output.h"'
 refuse src/heads/a.c '<command/output.h>'
 refuse src/command/run/a.c '"run.h"'
+refuse src/video/a.c '"pose/track.h"'
+refuse src/pose/a.c '"video/video.h"'
 refuse src/attic/a.c '"base/error.h"'
 refuse cuda/a.cu '"model/config.h"'
 refuse cuda/a.cu '"../src/base/error.h"'
