@@ -65,5 +65,7 @@ void job_free(struct job *job);
  * (detector_evidence). */
 int people_score_found(limber_people *people, const float *scores, const struct limber_model *model,
                        const struct limber_detector *detector);
+/* The same where less must speak for somebody: `least` is the evidence asked for. */
+int people_score_from(limber_people *people, const float *scores, const struct limber_model *model, float least);
 
 #endif

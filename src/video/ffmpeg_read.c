@@ -68,7 +68,7 @@ void packets_free(struct packets *p)
 static int interrupted(void *context)
 {
     const struct video_reader *r = context;
-    return r->options.stop && *r->options.stop;
+    return (r->options.stop && *r->options.stop) || (r->options.end && *r->options.end);
 }
 
 /* libavdevice brings a desktop's libraries with it: only who names a camera opens it. */

@@ -30,7 +30,7 @@ struct video_options {
     bool live;                         /* frames are wanted at once: no threads that hold some back, small buffers */
     bool audio;                        /* keep the sound for a writer */
     int threads;                       /* of the decoder, at least 1 */
-    const volatile sig_atomic_t *stop; /* NULL, or set when no more is wanted: waiting for the network ends */
+    const volatile sig_atomic_t *stop, *end; /* NULL, or set when no more is wanted: waiting for the network ends */
     void *context;
     void (*say)(void *context, const char *text); /* what FFmpeg logs as a warning or an error, each sentence once; any thread */
 };
