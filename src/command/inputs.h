@@ -14,6 +14,7 @@
 #ifndef LIMBER_CLI_INPUTS_H
 #define LIMBER_CLI_INPUTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,9 @@ void inputs_slice(struct inputs *in, long part, long parts);
 char *inputs_left_out_text(const struct inputs *in);
 void input_free(struct input *in); /* leaves it zero */
 void inputs_free(struct inputs *in);
+
+/* Whether a name's ending is a video's. */
+bool inputs_is_video(const char *name);
 
 /* The bytes of an input, to free; the error does not name it. */
 limber_status input_read(const struct input *in, uint8_t **bytes, size_t *size, limber_error *err);

@@ -7,7 +7,7 @@
  *     a person, largest first     bones: a dark rim under all of them, then the colours      dots likewise, so they lie on top
  *     numbers of all              small, in the corners of the boxes
  *
- * Orange is the person's left, blue the right, white the middle: told apart by the colour-blind too, and on any background
+ * Orange is the person's left, blue the right, white the middle (where tracks are told apart, of the dots alone): told apart by the colour-blind too, and on any background
  * thanks to the rim. Widths follow the person, so that a far one is not painted over, within bounds that follow the image, so
  * that lines stay visible when the picture is shrunk to a page.
  *
@@ -25,6 +25,10 @@ struct colour {
 };
 static const struct colour left_colour = {255, 138, 20}, right_colour = {40, 150, 255}, middle_colour = {245, 245, 245};
 static const struct colour rim_colour = {16, 16, 24};
+/* Of tracks, in turn: neighbours in number are far apart in hue. */
+static const struct colour track_colours[] = {{255, 99, 71},   {64, 156, 255}, {120, 220, 60},  {255, 200, 40},
+                                              {200, 110, 255}, {40, 220, 210}, {255, 120, 190}, {170, 160, 60},
+                                              {130, 150, 255}, {255, 150, 60}, {90, 190, 130},  {215, 215, 235}};
 
 #define RIM_OPACITY 0.75
 #define LINE_OF_PERSON 0.016 /* line width / the longer side of the joints' bounds */
@@ -103,6 +107,11 @@ static enum side side_of(const struct overlay_style *s, int joint)
     if (!s->flip_pairs || s->flip_pairs[joint] == joint)
         return MIDDLE;
     return is_left(s, joint) ? LEFT : RIGHT;
+}
+
+static struct colour colour_of_track(int track)
+{
+    return track_colours[(unsigned)(track - 1) % (sizeof track_colours / sizeof *track_colours)];
 }
 
 static struct colour colour_of(enum side side)
@@ -186,7 +195,7 @@ static void draw_bones(const struct canvas *canvas, const limber_person *p, cons
         const limber_keypoint *from = &p->keypoints[a], *to = &p->keypoints[b];
         if (!is_drawn(from, s) || !is_drawn(to, s))
             continue;
-        struct colour c = grow > 0 ? rim_colour : colour_of_bone(s, a, b);
+        struct colour c = grow > 0 ? rim_colour : s->tracks && p->track > 0 ? colour_of_track(p->track) : colour_of_bone(s, a, b);
         capsule(canvas->im, point_of(canvas, from), point_of(canvas, to),
                 thinned(width, length_of_bone(canvas, p, s->edges[e])) / 2 + grow, c, grow > 0 ? RIM_OPACITY : 1);
     }
@@ -225,7 +234,7 @@ static bool has_box(const limber_person *p)
 }
 
 /* A white line within a dark one is seen on any ground. */
-static void draw_box(const struct canvas *c, const limber_person *p)
+static void draw_box(const struct canvas *c, const limber_person *p, struct colour light)
 {
     const limber_box *b = &p->box;
     const double width = fmax(BOX_LINE * c->size, 1);
@@ -234,7 +243,7 @@ static void draw_box(const struct canvas *c, const limber_person *p)
     const struct point corners[] = {low, {high.x, low.y}, high, {low.x, high.y}};
     for (int dark = 1; dark >= 0; dark--)
         for (int i = 0; i < 4; i++)
-            capsule(c->im, corners[i], corners[(i + 1) % 4], width / 2 + dark * 0.5, dark ? rim_colour : middle_colour,
+            capsule(c->im, corners[i], corners[(i + 1) % 4], width / 2 + dark * 0.5, dark ? rim_colour : light,
                     dark ? 0.5 * BOX_OPACITY : BOX_OPACITY);
 }
 
@@ -276,7 +285,8 @@ void overlay_draw(struct image *image, const limber_person *people, int count, c
                                   im->width > im->height ? im->width : im->height};
     for (int i = 0; style->boxes && i < count; i++)
         if (has_box(&people[i]))
-            draw_box(&canvas, &people[i]);
+            draw_box(&canvas, &people[i],
+                     style->tracks && people[i].track > 0 ? colour_of_track(people[i].track) : middle_colour);
     /* Largest first, without a sorted copy: each round draws those of the next smaller size, in their order. */
     double below = INFINITY;
     for (;;) {

@@ -16,6 +16,7 @@ struct overlay_style {
         *labels;       /* [keypoint_count]: "left..." or "L_..." tells which of a pair is left; NULL: the lower index is */
     const char *sides; /* [keypoint_count]: 'l' for the left one of a pair; NULL: the labels tell */
     float min_score;   /* joints below are left out, and lines that end in them */
+    bool tracks;       /* bones and boxes in the colour of their person's track, where it has one */
     bool boxes;        /* thin lines around each person's box, and a number: the track's, or the place among the people, from 1 */
 };
 

@@ -394,7 +394,11 @@ limber_status limber_find(limber_session *session, const limber_image *image, li
 int people_score_found(limber_people *people, const float *scores, const struct limber_model *model,
                        const struct limber_detector *detector)
 {
-    const float least = detector ? detector_evidence(detector) : 0;
+    return people_score_from(people, scores, model, detector ? detector_evidence(detector) : 0);
+}
+
+int people_score_from(limber_people *people, const float *scores, const struct limber_model *model, float least)
+{
     int kept = 0, doubted = 0;
     for (int i = 0; i < people->count; i++) {
         limber_person p = people->person[i];

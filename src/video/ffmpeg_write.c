@@ -125,11 +125,9 @@ limber_status writer_open(struct video_writer **out, const char *path, int width
         return limber_fail(err, LIMBER_E_MEMORY, "no memory");
     w->options = *options;
     w->reader = reader;
-    w->begin = options->begin;
-    if (w->begin == INT64_MIN)
-        w->begin = reader->in->start_time == AV_NOPTS_VALUE
-                       ? 0
-                       : av_rescale_q(reader->in->start_time, AV_TIME_BASE_Q, reader->stream->time_base);
+    w->begin = reader->in->start_time == AV_NOPTS_VALUE
+                   ? 0
+                   : av_rescale_q(reader->in->start_time, AV_TIME_BASE_Q, reader->stream->time_base);
     limber_status st = open_file(w, path, encoder, width, height, err);
     w->packet = av_packet_alloc();
     w->frame = av_frame_alloc();
@@ -197,6 +195,8 @@ limber_status writer_write(struct video_writer *w, const limber_image *image, in
     const uint8_t *const planes[4] = {image->pixels};
     const int strides[4] = {(int)image->stride};
     sws_scale(w->sws, planes, strides, 0, image->height, w->frame->data, w->frame->linesize);
+    if (!w->any && w->options.from_first)
+        w->begin = ticks;
     const int64_t time = av_rescale_q(ticks - w->begin, w->reader->stream->time_base, c->time_base);
     w->frame->pts = w->any && time <= w->last ? w->last + 1 : time;
     w->frame->pict_type = AV_PICTURE_TYPE_NONE;
@@ -216,8 +216,9 @@ limber_status writer_close(struct video_writer **writer, limber_error *err)
     int e = 0;
     if (w->header) {
         e = encode(w, NULL);
-        int more = pass_sound(w, w->any ? av_rescale_q(w->last, w->codec->time_base, w->reader->stream->time_base) + w->begin
-                                        : INT64_MIN);
+        int more = pass_sound(w, w->reader->draining ? INT64_MAX
+                                 : w->any ? av_rescale_q(w->last, w->codec->time_base, w->reader->stream->time_base) + w->begin
+                                          : INT64_MIN);
         e = e < 0 ? e : more;
         more = av_write_trailer(w->out);
         e = e < 0 ? e : more;

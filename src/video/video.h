@@ -27,9 +27,9 @@ struct video_reader;
 struct video_writer;
 
 struct video_options {
-    bool live;                         /* frames are wanted at once: no threads that hold some back, small buffers */
-    bool audio;                        /* keep the sound for a writer */
-    int threads;                       /* of the decoder, at least 1 */
+    bool live;                               /* frames are wanted at once: no threads that hold some back, small buffers */
+    bool audio;                              /* keep the sound for a writer */
+    int threads;                             /* of the decoder, at least 1 */
     const volatile sig_atomic_t *stop, *end; /* NULL, or set when no more is wanted: waiting for the network ends */
     void *context;
     void (*say)(void *context, const char *text); /* what FFmpeg logs as a warning or an error, each sentence once; any thread */
@@ -57,7 +57,7 @@ struct video_frame {
 struct video_writer_options {
     const char *codec; /* "auto": H.264 where there is an encoder, else MPEG-4; "h264"; "mpeg4" */
     int threads;
-    int64_t begin; /* ticks that become time 0; INT64_MIN: where the file begins */
+    bool from_first; /* the first frame that is written is at time 0; else where the file begins */
     void *context;
     void (*say)(void *context, const char *text);
 };

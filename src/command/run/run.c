@@ -52,7 +52,7 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
 #define DRAWN_SCORE 0.3f  /* joints below are not drawn */
 #define OVERLAY_SIZE 1600 /* pixels: fills a screen, and a phone's photograph is an eighth of what it was */
 
-static struct overlay_style style_of(const struct run *r)
+struct overlay_style run_overlay_style(const struct run *r, bool tracks)
 {
     const struct config *c = &r->model->config;
     if (r->detects)
@@ -64,13 +64,14 @@ static struct overlay_style style_of(const struct run *r)
                                   .labels = (const char *const *)c->labels,
                                   .sides = c->skeleton ? c->skeleton->sides : NULL,
                                   .min_score = DRAWN_SCORE,
-                                  .boxes = true};
+                                  .boxes = true,
+                                  .tracks = tracks};
 }
 
 static limber_status draw_overlay(void *context, struct stream_item *item, limber_error *err)
 {
     const struct run *r = context;
-    const struct overlay_style style = style_of(r);
+    const struct overlay_style style = run_overlay_style(r, false);
     const bool alike = r->overlay_alike && r->overlay_alike[item->input->number];
     char *name = run_overlay_name(item->input->path, alike, r->overlay_kind), *path = NULL;
     if (!name || asprintf(&path, "%s/overlay/%s", r->out, name) < 0)
@@ -405,7 +406,7 @@ static int finish_outputs(struct run *r, int status, bool interrupted)
 }
 
 /* Fingerprints of the weights, for run.json. */
-static int read_contents(struct run *r, bool looks)
+int run_read_contents(struct run *r, bool looks)
 {
     int status = r->out && !r->detects ? run_model_content(&r->model_content, cli_model_dir(&r->common), TASK_POSE) : CLI_DONE;
     if (!status && r->out && looks)
@@ -422,7 +423,7 @@ static int run(struct run *r)
     const size_t window = stream_window(r->session, r->workers);
     int status = looks ? finders_open(&r->finders, &r->common, &r->find, r->workers) : CLI_DONE;
     if (!status)
-        status = read_contents(r, looks);
+        status = run_read_contents(r, looks);
     if (!status)
         status = open_output(r);
     if (!status && r->out)
@@ -468,7 +469,8 @@ struct run run_default(void)
                         .lines = OUTPUT_CLOSED,
                         .decoder = "auto",
                         .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
-                        .overlay_size = OVERLAY_SIZE};
+                        .overlay_size = OVERLAY_SIZE,
+                        .video_options = run_video_options_default()};
 }
 
 /* What is asked for and cannot be had together. */
@@ -496,7 +498,7 @@ static int check_options(const struct run *r, const struct cli_command *command,
     return CLI_DONE;
 }
 
-static void close_all(struct run *r)
+void run_close(struct run *r)
 {
     limber_heads_close(&r->heads);
     limber_session_close(&r->session);
@@ -541,7 +543,7 @@ int run_inputs(struct run *r, const struct cli_command *command, char **argv, in
         status = cli_fail("%s", err.text);
     if (!status)
         status = run(r);
-    close_all(r);
+    run_close(r);
     return status;
 }
 
@@ -559,16 +561,19 @@ int cli_run(int argc, char **argv)
         CLI_NUMBER("--min-score", "S", &r.min_score, -1e9, 1e9, "leave out people whose score is below S [none]"),
         CLI_RUN_OPTIONS(r),
         CLI_FLAG("--heads", &r.want_heads, "limb specialists among the attention heads, in DIR/" ABOUT "; a fourth of the speed"),
+        CLI_VIDEO_OPTIONS(r.video_options),
         CLI_COMMON_OPTIONS(r.common),
         CLI_END,
     };
     const struct cli_command command = {
         "run", "INPUT... [options]",
-        "Joints and limbs of the people in photographs. INPUT is a file, or a folder and all below it, or - (one picture\n"
-        "from standard input), or @FILE (a list of inputs, one a line);\n"
-        "one line of JSON an image, in order of the inputs. Without --boxes the people are found by the detector.\n"
+        "Joints and limbs of the people in photographs and videos. INPUT is a file, or a folder and all below it, or - (one\n"
+        "picture from standard input), or @FILE (a list of inputs, one a line); or a video, a camera (/dev/video0), a stream\n"
+        "(rtsp://...). One line of JSON an image or frame, in order. Without --boxes the people are found by the detector.\n"
         "Exit status: 0 done, 1 some images failed, 2 nothing could start or be written, 130 stopped by a signal.",
         options};
     int count, status = cli_parse(&command, argc, argv, &count);
-    return status == CLI_GO ? run_inputs(&r, &command, argv, count) : status;
+    if (status != CLI_GO)
+        return status;
+    return run_is_video(&r, argv + 1, count) ? run_videos(&r, &command, argv + 1, count) : run_inputs(&r, &command, argv, count);
 }

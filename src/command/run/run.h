@@ -15,6 +15,8 @@
 #include "command/progress.h"
 #include "command/run/model_content.h"
 #include "command/stream.h"
+#include "command/run/run_video.h"
+#include "image/overlay.h"
 #include "limber_heads.h"
 
 #define LINES "poses.jsonl"
@@ -39,6 +41,9 @@ struct run {
     bool flip, resume, overlay, coco, want_heads;
     const char *overlay_kind; /* "jpeg", "png" */
     int overlay_size;         /* pixels of the longer side, at most; 0: all there are */
+
+    struct run_video_options video_options;
+    struct run_video *video; /* of videos; NULL: of pictures */
 
     struct inputs inputs; /* still to be done */
     struct boxes boxes;
@@ -87,13 +92,17 @@ const char *run_command(const struct run *r); /* "run" or "detect" */
 /* run_line.c: the line for one image, into t: of poses.jsonl; model NULL: of boxes.jsonl. */
 void run_put_line(struct json_text *t, const limber_model *model, const struct stream_item *item);
 
+/* The line of a video's frame. */
+struct frame_item;
+void run_put_frame(struct json_text *t, const limber_model *model, const char *video, const struct frame_item *item);
+
 /* Whether large JPEGs may be decoded smaller: attention heads want every pixel, and so may overlays. */
 bool run_reduces(const struct run *r);
 /* --decoder stb: only the decoders that every build has. */
 bool run_only_built_in(const struct run *r);
 
 /* run_overlay.c: where below the overlay folder a picture goes, to free; NULL: no memory. `alike`: not under its plain name. `kind`
- * is "jpeg" or "png". */
+ * is "jpeg", "png" or "mp4". */
 char *run_overlay_name(const char *path, bool alike, const char *kind);
 /* Removes half-made pictures from the overlays, which only a run that was killed leaves. To be called with its lines locked, so that
  * no other run is making one. */
@@ -105,6 +114,11 @@ int run_overlay_alike(bool **alike, const struct inputs *inputs);
 char *run_overlay_find(const char *dir, const char *image, const char *kind);
 /* That overlay below another folder too: the same file, or a copy. *there: false where it has none. CLI_DONE, or CLI_NOTHING, said. */
 int run_overlay_link(const char *from_dir, const char *to_dir, const char *image, const char *kind, bool *there);
+
+/* run.c: how people are drawn; fingerprints of the weights, for run.json; the end of a run. */
+struct overlay_style run_overlay_style(const struct run *r, bool tracks);
+int run_read_contents(struct run *r, bool looks);
+void run_close(struct run *r);
 
 /* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 int run_write_about(const struct run *r, bool complete);

@@ -166,6 +166,8 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "limber"), put_string(t, limber_version());
     put_key(t, "command"), put_string(t, run_command(r));
     put_key(t, "complete"), put_bool(t, complete);
+    if (r->video)
+        run_video_put_about(t, r);
     if (!r->detects)
         put_pose(t, r);
     put_detector(t, r);

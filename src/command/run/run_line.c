@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* command/run/run_line.c - one line of poses.jsonl, or of boxes.jsonl. Numbers are rounded to fixed decimals: pixels to 2, scores to 4. */
 #include "command/run/run.h"
+#include "command/run/frames.h"
 
 static void put_pixels(struct json_text *t, float v)
 {
@@ -22,6 +23,8 @@ static void put_box(struct json_text *t, const limber_box *b)
 static void put_person(struct json_text *t, const limber_model *model, const limber_person *p, bool found)
 {
     put_open(t, '{');
+    if (p->track)
+        put_key(t, "track"), put_integer(t, p->track);
     put_key(t, "box"), put_box(t, &p->box);
     if (found)
         put_key(t, "box_score"), put_score(t, p->box_score);
@@ -85,6 +88,27 @@ void run_put_line(struct json_text *t, const limber_model *model, const struct s
             put_people(t, model, item);
         else
             put_boxes(t, &item->parcel.people);
+    }
+    put_close(t, '}');
+    put_newline(t);
+}
+
+void run_put_frame(struct json_text *t, const limber_model *model, const char *video, const struct frame_item *item)
+{
+    put_clear(t);
+    put_open(t, '{');
+    put_key(t, "video"), put_string(t, video);
+    put_key(t, "frame"), put_integer(t, item->frame.number);
+    put_key(t, "time"), put_number(t, item->frame.time, 6);
+    put_key(t, "width"), put_integer(t, item->frame.view.width);
+    put_key(t, "height"), put_integer(t, item->frame.view.height);
+    if (item->parcel.status) {
+        put_key(t, "error"), put_string(t, item->parcel.error.text);
+    } else {
+        put_key(t, "people"), put_open(t, '[');
+        for (int i = 0; i < item->parcel.people.count; i++)
+            put_person(t, model, &item->parcel.people.person[i], item->found.boxes != NULL);
+        put_close(t, ']');
     }
     put_close(t, '}');
     put_newline(t);

@@ -49,7 +49,10 @@ char *run_overlay_name(const char *path, bool alike, const char *kind)
     to -= to > out;
     if (alike)
         to += sprintf(to, "-%016llx", hash_of(whole, strlen(whole)));
-    strcpy(to, !strcmp(kind, "png") ? ".png" : ".jpg");
+    if (!strcmp(kind, "mp4")) /* a clip.mp4 stays one */
+        strcpy(to, to - out > 4 && !memcmp(to - 4, ".mp4", 4) ? "" : ".mp4");
+    else
+        strcpy(to, !strcmp(kind, "png") ? ".png" : ".jpg");
     return out;
 }
 
