@@ -9,7 +9,7 @@ set -eu
 cd -- "$(dirname -- "$0")/.."
 . scripts/packages.sh
 need gcc g++ clang libc6-dev make cmake ninja-build pkg-config libjansson-dev libjpeg-dev libwebp-dev libtiff-dev libheif1 libcriterion-dev \
-    python3-numpy python3-pytest python3-pil
+    python3-numpy python3-pytest python3-pil libavformat-dev libavcodec-dev libswscale-dev ffmpeg
 jobs=$(nproc 2>/dev/null || echo 2)
 passed=0 failed=0 skipped=0
 

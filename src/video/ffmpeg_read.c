@@ -109,7 +109,7 @@ static limber_status open_input(struct video_reader *r, limber_error *err)
     if (!device)
         av_dict_set(&options, "protocol_whitelist", url ? STREAMS : !strcmp(name, "-") ? "pipe" : FILES, 0);
     if (r->options.live)
-        av_dict_set(&options, "fflags", "nobuffer", 0);
+        av_dict_set(&options, "analyzeduration", "1000000", 0); /* a second, not five, before the first frame */
     if (!strncmp(name, "rtsp", 4))
         av_dict_set(&options, "rtsp_transport", "tcp", 0); /* nothing lost on the way */
     int e = avformat_open_input(&r->in, r->own_name, (AVInputFormat *)(uintptr_t)format, &options);

@@ -17,6 +17,7 @@ struct video_writer {
     AVPacket *packet;
     struct SwsContext *sws, *to_rgb;
     int64_t begin, last; /* ticks of time 0; of the frame before, as the encoder has it */
+    int64_t last_sound;
     bool any, header;
 };
 
@@ -125,6 +126,7 @@ limber_status writer_open(struct video_writer **out, const char *path, int width
         return limber_fail(err, LIMBER_E_MEMORY, "no memory");
     w->options = *options;
     w->reader = reader;
+    w->last_sound = INT64_MIN;
     w->begin = reader->in->start_time == AV_NOPTS_VALUE
                    ? 0
                    : av_rescale_q(reader->in->start_time, AV_TIME_BASE_Q, reader->stream->time_base);
@@ -160,7 +162,10 @@ static int pass_sound(struct video_writer *w, int64_t until)
             p->stream_index = w->sound->index;
             p->pos = -1;
             av_packet_rescale_ts(p, p->time_base, w->sound->time_base);
-            e = av_interleaved_write_frame(w->out, p);
+            if (p->dts > w->last_sound) { /* a stream that begins anew goes back in time: an mp4 cannot */
+                w->last_sound = p->dts;
+                e = av_interleaved_write_frame(w->out, p);
+            }
         }
         av_packet_free(&p);
     }
