@@ -86,6 +86,7 @@ static int set(const struct cli_command *c, const struct cli_option *o, const ch
         return CLI_GO;
     }
     case CLI_KIND_FLAG:
+    case CLI_KIND_MAYBE:
     case CLI_KIND_END:
         break;
     }
@@ -198,6 +199,14 @@ int cli_parse(const struct cli_command *c, int argc, char **argv, int *inputs)
             if (equals)
                 *o->text = equals + 1;
             *o->flag = true;
+            continue;
+        }
+        if (o->kind == CLI_KIND_MAYBE) {
+            *o->flag = true;
+            if (equals)
+                *o->text = equals + 1;
+            else if (i + 1 < argc && argv[i + 1][0] != '-')
+                *o->text = argv[++i];
             continue;
         }
         const char *value = equals ? equals + 1 : i + 1 < argc ? argv[++i] : NULL;

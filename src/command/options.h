@@ -39,7 +39,7 @@
 
 #define CLI_GO (-1) /* of cli_parse: no exit status yet */
 
-enum cli_kind { CLI_KIND_END, CLI_KIND_FLAG, CLI_KIND_INT, CLI_KIND_NUMBER, CLI_KIND_TEXT, CLI_KIND_CHOICE };
+enum cli_kind { CLI_KIND_END, CLI_KIND_FLAG, CLI_KIND_MAYBE, CLI_KIND_INT, CLI_KIND_NUMBER, CLI_KIND_TEXT, CLI_KIND_CHOICE };
 
 struct cli_option {
     const char *name;  /* "--batch" */
@@ -56,6 +56,8 @@ struct cli_option {
 #define CLI_FLAG(name, target, help) {name, NULL, CLI_KIND_FLAG, target, NULL, NULL, NULL, 0, 0, help}
 /* --name, or --name=one|of|these: then also *text */
 #define CLI_FLAG_CHOICE(name, choices, target, text, help) {name, choices, CLI_KIND_FLAG, target, NULL, NULL, text, 0, 0, help}
+/* --name, or --name VALUE: then also *text; for commands without arguments, which could be taken for one */
+#define CLI_MAYBE(name, value, target, text, help) {name, value, CLI_KIND_MAYBE, target, NULL, NULL, text, 0, 0, help}
 #define CLI_INT(name, value, target, low, high, help) {name, value, CLI_KIND_INT, NULL, target, NULL, NULL, low, high, help}
 #define CLI_NUMBER(name, value, target, low, high, help) {name, value, CLI_KIND_NUMBER, NULL, NULL, target, NULL, low, high, help}
 #define CLI_OPTION(name, value, target, help) {name, value, CLI_KIND_TEXT, NULL, NULL, NULL, target, 0, 0, help}

@@ -110,6 +110,129 @@ test_eval_usage() {
     status 2 eval_tiny --json nowhere/at/all/figures.json
 }
 
+# annotate RESULTS: truth.json, whose people are those of COCO results on photos/ of album; their scores become "visible"
+annotate() {
+    images='"images":[{"id":1,"file_name":"train/1.jpg","source":"jpeg"},{"id":2,"file_name":"deep/2.png","source":"png"}]'
+    sed -n 's/^{"image_id":\([0-9]*\),.*"keypoints":\[\([^]]*\)\].*/\1,\2/p' "$1" |
+        awk -F, -v images="$images" '
+            { printf "%s{\"id\":%d,\"image_id\":%s,\"category_id\":1,\"iscrowd\":0,\"area\":4000,\"num_keypoints\":17,\"bbox\":[1,1,9,9],\"keypoints\":[",
+                  (NR > 1 ? "," : "{" images ",\"categories\":[{\"id\":1,\"name\":\"person\"}],\"annotations\":["), NR, $1
+              for (i = 2; i <= NF; i++) printf "%s%s", (i == 2 ? "" : ","), i % 3 == 1 ? 2 : $i
+              printf "]}" }
+            END { print "]}" }' >truth.json
+}
+# ten FIGURES...: COCO's ten numbers, with three decimals
+ten() { sed -n 's/^A[PR][-0-9SML]* *\(-*[0-9.]*\)$/\1/p' "$@" | tr '\n' ' '; }
+
+# With a detector's boxes: people ranked and doubled answers dropped as mmpose does. The numbers are pycocotools' over coco_results.json of
+# `limber run` with the same boxes (recorded; the poses are told apart by far).
+test_eval_of_detections() {
+    album 0
+    d() { printf '{"image_id":%s,"category_id":%s,"bbox":[%s],"score":%s}' "$1" "$2" "$3" "$4"; }
+    echo "[$(d 1 1 5,5,40,30 0.9),$(d 1 1 5,5,40.02,30 0.8),$(d 1 1 30,20,9,9 0.95),$(d 2 1 2,3,20,25 0.6),$(d 2 1 30,2,9,12 0.3),
+        $(d 2 3 1,1,8,8 0.99),$(d 77 1 1,1,8,8 0.99)]" >det.json
+    status 0 eval_tiny --boxes det.json --json figures.json
+    [ "$(ten out)" = "0.752 0.752 0.752 0.835 -1.000 1.000 1.000 1.000 1.000 -1.000 " ] || fail "$(ten out)"
+    has out "found  1.000  (2 of 2 labelled people"
+    has figures.json '"found": 2,'
+    ! grep -q PCK out || fail "whose joints are they?"
+    # mmpose's det_bbox_thr; joined by the names of files; JSON Lines
+    status 0 eval_tiny --boxes det.json --min-box-score 0.7
+    [ "$(ten out)" = "0.505 0.505 0.505 0.505 -1.000 0.500 0.500 0.500 0.500 -1.000 " ] || fail "$(ten out)"
+    has out "found  0.500  (1 of 2 labelled people"
+    status 0 eval_tiny --boxes det.json --max-people 1
+    has out "found  0.500  (1 of 2 labelled people"
+    printf '{"image":"%s","boxes":[[%s]],"scores":[%s]}\n' 1.jpg 5,5,40,30 0.5 2.png 2,3,20,25 0.4 >det.jsonl
+    status 0 "$LIMBER" eval --model "$tiny" --precision fp32 --annotations truth.json --images photos --boxes det.jsonl
+    [ "$(ten out)" = "1.000 1.000 1.000 1.000 -1.000 1.000 1.000 1.000 1.000 -1.000 " ] || fail "$(ten out)"
+    says "det.jsonl: 2 boxes of people; 2 of them on 2 of the 2 annotated images, joined by name"
+    # without scores as with the annotations' own boxes
+    sed 's/,"scores.*/}/' det.jsonl >bare.jsonl
+    status 0 eval_tiny --boxes bare.jsonl
+    [ "$(ten out)" = "1.000 1.000 1.000 1.000 -1.000 1.000 1.000 1.000 1.000 -1.000 " ] || fail "$(ten out)"
+    # ids that are not the numbers in the names: of the annotations, or of `limber detect --coco`
+    cp truth.json kept.json
+    sed 's/"id":\([12]\),"file/"id":1\1,"file/g; s/"image_id":/"image_id":1/g' kept.json >truth.json
+    sed 's/"image_id":/"image_id":1/g' det.json >ids.json
+    for file in ids.json det.json; do
+        status 0 eval_tiny --boxes $file
+        has out "found  1.000  (2 of 2 labelled people"
+    done
+    cp kept.json truth.json
+    echo "[$(d 5 1 5,5,40,30 0.9)]" >other.json
+    status 2 eval_tiny --boxes other.json
+    says "other.json: none of the 2 annotated images is in it, by image_id or by name"
+    echo '[]' >none.json
+    status 0 eval_tiny --boxes none.json
+    has out "found  0.000  (0 of 2 labelled people"
+    status 2 eval_tiny --boxes det.json --detector
+    says "leave one out"
+    status 2 eval_tiny --boxes det.json --each-head
+    says "--each-head compares the same people"
+}
+
+# People that a detector finds in the bare photograph: who is annotated as run found them is found, all and best.
+test_eval_of_people_found() {
+    album 0
+    yolos=$LIMBER_TEST_DIR/golden/yolos-mid
+    find="--detector $yolos --min-box-score 0.05 --max-people 3"
+    # shellcheck disable=SC2086
+    status 0 "$LIMBER" run --model "$tiny" --precision fp32 --quiet photos $find --coco --out found
+    people=$(grep -c image_id found/coco_results.json)
+    [ "$people" -gt 2 ] || fail "$people people"
+    annotate found/coco_results.json
+    # shellcheck disable=SC2086
+    status 0 eval_tiny $find --json one.json --threads 1
+    head -1 out | grep -qx 'AP     1.000' || fail "not all are found: $(head -1 out)"
+    has out "found  1.000  ($people of $people labelled people"
+    has one.json "\"detector\": \"$yolos\""
+    # shellcheck disable=SC2086
+    status 0 eval_tiny $find --json three.json --threads 3 --batch 2
+    drop() { grep -v '"seconds' "$1"; }
+    [ "$(drop one.json)" = "$(drop three.json)" ] || fail "threads and batch change the numbers"
+    status 0 eval_tiny --detector # the built-in one sees nobody in noise
+    has out "found  0.000  (0 of $people labelled people"
+    LIMBER_DETECTOR=nowhere status 2 eval_tiny --detector --quiet
+    says nowhere
+    status 2 eval_tiny --detector "$tiny"
+    says "a pose model"
+}
+
+# pycocotools' twelve numbers of these boxes (recorded), without photographs; the recall that is printed; a crowd swallows what lies in it.
+test_eval_of_boxes() {
+    a() { printf '{"id":%s,"image_id":%s,"category_id":1,"iscrowd":%s,"area":%s,"bbox":[%s]}' "$1" "$2" "$3" "$4" "$5"; }
+    d() { printf '{"image_id":%s,"category_id":1,"bbox":[%s],"score":%s}' "$1" "$2" "$3"; }
+    echo '{"images":[{"id":1,"file_name":"1.jpg","source":"x"},{"id":2,"file_name":"2.jpg","source":"y"},{"id":3,"file_name":"3.jpg","source":"y"}],
+        "categories":[{"id":1,"name":"person"}],"annotations":['"$(a 1 1 0 900 10,10,30,40),$(a 2 1 0 5000 100,10,80,90),$(a 3 1 1 90000 200,0,400,300),
+        $(a 4 2 0 20000 0,0,150,200),$(a 5 2 0 9216 300,50,100,130),$(a 6 3 0 400 5,5,20,25)"']}' >truth.json
+    echo "[$(d 1 11,11,30,38 0.9),$(d 1 105,15,80,90 0.8),$(d 1 250,20,60,90 0.95),$(d 1 10,10,29,40 0.3),$(d 2 10,5,140,200 0.7),
+        $(d 2 500,50,100,130 0.85),$(d 2 320,60,100,120 0.5),$(d 3 60,60,20,25 0.2)]" >det.json
+    status 0 "$LIMBER" eval --task boxes --quiet --annotations truth.json --boxes det.json --json figures.json
+    [ "$(ten out)" = "0.425 0.683 0.505 0.505 0.451 0.326 0.000 0.540 0.540 0.500 0.450 0.550 " ] || fail "$(ten out)"
+    has out "people                                     5       2       2       2"
+    has out "5 boxes a photograph, the surest       0.800   0.500   1.000   1.000"
+    grep -qE '^y +2 +3 ' out || fail "no slice by source"
+    [ "$(grep -c '"boxes": [0-9]' figures.json)" = 60 ] || fail "the curve has 20 points, of all and of two sources"
+    status 0 "$LIMBER" eval --task boxes --quiet --annotations truth.json --boxes det.json --max-people 1
+    [ "$(ten out | cut -d' ' -f7)" = "$(ten out | cut -d' ' -f9)" ] || fail "AR1 is AR100 with one box an image: $(ten out)"
+    status 2 "$LIMBER" eval --task boxes --annotations truth.json
+    says "--images is required"
+    # by a detector, the same as of the file that `limber detect` writes
+    album 0
+    yolos=$LIMBER_TEST_DIR/golden/yolos-mid
+    "$LIMBER" detect --quiet --detector "$yolos" --min-box-score 0.001 photos --coco --out found
+    # truth: every third of them
+    awk 'BEGIN { printf "{\"images\":[{\"id\":1,\"file_name\":\"1.jpg\"},{\"id\":2,\"file_name\":\"deep/2.png\"}],\"annotations\":[" }
+        /image_id/ && n++ % 3 == 0 { sub(/,$/, ""); sub(/{/, (n > 1 ? "," : "") "{\"id\":" n ",\"area\":500,"); printf "%s", $0 }
+        END { print "]}" }' found/coco_results.json >truth.json
+    status 0 "$LIMBER" eval --task boxes --quiet --annotations truth.json --boxes found/coco_results.json
+    ten out >file
+    status 0 "$LIMBER" eval --task boxes --quiet --annotations truth.json --images photos --detector "$yolos" --threads 3
+    ten out >found.ten
+    same file found.ten
+    case $(cat file) in 0.[0-9]*) ;; *) fail "numbers that say nothing: $(cat file)" ;; esac
+}
+
 # ---- patch, prune ----
 
 test_patch_is_the_same_for_threads_and_batches() {

@@ -58,12 +58,8 @@ static void summarise(double numbers[COCO_BOX_NUMBERS], const struct matches *m)
 /* Shares of people that the boxes of a rank below `rank` and a score of at least `least` find. */
 static void share_found(double share[COCO_AREAS], const struct matches *m, int rank, double least)
 {
-    for (int a = 0; a < COCO_AREAS; a++) {
-        int found = 0;
-        for (int i = 0; i < m->count && m->v[i].score >= least; i++)
-            found += m->v[i].rank < rank && m->v[i].matched[a][0] && !m->v[i].ignored[a][0];
-        share[a] = m->positives[a] ? (double)found / m->positives[a] : -1;
-    }
+    for (int a = 0; a < COCO_AREAS; a++)
+        share[a] = m->positives[a] ? (double)matches_found(m, a, 0, rank, least) / m->positives[a] : -1;
 }
 
 static void measure_recall(struct coco_recall *r, const struct matches *m, int boxes, int photographs)

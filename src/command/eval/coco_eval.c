@@ -20,9 +20,29 @@ const char *const coco_number_names[COCO_NUMBERS] = {"AP", "AP50", "AP75", "AP-M
 
 bool coco_poses_open(struct coco_poses *p, size_t room, int keypoints)
 {
-    *p = (struct coco_poses){.v = calloc(room + 1, sizeof *p->v), .keypoints = keypoints};
+    *p = (struct coco_poses){.v = calloc(room + 1, sizeof *p->v), .keypoints = keypoints, .room = room};
     p->joints = calloc(room + 1, 3 * (size_t)keypoints * sizeof *p->joints);
     return p->v && p->joints;
+}
+
+bool coco_poses_reserve(struct coco_poses *p, size_t more)
+{
+    const size_t each = 3 * (size_t)p->keypoints, needs = (size_t)p->count + more;
+    if (needs <= p->room)
+        return true;
+    const size_t room = needs > 2 * p->room ? needs : 2 * p->room;
+    struct coco_pose *v = realloc(p->v, (room + 1) * sizeof *v);
+    if (!v)
+        return false;
+    p->v = v;
+    double *joints = realloc(p->joints, (room + 1) * each * sizeof *joints);
+    if (!joints)
+        return false;
+    p->joints = joints;
+    p->room = room;
+    for (int i = 0; i < p->count; i++)
+        v[i].keypoints = joints + each * (size_t)i;
+    return true;
 }
 
 struct coco_pose *coco_poses_add(struct coco_poses *p, int image, double score, const limber_keypoint *joints)
@@ -130,7 +150,7 @@ static void summarise(double numbers[COCO_NUMBERS], const struct matches *m)
     }
 }
 
-static limber_status evaluate_category(double numbers[COCO_NUMBERS], const struct coco_scope *scope,
+static limber_status evaluate_category(double numbers[COCO_NUMBERS], struct coco_counts *counts, const struct coco_scope *scope,
                                        const struct coco_truth *truths, int truth_count, const struct coco_pose *poses,
                                        int pose_count, int image_count, limber_error *err)
 {
@@ -148,8 +168,11 @@ static limber_status evaluate_category(double numbers[COCO_NUMBERS], const struc
         d[i] = (struct match_answer){poses[i].image, poses[i].score, pose_area(scope, &poses[i])};
     if (!st)
         st = matches_open(&m, g, truth_count, d, pose_count, image_count, MAX_ANSWERS, likeness, &e, err);
-    if (!st)
+    if (!st) {
         summarise(numbers, &m);
+        counts->people += m.positives[COCO_AREA_ALL];
+        counts->found += matches_found(&m, COCO_AREA_ALL, 0, MAX_ANSWERS, -INFINITY);
+    }
     matches_close(&m);
     free(g);
     free(d);
@@ -165,6 +188,15 @@ static int by_number(const void *a, const void *b)
 limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_scope *scope, const struct coco_truth *truths,
                             int truth_count, const struct coco_pose *poses, int pose_count, int image_count, limber_error *err)
 {
+    struct coco_counts unused;
+    return coco_evaluate_and_count(numbers, &unused, scope, truths, truth_count, poses, pose_count, image_count, err);
+}
+
+limber_status coco_evaluate_and_count(double numbers[COCO_NUMBERS], struct coco_counts *counts, const struct coco_scope *scope,
+                                      const struct coco_truth *truths, int truth_count, const struct coco_pose *poses,
+                                      int pose_count, int image_count, limber_error *err)
+{
+    *counts = (struct coco_counts){0};
     long long *categories = malloc(((size_t)truth_count + 1) * sizeof *categories);
     struct coco_truth *t = malloc(((size_t)truth_count + 1) * sizeof *t);
     struct coco_pose *p = malloc(((size_t)pose_count + 1) * sizeof *p);
@@ -187,7 +219,7 @@ limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_scop
         for (int k = 0; k < pose_count; k++)
             if (poses[k].category == categories[i] && (by_pycocotools(scope) || count_positive(scope, poses[k].keypoints)))
                 p[np++] = poses[k];
-        st = evaluate_category(of_one, scope, t, nt, p, np, image_count, err);
+        st = evaluate_category(of_one, counts, scope, t, nt, p, np, image_count, err);
         for (int n = 0; !st && n < COCO_NUMBERS; n++)
             if (of_one[n] > -1) {
                 numbers[n] += of_one[n];

@@ -36,8 +36,10 @@ struct coco_poses {
     struct coco_pose *v;
     int count, keypoints;
     double *joints; /* [room][keypoints][3] */
+    size_t room;
 };
 bool coco_poses_open(struct coco_poses *p, size_t room, int keypoints); /* false: no memory */
+bool coco_poses_reserve(struct coco_poses *p, size_t more);             /* room for so many more; false: no memory */
 /* Returns the pose that was added, of category 0. */
 struct coco_pose *coco_poses_add(struct coco_poses *p, int image, double score, const limber_keypoint *joints);
 void coco_poses_close(struct coco_poses *p); /* after a failure too; all zero afterwards */
@@ -60,6 +62,15 @@ extern const char *const coco_number_names[COCO_NUMBERS]; /* "AP", "AP50", ... *
  * happen. */
 limber_status coco_evaluate(double numbers[COCO_NUMBERS], const struct coco_scope *scope, const struct coco_truth *truths,
                             int truth_count, const struct coco_pose *poses, int pose_count, int image_count, limber_error *err);
+
+/* The same, and who is found: of the people that count (labelled, no crowd), whom a pose answers with a similarity of at least .5, a
+ * pose one person. found / people is AR50, but for the mean over categories. */
+struct coco_counts {
+    int people, found;
+};
+limber_status coco_evaluate_and_count(double numbers[COCO_NUMBERS], struct coco_counts *counts, const struct coco_scope *scope,
+                                      const struct coco_truth *truths, int truth_count, const struct coco_pose *poses,
+                                      int pose_count, int image_count, limber_error *err);
 
 /* Object keypoint similarity of one prediction with one person, in [0, 1], over the labelled joints of the scope. */
 double coco_oks(const struct coco_scope *scope, const struct coco_truth *truth, const struct coco_pose *pose);

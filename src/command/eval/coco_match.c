@@ -215,6 +215,14 @@ void matches_measure(const struct matches *m, int area, int threshold, int most,
     *mean_precision = sum / RECALL_POINTS;
 }
 
+int matches_found(const struct matches *m, int area, int threshold, int most, double least)
+{
+    int found = 0;
+    for (int i = 0; i < m->count && m->v[i].score >= least; i++)
+        found += m->v[i].rank < most && m->v[i].matched[area][threshold] && !m->v[i].ignored[area][threshold];
+    return found;
+}
+
 double match_mean(const double *v, int count)
 {
     double sum = 0;

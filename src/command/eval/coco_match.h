@@ -56,6 +56,9 @@ void matches_close(struct matches *m); /* fine on a zeroed one */
  * nobody is to be found. */
 void matches_measure(const struct matches *m, int area, int threshold, int most, double *precision, double *recall);
 
+/* How many truths the answers of a rank below `most` and a score of at least `least` find. */
+int matches_found(const struct matches *m, int area, int threshold, int most, double least);
+
 /* The mean of those that are measured (not -1), or -1. */
 double match_mean(const double *v, int count);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* limber eval: how well a model does on annotated photographs. Boxes are the annotations' own; a person without a labelled joint
- * is no task (as in mmpose's ground-truth-box evaluation), but stays in the evaluation as ignored; the person score is the mean
- * keypoint score. Numbers are COCO's (command/eval/coco_eval.h). */
+/* limber eval: how well a model does on annotated photographs. Boxes are the annotations' own (a person without a labelled joint is no
+ * task, as in mmpose's ground-truth-box evaluation, but stays in the evaluation as ignored; the person score is the mean keypoint
+ * score), or a detector's: command/eval/eval_set.h. Numbers are COCO's (command/eval/coco_eval.h). Of boxes: eval_boxes.c. */
 #define _GNU_SOURCE
 #include "command/eval/eval_set.h"
 
@@ -11,6 +11,7 @@
 
 #include "command/commands.h"
 #include "command/options.h"
+#include "command/eval/eval.h"
 #include "command/eval/eval_heads.h"
 #include "command/output.h"
 #include "command/progress.h"
@@ -30,7 +31,9 @@ struct figures {
     int correct[SKELETON_MAX_KEYPOINTS], labelled[SKELETON_MAX_KEYPOINTS]; /* PCK */
     double oks[SKELETON_MAX_KEYPOINTS];                                    /* mean similarity of each joint, where labelled */
     int oks_labelled[SKELETON_MAX_KEYPOINTS];
-    double mean_oks; /* over people */
+    double mean_oks;           /* over people */
+    bool paired;               /* each pose answers a person: else there is neither PCK nor OKS by joint */
+    struct coco_counts counts; /* who is found */
 };
 
 static bool has_parts(const struct skeleton *s)
@@ -80,14 +83,19 @@ static limber_status figures_of(struct figures *f, const struct eval_set *s, con
     struct eval_slice c;
     *f = (struct figures){.source = source};
     limber_status st = eval_slice_of(&c, s, r, source, err);
+    const struct coco_scope whole = coco_scope_of(s->skeleton, COCO_WHOLE);
     if (!st)
-        st = evaluate_part(f->numbers, s, &c, COCO_WHOLE, err);
+        st = coco_evaluate_and_count(f->numbers, &f->counts, &whole, c.truths, c.truth_count, c.poses, c.pose_count,
+                                     (int)s->boxes.count, err);
     for (int p = 0; !st && has_parts(s->skeleton) && p < s->skeleton->part_count; p++)
         st = evaluate_part(f->parts[p], s, &c, p, err);
     if (!st) {
         f->images = c.images;
-        f->people = c.pose_count;
+        f->paired = r->truth != NULL;
+        f->people = f->paired ? c.pose_count : f->counts.people;
         average_hands(f, s->skeleton);
+    }
+    if (!st && f->paired) {
         coco_pck(s->skeleton, c.answered, c.poses, c.pose_count, PCK_SHARE, f->correct, f->labelled);
         joint_similarities(f, s->skeleton, &c);
     }
@@ -130,6 +138,28 @@ static void print_parts(const struct figures *f, const struct skeleton *s)
     print_row("whole", f->numbers);
 }
 
+static void print_joints(const struct figures *f, const struct skeleton *s)
+{
+    printf("\n%-21s %8s %8s %8s %8s\n", "joint", "labelled", "OKS", "PCK", "of");
+    for (int k = 0; k < s->keypoints; k++)
+        printf("%-21s %8d %8.3f %8.3f %8d\n", s->names[k], f->oks_labelled[k], f->oks[k], ratio(f->correct[k], f->labelled[k]),
+               f->labelled[k]);
+}
+
+static void print_sources(const struct figures *f, int count)
+{
+    printf("\n%-20s %7s %7s %7s %7s %7s %7s %7s", "source", "images", "people", "AP", "AP50", "AP75", "AR", "found");
+    printf(f->paired ? " %7s %7s\n" : "\n", "OKS", "PCK");
+    for (int i = 0; i < count; i++) {
+        printf("%-20s %7d %7d %7.3f %7.3f %7.3f %7.3f %7.3f", f[i].source ? f[i].source : "all", f[i].images, f[i].people,
+               f[i].numbers[COCO_AP], f[i].numbers[COCO_AP50], f[i].numbers[COCO_AP75], f[i].numbers[COCO_AR],
+               ratio(f[i].counts.found, f[i].counts.people));
+        if (f->paired)
+            printf(" %7.3f %7.3f", f[i].mean_oks, pck_of(&f[i]));
+        printf("\n");
+    }
+}
+
 static void print_figures(const struct figures *f, int count, const struct eval_set *set, const struct eval_result *r,
                           const limber_model *model)
 {
@@ -137,21 +167,16 @@ static void print_figures(const struct figures *f, int count, const struct eval_
     const struct skeleton *s = set->skeleton;
     for (int i = 0; i < COCO_NUMBERS; i++)
         printf("%-6s %.3f\n", coco_number_names[i], all->numbers[i]);
-    printf("PCK@%.1f %.3f  (of the torso; people with all four torso joints labelled)\n", PCK_SHARE, pck_of(all));
+    printf("found  %.3f  (%d of %d labelled people by a pose with OKS of at least .5)\n",
+           ratio(all->counts.found, all->counts.people), all->counts.found, all->counts.people);
+    if (all->paired)
+        printf("PCK@%.1f %.3f  (of the torso; people with all four torso joints labelled)\n", PCK_SHARE, pck_of(all));
     if (has_parts(s))
         print_parts(all, s);
-    printf("\n%-21s %8s %8s %8s %8s\n", "joint", "labelled", "OKS", "PCK", "of");
-    for (int k = 0; k < s->keypoints; k++)
-        printf("%-21s %8d %8.3f %8.3f %8d\n", s->names[k], all->oks_labelled[k], all->oks[k],
-               ratio(all->correct[k], all->labelled[k]), all->labelled[k]);
-    if (count > 1) {
-        printf("\n%-20s %7s %7s %7s %7s %7s %7s %7s %7s\n", "source", "images", "people", "AP", "AP50", "AP75", "AR", "OKS",
-               "PCK");
-        for (int i = 0; i < count; i++)
-            printf("%-20s %7d %7d %7.3f %7.3f %7.3f %7.3f %7.3f %7.3f\n", f[i].source ? f[i].source : "all", f[i].images,
-                   f[i].people, f[i].numbers[COCO_AP], f[i].numbers[COCO_AP50], f[i].numbers[COCO_AP75], f[i].numbers[COCO_AR],
-                   f[i].mean_oks, pck_of(&f[i]));
-    }
+    if (all->paired)
+        print_joints(all, s);
+    if (count > 1)
+        print_sources(f, count);
     printf("\n%d people in %.2f s (%.1f a second; forward pass %.2f s), %s %s", r->poses.count, r->seconds,
            r->poses.count / r->seconds, r->seconds_forward, limber_model_backend(model), limber_model_precision(model));
     if (r->failed)
@@ -172,19 +197,8 @@ static void put_part(struct json_text *t, const char *name, const double numbers
     put_close(t, '}');
 }
 
-static void put_figures(struct json_text *t, const struct figures *f, const struct skeleton *s)
+static void put_joints(struct json_text *t, const struct figures *f, const struct skeleton *s)
 {
-    put_open(t, '{');
-    put_key(t, "images"), put_integer(t, f->images);
-    put_key(t, "people"), put_integer(t, f->people);
-    put_numbers(t, f->numbers);
-    if (has_parts(s)) {
-        put_key(t, "parts"), put_open(t, '{');
-        for (int p = 0; p < s->part_count; p++)
-            put_part(t, s->parts[p].name, f->parts[p]);
-        put_part(t, "hand", f->hands);
-        put_close(t, '}');
-    }
     put_key(t, "OKS"), put_number(t, f->mean_oks, 6);
     put_key(t, "PCK@0.2"), put_number(t, pck_of(f), 6);
     put_key(t, "joints"), put_open(t, '{');
@@ -196,18 +210,41 @@ static void put_figures(struct json_text *t, const struct figures *f, const stru
         put_close(t, '}');
     }
     put_close(t, '}');
+}
+
+static void put_figures(struct json_text *t, const struct figures *f, const struct skeleton *s)
+{
+    put_open(t, '{');
+    put_key(t, "images"), put_integer(t, f->images);
+    put_key(t, "people"), put_integer(t, f->people);
+    put_numbers(t, f->numbers);
+    put_key(t, "labelled"), put_integer(t, f->counts.people);
+    put_key(t, "found"), put_integer(t, f->counts.found);
+    put_key(t, "found_share"), put_number(t, ratio(f->counts.found, f->counts.people), 6);
+    if (has_parts(s)) {
+        put_key(t, "parts"), put_open(t, '{');
+        for (int p = 0; p < s->part_count; p++)
+            put_part(t, s->parts[p].name, f->parts[p]);
+        put_part(t, "hand", f->hands);
+        put_close(t, '}');
+    }
+    if (f->paired)
+        put_joints(t, f, s);
     put_close(t, '}');
 }
 
-static int write_json(const char *path, const struct figures *f, int count, const struct eval_set *set,
+static int write_json(const struct eval_ask *ask, const struct figures *f, int count, const struct eval_set *set,
                       const struct eval_result *r, const limber_model *model, const struct head_losses *losses)
 {
     struct json_text t = {.pretty = true};
+    const char *path = ask->json, *detector = finders_dir(&ask->find);
     put_open(&t, '{');
     put_key(&t, "version"), put_string(&t, limber_version());
     put_key(&t, "model"), put_string(&t, model->source);
     put_key(&t, "backend"), put_string(&t, limber_model_backend(model));
     put_key(&t, "precision"), put_string(&t, limber_model_precision(model));
+    put_key(&t, "boxes"), put_string(&t, ask->boxes_file ? ask->boxes_file : ask->looks ? NULL : "annotations");
+    put_key(&t, "detector"), put_string(&t, !ask->looks ? NULL : detector ? detector : "built in");
     put_key(&t, "seconds"), put_number(&t, r->seconds, 3);
     put_key(&t, "seconds_forward"), put_number(&t, r->seconds_forward, 3);
     put_key(&t, "failed_images"), put_integer(&t, r->failed);
@@ -225,8 +262,8 @@ static int write_json(const char *path, const struct figures *f, int count, cons
     return status;
 }
 
-static int report(const struct eval_set *set, const struct eval_result *r, const limber_model *model,
-                  const struct head_losses *losses, const char *json)
+static int report(const struct eval_ask *ask, const struct eval_set *set, const struct eval_result *r, const limber_model *model,
+                  const struct head_losses *losses)
 {
     struct figures *f = calloc(set->boxes.count + 1, sizeof *f);
     limber_error err;
@@ -251,67 +288,99 @@ static int report(const struct eval_set *set, const struct eval_result *r, const
         if (fflush(stdout))
             status = cli_fail("standard output: the figures could not be written");
     }
-    if (status == CLI_DONE && json)
-        status = write_json(json, f, count, set, r, model, losses);
+    if (status == CLI_DONE && ask->json)
+        status = write_json(ask, f, count, set, r, model, losses);
     free(f);
     return status;
 }
 
-int cli_eval(int argc, char **argv)
+static int eval_poses(const struct eval_ask *ask)
 {
-    struct cli_common common = cli_common_default();
-    const char *annotations = NULL, *images = NULL, *json = NULL, *category = NULL;
-    bool flip = false, each_head = false;
-    const struct cli_option options[] = {
-        CLI_OPTION("--annotations", "FILE", &annotations, "COCO person keypoints, COCO-WholeBody or AP-10K (required)"),
-        CLI_OPTION("--images", "DIR", &images, "where its images are: by their file_name, then by its last part (required)"),
-        CLI_OPTION("--category", "NAME|ID", &category, "who is a person; several between commas, * for all [person]"),
-        CLI_FLAG("--flip", &flip, "average with a second pass over the mirrored crop, as published figures do"),
-        CLI_FLAG("--each-head", &each_head, "once more without each attention head: what AP and each limb lose"),
-        CLI_OPTION("--json", "FILE", &json, "write the figures there too"),
-        CLI_COMMON_OPTIONS(common),
-        CLI_END,
-    };
-    const struct cli_command command = {
-        "eval", "--annotations FILE --images DIR [options]",
-        "How good the model is: COCO's ten numbers for keypoints, exactly as pycocotools computes them, on the\n"
-        "boxes of the annotations; PCK; by joint; and by `source` where the images carry one. A model of the\n"
-        "whole body is also measured by part, as xtcocotools does; `hand` is the mean of both hands. An AP-10K\n"
-        "model is measured in every category; the numbers are the mean over them.",
-        options};
-    int inputs, status = cli_parse(&command, argc, argv, &inputs);
-    if (status != CLI_GO)
-        return status;
-    if (inputs > 0)
-        return cli_usage(&command, "takes no arguments: %s", argv[1]);
-    if (!annotations || !images)
-        return cli_usage(&command, "%s is required", annotations ? "--images" : "--annotations");
-    common.options.flip = flip;
     limber_model *model = NULL;
     limber_session *session = NULL;
     struct eval_set set = {0};
     struct eval_result result = {0};
     struct head_losses losses = {0};
-    cli_catch_signals();
-    status = cli_model_open(&common, &model);
-    if (status == CLI_DONE && each_head && !(model->config.skeleton && model->config.skeleton->limb_count))
+    struct finders finders = {0};
+    int status = cli_model_open(&ask->common, &model);
+    if (status == CLI_DONE && ask->each_head && !(model->config.skeleton && model->config.skeleton->limb_count))
         status = cli_fail("%s: --each-head wants limbs, and its joints are not COCO's", model->source);
+    if (status == CLI_DONE && (ask->looks || ask->boxes_file) && model->config.skeleton == &skeleton_animal)
+        status = cli_fail("%s: animals of many kinds are measured on the annotations' own boxes", model->source);
     if (status == CLI_DONE)
-        status = cli_session_open(&common, model, &session);
+        status = cli_session_open(&ask->common, model, &session);
     if (status == CLI_DONE)
-        status = eval_set_open(&set, model->config.skeleton, annotations, category, images);
+        status = eval_set_open(&set, model->config.skeleton, ask->annotations, ask->category, ask->images);
+    if (status == CLI_DONE && ask->boxes_file)
+        status = eval_set_take_boxes(&set, ask->boxes_file, ask->find.min_box_score, ask->find.max_people, ask->common.quiet);
+    if (status == CLI_DONE && ask->looks) {
+        status = finders_open(&finders, &ask->common, &ask->find, stream_workers(session, true));
+        set.finders = &finders;
+    }
+    set.full_resolution = ask->full_resolution;
     if (status == CLI_DONE)
-        status = eval_measure(&result, &set, model, session, common.quiet);
-    if (status == CLI_DONE && each_head)
-        status = head_losses_measure(&losses, &common, &set, model, &result);
+        status = eval_measure(&result, &set, model, session, ask->common.quiet);
+    if (status == CLI_DONE && ask->each_head)
+        status = head_losses_measure(&losses, &ask->common, &set, model, &result);
     if (status == CLI_DONE)
-        status = report(&set, &result, model, &losses, json);
+        status = report(ask, &set, &result, model, &losses);
     if (status == CLI_DONE && result.failed)
         status = CLI_SOME_FAILED;
     head_losses_free(&losses);
     eval_result_free(&result);
     eval_set_close(&set);
+    finders_close(&finders);
     limber_session_close(&session);
     limber_model_close(&model);
     return status;
+}
+
+int cli_eval(int argc, char **argv)
+{
+    struct eval_ask ask = {.common = cli_common_default()};
+    const char *task = "poses";
+    const struct cli_option options[] = {
+        CLI_OPTION("--annotations", "FILE", &ask.annotations, "COCO person keypoints, COCO-WholeBody or AP-10K (required)"),
+        CLI_OPTION("--images", "DIR", &ask.images, "where its images are: by their file_name, then by its last part (required)"),
+        CLI_CHOICE("--task", "poses|boxes", &task, "boxes: of a detector, without joints [poses]"),
+        CLI_OPTION("--boxes", "FILE", &ask.boxes_file,
+                   "a detector's boxes instead of the annotations': COCO's detections, JSON Lines"),
+        CLI_MAYBE("--detector", "[DIR]", &ask.looks, &ask.find.detector,
+                  "the people are found, by this detector [LIMBER_DETECTOR, else built in]"),
+        CLI_NUMBER("--min-box-score", "S", &ask.find.min_box_score, 0, 1,
+                   "boxes that are scored less do not count [as in run; for --task boxes 0.001]"),
+        CLI_INT("--max-people", "N", &ask.find.max_people, 1, FINDER_BOXES_MAX,
+                "at most so many boxes in one image, the surest [all]"),
+        CLI_PERSON_LABEL(ask.find),
+        CLI_OPTION("--category", "NAME|ID", &ask.category, "who is a person; several between commas, * for all [person]"),
+        CLI_FLAG("--flip", &ask.flip, "average with a second pass over the mirrored crop, as published figures do"),
+        CLI_FLAG("--full-resolution", &ask.full_resolution, "decode large JPEGs whole, as other tools do; else as `limber run`"),
+        CLI_FLAG("--each-head", &ask.each_head, "once more without each attention head: what AP and each limb lose"),
+        CLI_OPTION("--json", "FILE", &ask.json, "write the figures there too"),
+        CLI_COMMON_OPTIONS(ask.common),
+        CLI_END,
+    };
+    const struct cli_command command = {
+        "eval", "--annotations FILE --images DIR [options]",
+        "How good the model is: COCO's ten numbers for keypoints, exactly as pycocotools computes them, on the\n"
+        "boxes of the annotations, on those of --boxes, or on those that --detector finds; PCK; by joint; and by\n"
+        "`source` where the images carry one. A model of the whole body is also measured by part, as xtcocotools\n"
+        "does; `hand` is the mean of both hands. An AP-10K model is measured in every category; the numbers are\n"
+        "the mean over them. --task boxes: how good a detector is, COCO's twelve numbers for boxes.",
+        options};
+    int inputs, status = cli_parse(&command, argc, argv, &inputs);
+    if (status != CLI_GO)
+        return status;
+    const bool boxes = !strcmp(task, "boxes");
+    if (inputs > 0)
+        return cli_usage(&command, "takes no arguments: %s", argv[1]);
+    if (!ask.annotations || (!ask.images && !(boxes && ask.boxes_file)))
+        return cli_usage(&command, "%s is required", ask.annotations ? "--images" : "--annotations");
+    if (ask.boxes_file && ask.looks)
+        return cli_usage(&command, "--boxes says where the people are, and --detector finds them: leave one out");
+    if (ask.each_head && (boxes || ask.boxes_file || ask.looks))
+        return cli_usage(&command, "--each-head compares the same people: it wants the annotations' own boxes");
+    ask.common.options.flip = ask.flip;
+    cli_catch_signals();
+    return boxes ? eval_boxes(&ask) : eval_poses(&ask);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* command/eval/eval_set.c - see command/eval/eval_set.h. Boxes are the annotations' own; a person without a labelled joint is no
+/* command/eval/eval_set.c - see command/eval/eval_set.h. Of the annotations' own boxes: a person without a labelled joint is no
  * task (as in mmpose's ground-truth-box evaluation), but stays in the evaluation as ignored; the person score is the mean
  * keypoint score. */
 #define _GNU_SOURCE
 #include "command/eval/eval_set.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "command/stream.h"
 #include "base/error.h"
 #include "base/system.h"
+#include "pose/same.h"
 
 #define HOLD 256 /* images that may wait for a full batch */
 
@@ -105,9 +107,15 @@ static struct coco_truth truth_of(const struct eval_set *s, const struct annotat
 
 void eval_set_close(struct eval_set *s)
 {
-    for (size_t i = 0; s->box && i < s->boxes.count; i++)
+    for (size_t i = 0; s->box && i < s->boxes.count; i++) {
         free(s->box[i]);
+        if (s->score)
+            free(s->score[i]);
+    }
     free(s->box);
+    free(s->score);
+    free(s->taken);
+    boxes_close(&s->detections);
     free(s->box_count);
     free(s->truths);
     free(s->truth_of_box);
@@ -188,16 +196,23 @@ static limber_status count_truths(struct eval_set *s, size_t people, limber_erro
     return st;
 }
 
-int eval_set_open(struct eval_set *s, const struct skeleton *skeleton, const char *annotations, const char *category,
-                  const char *images)
+/* The file of image i; one that is not there is said, and counted. */
+static void find_image(struct eval_set *s, size_t i, const char *images)
+{
+    const char *name = s->boxes.list[i].name;
+    s->inputs.v[i].path = images ? find_file(images, name) : strdup(name);
+    if (s->inputs.v[i].path)
+        return;
+    cli_warn("%s: not below %s, its %d people count as missed", name, images, s->box_count[i]);
+    s->missing++;
+    s->inputs.v[i].path = strdup(name); /* the decoder will say that it is not there */
+}
+
+/* joints: a person's joints are what is compared, and whoever has none is no task. */
+static int open_set(struct eval_set *s, const char *annotations, const char *category, const char *images, bool joints)
 {
     limber_error err;
-    *s = (struct eval_set){.skeleton = skeleton};
-    if (!skeleton)
-        return cli_fail(
-            "COCO's similarity is defined for the joints of COCO, COCO-WholeBody and AP-10K, and this model has others");
-    if (!category && skeleton == &skeleton_animal)
-        category = BOXES_EVERY_CATEGORY;
+    s->own_boxes = true;
     if (boxes_open(&s->boxes, annotations, category, &err) != LIMBER_OK)
         return cli_fail("%s", err.text);
     const size_t n = s->boxes.count;
@@ -228,27 +243,140 @@ int eval_set_open(struct eval_set *s, const struct skeleton *skeleton, const cha
         s->first_box[i] = s->box_total;
         for (int p = 0; p < list->person_count; p++) {
             const struct annotation *a = &list->person[p];
-            if (check_joints(s, a, &err))
+            if (joints && check_joints(s, a, &err))
                 return cli_fail("%s: %s", annotations, err.text);
             s->truths[s->truth_count] = truth_of(s, a, (int)i);
-            if (!a->crowd && has_labels(s, a)) {
+            if (!a->crowd && (!joints || has_labels(s, a))) {
                 s->box[i][s->box_count[i]++] =
                     (limber_box){(float)a->box[0], (float)a->box[1], (float)a->box[2], (float)a->box[3]};
                 s->truth_of_box[s->box_total++] = s->truth_count;
             }
             s->truth_count++;
         }
-        s->inputs.v[i].path = find_file(images, list->name);
-        if (!s->inputs.v[i].path) {
-            cli_warn("%s: not below %s, its %d people count as missed", list->name, images, s->box_count[i]);
-            s->missing++;
-            s->inputs.v[i].path = strdup(list->name); /* the decoder will say that it is not there */
-        }
+        find_image(s, i, images);
     }
     if (!s->box_total)
-        return cli_fail("%s: no person with labelled joints", annotations);
+        return cli_fail("%s: no person%s", annotations, joints ? " with labelled joints" : "");
     if (s->missing == (int)n)
         return cli_fail("%s: none of its %zu images is below %s", annotations, n, images);
+    return CLI_DONE;
+}
+
+int eval_set_open(struct eval_set *s, const struct skeleton *skeleton, const char *annotations, const char *category,
+                  const char *images)
+{
+    *s = (struct eval_set){.skeleton = skeleton};
+    if (!skeleton)
+        return cli_fail(
+            "COCO's similarity is defined for the joints of COCO, COCO-WholeBody and AP-10K, and this model has others");
+    if (!category && skeleton == &skeleton_animal)
+        category = BOXES_EVERY_CATEGORY;
+    return open_set(s, annotations, category, images, true);
+}
+
+int eval_set_open_boxes(struct eval_set *s, const char *annotations, const char *category, const char *images)
+{
+    *s = (struct eval_set){.skeleton = &skeleton_coco};
+    return open_set(s, annotations, category, images, false);
+}
+
+/* ---- a detector's boxes ---- */
+
+/* Which list of `detections` is annotated image i: by its id, the lists being sorted by it. */
+static const struct boxes_list *list_of_id(const struct boxes *detections, const struct boxes_list *image)
+{
+    return detections->count ? bsearch(image, detections->list, detections->count, sizeof *detections->list, by_image_id) : NULL;
+}
+
+/* The same by the names of the files. NULL: not there, or why its boxes cannot be used, in *fault. */
+static const struct boxes_list *list_of_name(const struct boxes *detections, size_t i, const char **fault, limber_error *err)
+{
+    const struct boxes_list *list = NULL;
+    *fault = detections->answer_count > i && boxes_of(detections, i, &list, err) ? err->text : NULL;
+    return *fault ? NULL : list;
+}
+
+/* Joins by name, and counts for how many images each of the two ways finds something. */
+static limber_status join_both(struct boxes *detections, const struct eval_set *s, size_t *by_id, size_t *by_name,
+                               limber_error *err)
+{
+    const size_t n = s->boxes.count;
+    const char **names = calloc(n + 1, sizeof *names), *fault;
+    if (!names)
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu images", n);
+    if (detections->count)
+        qsort(detections->list, detections->count, sizeof *detections->list, by_image_id);
+    for (size_t i = 0; i < n; i++)
+        names[i] = s->boxes.list[i].name;
+    *by_id = *by_name = 0;
+    limber_error problem = {0};
+    const limber_status st = boxes_join(detections, names, n, &problem);
+    for (size_t i = 0; i < n; i++) {
+        *by_id += detections->sparse && list_of_id(detections, &s->boxes.list[i]);
+        const struct boxes_list *list = st ? NULL : list_of_name(detections, i, &fault, &problem);
+        *by_name += list && (list->name || list->image_id >= 0);
+    }
+    free(names);
+    return st == LIMBER_E_MEMORY ? limber_fail(err, st, "%s", problem.text) : LIMBER_OK;
+}
+
+static limber_status copy_boxes(struct eval_set *s, size_t i, const struct boxes_list *list, limber_error *err)
+{
+    const size_t n = list ? (size_t)list->count : 0;
+    free(s->box[i]);
+    s->box_count[i] = 0;
+    s->box[i] = calloc(n + 1, sizeof **s->box);
+    if (list && list->score)
+        s->score[i] = calloc(n + 1, sizeof **s->score);
+    if (!s->box[i] || (list && list->score && !s->score[i]))
+        return limber_fail(err, LIMBER_E_MEMORY, "no memory for %zu boxes", n);
+    if (n)
+        memcpy(s->box[i], list->box, n * sizeof *list->box);
+    if (n && list->score)
+        memcpy(s->score[i], list->score, n * sizeof *list->score);
+    s->box_count[i] = (int)n;
+    return LIMBER_OK;
+}
+
+int eval_set_take_boxes(struct eval_set *s, const char *file, double least, int most, bool quiet)
+{
+    limber_error err;
+    size_t by_id = 0, by_name = 0;
+    struct boxes *d = &s->detections;
+    limber_status st = boxes_open(d, file, NULL, &err);
+    if (!st)
+        st = boxes_keep_surest(d, least, most, &err);
+    if (!st)
+        st = join_both(d, s, &by_id, &by_name, &err);
+    if (st)
+        return cli_fail("%s", err.text);
+    const size_t joined = by_id >= by_name ? by_id : by_name;
+    if (!joined && d->count)
+        return cli_fail("%s: none of the %zu annotated images is in it, by image_id or by name", file, s->boxes.count);
+    s->own_boxes = false;
+    s->box_total = 0;
+    s->score = calloc(s->boxes.count + 1, sizeof *s->score);
+    s->taken = calloc(s->boxes.count + 1, sizeof *s->taken);
+    if (!s->score || !s->taken)
+        return cli_fail("no memory");
+    for (size_t i = 0; !st && i < s->boxes.count; i++) {
+        const char *fault = NULL;
+        const struct boxes_list *list = by_id >= by_name ? list_of_id(d, &s->boxes.list[i]) : list_of_name(d, i, &fault, &err);
+        if (list && list->fault)
+            fault = list->fault;
+        if (fault)
+            cli_warn("%s: %s: nobody is looked for there", s->boxes.list[i].name, fault);
+        s->taken[i] = fault ? NULL : list;
+        st = copy_boxes(s, i, s->taken[i], &err);
+        s->box_total += s->box_count[i];
+    }
+    if (st)
+        return cli_fail("%s", err.text);
+    char *summary = boxes_summary(d);
+    if (summary && !quiet)
+        cli_warn("%s: %s; %d of them on %zu of the %zu annotated images, joined by %s", file, summary, s->box_total, joined,
+                 s->boxes.count, by_id >= by_name ? "image_id" : "name");
+    free(summary);
     return CLI_DONE;
 }
 
@@ -264,7 +392,45 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
     return LIMBER_OK;
 }
 
-static void record(struct eval_result *r, const struct eval_set *s, const struct stream_item *item)
+static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
+{
+    const struct eval_set *s = context;
+    return finders_find_item(s->finders, item, err);
+}
+
+static float rounded(float v, double parts)
+{
+    return (float)(nearbyint((double)v * parts) / parts);
+}
+
+/* With the decimals that `limber run` writes: what pycocotools reads there is what is measured here. */
+static void round_as_written(limber_person *p, int keypoints)
+{
+    p->box_score = rounded(p->box_score, 1e4);
+    for (int k = 0; k < keypoints; k++)
+        p->keypoints[k] = (limber_keypoint){rounded(p->keypoints[k].x, 100), rounded(p->keypoints[k].y, 100),
+                                            rounded(p->keypoints[k].score, 1e4)};
+}
+
+/* People who answer nobody in particular, ranked as `limber run --coco` ranks them. */
+static bool record_found(struct eval_result *r, const struct eval_set *s, const limber_model *model, struct stream_item *item)
+{
+    limber_people *people = &item->parcel.people;
+    const float *scores = s->finders ? item->found.scores : s->score[item->index];
+    if (scores)
+        people_score_found(people, scores, model, s->finders ? s->finders->detector : NULL);
+    if (!coco_poses_reserve(&r->poses, (size_t)people->count))
+        return false;
+    for (int p = 0; p < people->count; p++) {
+        limber_person *person = &people->person[p];
+        round_as_written(person, people->keypoint_count);
+        const double score = scores ? same_rank(person, people->keypoint_count) : (double)person->score;
+        coco_poses_add(&r->poses, (int)item->index, nearbyint(score * 1e4) / 1e4, person->keypoints);
+    }
+    return true;
+}
+
+static void record_own(struct eval_result *r, const struct eval_set *s, const struct stream_item *item)
 {
     for (int p = 0; p < item->parcel.people.count; p++) {
         const limber_person *person = &item->parcel.people.person[p];
@@ -278,7 +444,9 @@ static void record(struct eval_result *r, const struct eval_set *s, const struct
 struct measuring {
     struct eval_result *r;
     const struct eval_set *set;
+    const limber_model *model;
     struct stream *stream;
+    bool no_memory;
     struct progress progress;
     size_t images;
 };
@@ -297,26 +465,33 @@ static bool done(void *context, struct parcel *parcel)
     if (parcel->status) {
         cli_warn("%s: %s", item->input->path, parcel->error.text);
         m->r->failed++;
+    } else if (m->r->truth) {
+        record_own(m->r, m->set, item);
     } else {
-        record(m->r, m->set, item);
+        m->no_memory = !record_found(m->r, m->set, m->model, item);
     }
     stream_release(m->stream, item);
     progress_step(&m->progress, ++m->images, (size_t)m->r->poses.count);
-    return true;
+    return !m->no_memory;
 }
 
 int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_model *model, limber_session *session, bool quiet)
 {
-    struct measuring m = {.r = r, .set = s};
-    const struct stream_calls calls = {.context = (void *)s, .boxes = boxes_of_item, .stop = &cli_stopped};
+    struct measuring m = {.r = r, .set = s, .model = model};
+    const bool own = s->own_boxes && !s->finders;
+    const struct stream_calls calls = {.context = (void *)s,
+                                       .boxes = s->finders ? NULL : boxes_of_item,
+                                       .find = s->finders ? find_people : NULL,
+                                       .stop = &cli_stopped,
+                                       .reduce = !s->full_resolution};
     const struct conveyor conveyor = {.context = &m, .next = next, .done = done, .stop = &cli_stopped, .window = HOLD};
     limber_error err;
     double begin = system_now(), forward_before = session->seconds_forward;
     *r = (struct eval_result){0};
-    r->truth = calloc((size_t)s->box_total, sizeof *r->truth);
-    if (!coco_poses_open(&r->poses, (size_t)s->box_total, s->skeleton->keypoints) || !r->truth)
+    r->truth = own ? calloc((size_t)s->box_total, sizeof *r->truth) : NULL;
+    if (!coco_poses_open(&r->poses, (size_t)s->box_total, s->skeleton->keypoints) || (own && !r->truth))
         return cli_fail("no memory for %d poses", s->box_total);
-    limber_status st = stream_open(&m.stream, model, &s->inputs, 1, HOLD, &calls, &err);
+    limber_status st = stream_open(&m.stream, model, &s->inputs, s->finders ? s->finders->count : 1, HOLD, &calls, &err);
     progress_start(&m.progress, s->inputs.count, !quiet);
     if (!st)
         st = conveyor_run(session, &conveyor, &err);
@@ -324,6 +499,8 @@ int eval_measure(struct eval_result *r, const struct eval_set *s, const limber_m
     stream_close(&m.stream);
     r->seconds = system_now() - begin;
     r->seconds_forward = session->seconds_forward - forward_before;
+    if (m.no_memory)
+        return cli_fail("no memory for %d poses", r->poses.count);
     return st ? cli_fail("%s", err.text) : cli_stopped ? CLI_INTERRUPTED : CLI_DONE;
 }
 
@@ -364,7 +541,8 @@ limber_status eval_slice_of(struct eval_slice *c, const struct eval_set *s, cons
             c->truths[c->truth_count++] = s->counted[i];
     for (int i = 0; i < r->poses.count; i++)
         if (of_source(s, r->poses.v[i].image, source)) {
-            c->answered[c->pose_count] = s->truths[r->truth[i]];
+            if (r->truth)
+                c->answered[c->pose_count] = s->truths[r->truth[i]];
             c->poses[c->pose_count++] = r->poses.v[i];
         }
     return LIMBER_OK;
