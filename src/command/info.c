@@ -10,6 +10,7 @@
 #include "command/commands.h"
 #include "command/options.h"
 #include "command/output.h"
+#include "command/sandbox.h"
 #include "base/json_write.h"
 #include "image/image.h"
 #include "model/model.h"
@@ -130,7 +131,9 @@ static void print_backends(const struct info *i)
                : d % 3 ? ", "
                        : ",\n         ",
                decoders[d].format, decoders[d].decoder ? decoders[d].decoder : "no");
-    printf("\n");
+    char sandbox[160];
+    sandbox_describe(sandbox, sizeof sandbox);
+    printf("\nsandbox  %s\n", sandbox);
     if (i->backend)
         printf("\ncomputes in %s on %s with these options\n", i->precision, i->backend);
 }
@@ -191,6 +194,9 @@ static void put_info(struct json_text *t, const struct info *i)
     for (int d = 0; d < n; d++)
         put_key(t, decoders[d].format), put_string(t, decoders[d].decoder);
     put_close(t, '}');
+    char sandbox[160];
+    sandbox_describe(sandbox, sizeof sandbox);
+    put_key(t, "sandbox"), put_string(t, sandbox);
     put_key(t, "backend"), put_string(t, i->backend);
     put_key(t, "precision"), put_string(t, i->precision);
     put_close(t, '}');

@@ -34,6 +34,8 @@ struct walk {
     struct inputs *out;
     size_t room;
     struct paths folders, links; /* still to be read */
+    struct paths roots;          /* the arguments that are folders */
+    bool apart;                  /* of what is found from here on */
     void *seen;                  /* tsearch tree of struct folder_id */
 };
 struct folder_id {
@@ -76,7 +78,7 @@ static bool add_input(struct walk *w, char *path, int failure)
     if (!v)
         return false;
     in->v = v;
-    in->v[in->count++] = (struct input){.path = path, .failure = failure};
+    in->v[in->count++] = (struct input){.path = path, .failure = failure, .apart = w->apart};
     return true;
 }
 
@@ -153,11 +155,13 @@ static bool sort_in(struct walk *w, char *path, const char *name, int type)
         free(path);
         return true;
     }
-    if (folder)
+    if (folder) {
         kept = paths_add(is_link ? &w->links : &w->folders, path);
-    else if (kind_of(name) == PICTURE)
+    } else if (kind_of(name) == PICTURE) {
         kept = add_input(w, path, 0);
-    else {
+        if (kept && is_link)
+            w->out->v[w->out->count - 1].apart = true;
+    } else {
         struct inputs_left_out *l = &w->out->left_out;
         const enum kind kind = kind_of(name);
         *(kind == VIDEO ? &l->videos : kind == RAW ? &l->raw : &l->others) += 1;
@@ -232,6 +236,13 @@ static bool read_folder(struct walk *w, char *folder, bool is_link)
 static bool walk_folder(struct walk *w, char *root)
 {
     size_t from = w->out->count;
+    char *name = strdup(root);
+    if (!name || !paths_add(&w->roots, name)) {
+        free(name);
+        free(root);
+        return false;
+    }
+    w->apart = false;
     if (!paths_add(&w->folders, root)) {
         free(root);
         return false;
@@ -241,6 +252,7 @@ static bool walk_folder(struct walk *w, char *root)
         if (w->folders.count) {
             ok = read_folder(w, w->folders.v[--w->folders.count], false);
         } else {
+            w->apart = true; /* so is all that follows */
             qsort(w->links.v, w->links.count, sizeof *w->links.v, compare_strings);
             char *first = w->links.v[0];
             memmove(w->links.v, w->links.v + 1, --w->links.count * sizeof *w->links.v);
@@ -404,6 +416,7 @@ static int add_path(struct listing *l, const char *text)
     if (!path)
         return no_list_memory();
     if (!there || !S_ISDIR(st.st_mode)) {
+        w->apart = true;
         if (add_input(w, path, 0))
             return CLI_DONE;
         free(path);
@@ -471,6 +484,8 @@ int inputs_list(struct inputs *out, char **arguments, int count, const char *exc
         free(w->links.v[i]);
     free(w->folders.v);
     free(w->links.v);
+    out->folders = w->roots.v;
+    out->folder_count = w->roots.count;
     if (!status && out->count == 0) {
         char *left_out = inputs_left_out_text(out);
         status = cli_fail("no pictures in %s%s%s%s", arguments[0], count > 1 ? ", ..." : "",
@@ -527,5 +542,8 @@ void inputs_free(struct inputs *in)
     for (size_t i = 0; i < in->count; i++)
         input_free(&in->v[i]);
     free(in->v);
+    for (size_t i = 0; i < in->folder_count; i++)
+        free(in->folders[i]);
+    free(in->folders);
     *in = (struct inputs){0};
 }

@@ -25,6 +25,7 @@ struct image;
 struct input {
     char *path;     /* as given, or folder/relative path */
     int failure;    /* errno of a folder that could not be listed, else 0 */
+    bool apart;     /* below no folder of inputs.folders: named itself, or reached by a link */
     size_t number;  /* in the whole list, from 0; slices and what is left after them keep it */
     uint8_t *bytes; /* of standard input: [size]; else NULL */
     size_t size;
@@ -36,6 +37,8 @@ struct inputs_left_out {
 struct inputs {
     struct input *v;
     size_t count;
+    char **folders; /* [folder_count]: the arguments that are folders */
+    size_t folder_count;
     struct inputs_left_out left_out;
 };
 

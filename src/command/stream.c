@@ -166,8 +166,13 @@ static void *worker(void *argument)
 
 int stream_workers(const limber_session *session, bool busy)
 {
-    busy = busy || !strcmp(limber_model_backend(session->model), "cuda");
-    return busy ? session->threads : (session->threads + 1) / 2;
+    return stream_workers_for(session->model, session->threads, busy);
+}
+
+int stream_workers_for(const limber_model *model, int threads, bool busy)
+{
+    busy = busy || !strcmp(limber_model_backend(model), "cuda");
+    return busy ? threads : (threads + 1) / 2;
 }
 
 size_t stream_window(const limber_session *session, int workers)

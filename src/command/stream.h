@@ -61,6 +61,7 @@ struct stream;
  * many as the session has threads); else a few keep up. The window holds the batch that is computed and the next one;
  * session NULL: there is no network. */
 int stream_workers(const limber_session *session, bool busy);
+int stream_workers_for(const limber_model *model, int threads, bool busy); /* before there is a session */
 size_t stream_window(const limber_session *session, int workers);
 
 /* model: what crops are taken for; NULL: none are, the jobs stay empty. */

@@ -23,6 +23,7 @@ enum { COLORSPACE_RGB = 1, CHROMA_RGB = 10, CHROMA_RGBA = 11, CHANNEL_INTERLEAVE
 
 struct library {
     const char *(*get_version)(void);
+    struct heif_error (*init)(const void *parameters); /* since 1.13: loads its decoders, where they are plugins */
     void *(*context_alloc)(void);
     void (*context_free)(void *context);
     struct heif_error (*context_read)(void *context, const void *bytes, size_t size, const void *options);
@@ -55,6 +56,7 @@ static void open_library(void)
         bool needed;
     } functions[] = {
         {"heif_get_version", offsetof(struct library, get_version), true},
+        {"heif_init", offsetof(struct library, init), false},
         {"heif_context_alloc", offsetof(struct library, context_alloc), true},
         {"heif_context_free", offsetof(struct library, context_free), true},
         {"heif_context_read_from_memory_without_copy", offsetof(struct library, context_read), true},
@@ -82,6 +84,8 @@ static void open_library(void)
             return;
         memcpy((char *)&lib + functions[i].offset, &function, sizeof function); /* ISO C has no cast from object to function */
     }
+    if (lib.init) /* now: later this process may not be allowed to open them */
+        lib.init(NULL);
     snprintf(lib.name, sizeof lib.name, "libheif %.40s", lib.get_version());
     there = true;
 }

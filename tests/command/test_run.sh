@@ -1137,6 +1137,59 @@ test_two_writers() {
     says "another limber is writing it"
 }
 
+# ---- the sandbox ----
+
+# A decoder that has been taken over has the inputs and DIR, and nothing else; without the sandbox it would have had all.
+test_sandbox() {
+    [ -n "${MISBEHAVE:-}" ] || skip "not in this build"
+    album 1
+    mkdir outside other
+    confined() {
+        echo kept >outside/secret
+        LD_PRELOAD=$MISBEHAVE MISBEHAVE_OUTSIDE=$work/outside MISBEHAVE_PICTURE=photos/000.jpg run photos "$@"
+    }
+    status 0 confined --out free --sandbox=off
+    grep -q "misbehave:" err || skip "this build decodes JPEG without libjpeg"
+    [ "$(grep -c COULD err)" -ge 12 ] || fail "the attack does not attack"
+    has free/run.json '"sandbox": "none: --sandbox=off"'
+    status 0 confined --out free
+    if grep -q '"sandbox": "none: this kernel' free/run.json; then skip "this kernel has no Landlock"; fi
+    has free/run.json '"sandbox": "Landlock'
+    says "misbehave: could not open a socket"
+    if grep COULD err; then fail "it came through"; fi
+    has outside/secret kept
+    status 0 confined
+    if grep COULD err; then fail "it came through, with standard output alone"; fi
+    status 0 "$LIMBER" info
+    has out "sandbox  Landlock"
+}
+
+# Nothing is lost by it: links among the inputs, files named by themselves, results on another disk, a sandbox that is not there.
+test_sandbox_loses_nothing() {
+    album 4
+    mkdir far far/deep disk mixed
+    mv photos/001.jpg far/1.jpg
+    mv photos/002.png far/deep/2.png
+    cp photos/000.jpg alone.jpg
+    ln -s ../far/1.jpg mixed/link.jpg
+    ln -s ../far/deep mixed/folder
+    cp "$pictures/ok_baseline.jpg" mixed/plain.jpg
+    cp photos/000.jpg listed.jpg
+    echo listed.jpg >list.txt
+    status 0 run photos mixed alone.jpg @list.txt --sandbox=off --out wanted --overlay
+    mkdir result
+    ln -s ../disk result/overlay
+    status 0 run photos mixed alone.jpg @list.txt --out result --overlay --resume
+    same wanted/poses.jsonl result/poses.jsonl
+    [ "$(find disk -type f | wc -l)" = "$(find wanted/overlay -type f | wc -l)" ] || fail "overlays on another disk"
+    has result/poses.jsonl '"image":"mixed/folder/2.png"'
+    [ -n "${SHIM:-}" ] || return 0
+    status 2 env LD_PRELOAD="$SHIM" LIMBER_FAULT="landlock 1+ 38" "$LIMBER" run photos --model "$tiny" --whole --sandbox
+    says "--sandbox: this kernel has no Landlock"
+    status 0 env LD_PRELOAD="$SHIM" LIMBER_FAULT="landlock 1+ 38" "$LIMBER" run photos --model "$tiny" --whole --out without
+    has without/run.json '"sandbox": "none: this kernel has no Landlock'
+}
+
 case ${1:-} in
 '') echo "usage: $0 CASE" >&2; exit 2 ;;
 *) "test_$1" ;;

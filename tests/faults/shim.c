@@ -7,6 +7,7 @@
  *     LIMBER_FAULT="read 2 shrink"     before it, the file behind it is cut to half, if its path has LIMBER_FAULT_PATH in it;
  *                                      grow and vanish likewise
  *     LIMBER_FAULT="clock_gettime 1 7" clocks jump, from seed 7: the wall clock anywhere, the monotonic one ahead
+ *     LIMBER_FAULT="landlock 1+ 38"    the kernel has no Landlock
  *     LIMBER_FAULT_NO_HEIF=1           there is no libheif
  *     LIMBER_FAULT_COUNTS=FILE         at the end, a line "CALL COUNT" for each call that was made
  *
@@ -38,9 +39,10 @@ enum { SHORT = -1, SHRINK = -2, GROW = -3, VANISH = -4, NOTHING = -5 };
     X(open)                                                                                                                      \
     X(read)                                                                                                                      \
     X(pread)                                                                                                                     \
-    X(write) X(close) X(fsync) X(rename) X(mmap) X(ftruncate) X(mkdir) X(unlink) X(flock) X(fstat) X(dup) X(readdir) X(opendir)  \
+    X(write)                                                                                                                     \
+    X(close) X(fsync) X(rename) X(mmap) X(ftruncate) X(mkdir) X(unlink) X(flock) X(fstat) X(dup) X(readdir) X(opendir)           \
         X(realpath) X(getdelim) X(fopen) X(fread) X(fdopen) X(pthread_create) X(malloc) X(calloc) X(realloc) X(posix_memalign)   \
-            X(aligned_alloc) X(clock_gettime)
+            X(aligned_alloc) X(clock_gettime) X(landlock)
 #define NAME(call) C_##call,
 enum { CALLS(NAME) CALL_COUNT };
 #define TEXT(call) #call,
@@ -127,6 +129,26 @@ static void happen_to(int what, int fd)
         path[n] = 0;
         happen(what, path);
     }
+}
+
+/* "landlock": a kernel that has none. */
+long syscall(long number, ...)
+{
+    static long (*real)(long, ...);
+    va_list more;
+    long a[6];
+    if (!real)
+        real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+    va_start(more, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(more, long);
+    va_end(more);
+    const int f = number == 444 /* landlock_create_ruleset */ ? fate(C_landlock) : NOTHING;
+    if (f >= 0) {
+        errno = f;
+        return -1;
+    }
+    return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 #define REAL(result, call, parameters)                                                                                           \

@@ -414,22 +414,37 @@ int run_read_contents(struct run *r, bool looks)
     return status;
 }
 
+static int open_session(struct run *r)
+{
+    limber_error err;
+    struct cli_common common = r->common;
+    common.options.threads = r->threads; /* where the system says how many is out of reach now */
+    int status = cli_session_open(&common, r->model, &r->session);
+    if (!status && r->want_heads && limber_heads_open(&r->heads, r->session, NULL, &err))
+        status = cli_fail("%s", err.text);
+    return status;
+}
+
 static int run(struct run *r)
 {
     limber_error err;
     r->begin = system_now();
     const bool looks = !r->boxes_file && !r->find.whole;
-    r->workers = r->detects ? r->threads : stream_workers(r->session, looks || r->overlay);
-    const size_t window = stream_window(r->session, r->workers);
+    r->workers = r->detects ? r->threads : stream_workers_for(r->model, r->threads, looks || r->overlay);
     int status = looks ? finders_open(&r->finders, &r->common, &r->find, r->workers) : CLI_DONE;
     if (!status)
         status = run_read_contents(r, looks);
     if (!status)
         status = open_output(r);
+    if (!status)
+        status = run_enter_sandbox(r);
+    if (!status && !r->detects)
+        status = open_session(r);
     if (!status && r->out)
         status = run_write_about(r, false);
     if (status)
         return status;
+    const size_t window = stream_window(r->session, r->workers);
     if (r->overlay)
         run_overlay_sweep(r->out);
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
@@ -468,6 +483,7 @@ struct run run_default(void)
                         .min_score = -INFINITY,
                         .lines = OUTPUT_CLOSED,
                         .decoder = "auto",
+                        .sandbox = "on",
                         .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
                         .overlay_size = OVERLAY_SIZE,
                         .video_options = run_video_options_default()};
@@ -536,11 +552,6 @@ int run_inputs(struct run *r, const struct cli_command *command, char **argv, in
         inputs_slice(&r->inputs, part, parts);
     if (!status && !r->detects)
         status = cli_model_open(&r->common, &r->model);
-    if (!status && !r->detects)
-        status = cli_session_open(&r->common, r->model, &r->session);
-    limber_error err;
-    if (!status && r->want_heads && limber_heads_open(&r->heads, r->session, NULL, &err))
-        status = cli_fail("%s", err.text);
     if (!status)
         status = run(r);
     run_close(r);

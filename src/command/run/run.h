@@ -56,6 +56,10 @@ struct run {
     limber_session *session;
     limber_heads *heads; /* --heads */
     int threads, workers;
+    bool sandbox_asked;
+    const char *sandbox; /* "on", "off" */
+    char cuda[256];      /* why there is none, where it could have been asked for */
+    char sandboxed[160]; /* what it is confined by, or "none: " and why */
     struct stream *stream;
     int status; /* of what the conveyor calls: CLI_DONE, or CLI_NOTHING with the reason said */
     struct output lines;
@@ -81,6 +85,7 @@ struct run run_default(void);
     CLI_FLAG_CHOICE("--overlay", "jpeg|png", &(r).overlay, &(r).overlay_kind, "draw DIR/overlay/PATH.jpg, and DIR/" GALLERY " to look through them [jpeg]"), \
     CLI_INT("--overlay-size", "N", &(r).overlay_size, 0, 65500, "with --overlay: pixels of the longer side at most, 0: all [1600]"), \
     CLI_FLAG("--coco", &(r).coco, "write DIR/" COCO), \
+    CLI_FLAG_CHOICE("--sandbox", "on|off", &(r).sandbox_asked, &(r).sandbox, "on: an error where it cannot be; else where it can [where it can]"), \
     CLI_CHOICE("--decoder", "auto|stb", &(r).decoder, "stb: only decoders that every build has, the same bytes everywhere [auto]"), \
     CLI_FLAG("--full-resolution", &(r).full_resolution, "decode large JPEGs whole, also where the network needs fewer pixels")
 /* clang-format on */
@@ -119,6 +124,10 @@ int run_overlay_link(const char *from_dir, const char *to_dir, const char *image
 struct overlay_style run_overlay_style(const struct run *r, bool tracks);
 int run_read_contents(struct run *r, bool looks);
 void run_close(struct run *r);
+
+/* run_sandbox.c: from here on this process has the inputs to read and DIR to write, and nothing else (command/sandbox.h). All else that
+ * is needed must be open, and no thread started. CLI_DONE; CLI_NOTHING with the reason on stderr where --sandbox asked for it. */
+int run_enter_sandbox(struct run *r);
 
 /* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 int run_write_about(const struct run *r, bool complete);

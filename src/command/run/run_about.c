@@ -13,16 +13,6 @@
 #include "compute/open.h"
 #include "base/system.h"
 
-/* Why the GPU did not do it, where it could have been asked to. */
-static void put_cuda(struct json_text *t, const struct run *r)
-{
-    struct backend_report reports[8];
-    int n = strcmp(r->common.options.backend, "auto") ? 0 : backend_reports(reports, 8);
-    for (int i = 0; i < n && i < 8; i++)
-        if (!strcmp(reports[i].name, "cuda") && !reports[i].available)
-            put_key(t, "cuda"), put_string(t, reports[i].detail);
-}
-
 static void put_absolute(struct json_text *t, const char *path)
 {
     char *absolute = path ? realpath(path, NULL) : NULL;
@@ -69,7 +59,8 @@ static void put_computed(struct json_text *t, const struct run *r, const limber_
 {
     put_key(t, "backend"), put_string(t, limber_model_backend(model));
     put_key(t, "precision"), put_string(t, limber_model_precision(model));
-    put_cuda(t, r);
+    if (*r->cuda)
+        put_key(t, "cuda"), put_string(t, r->cuda);
 }
 
 /* What makes joints of boxes. */
@@ -148,8 +139,8 @@ static void put_seconds(struct json_text *t, const struct run *r)
     put_key(t, "decode"), put_number(t, r->seconds_decode, 3);
     put_key(t, "find"), put_number(t, r->seconds_find, 3);
     if (!r->detects) {
-        put_key(t, "crop"), put_number(t, r->seconds_crop + r->session->seconds_crop, 3);
-        put_key(t, "forward"), put_number(t, r->session->seconds_forward, 3);
+        put_key(t, "crop"), put_number(t, r->seconds_crop + (r->session ? r->session->seconds_crop : 0), 3);
+        put_key(t, "forward"), put_number(t, r->session ? r->session->seconds_forward : 0, 3);
     }
     put_key(t, "overlay"), put_number(t, r->seconds_overlay, 3);
     put_key(t, "write"), put_number(t, r->seconds_write, 3);
@@ -184,10 +175,11 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "folders"), put_integer(t, (long long)r->inputs.left_out.litter);
     put_close(t, '}');
     put_key(t, "shard"), put_string(t, r->shard);
+    put_key(t, "sandbox"), put_string(t, *r->sandboxed ? r->sandboxed : NULL);
     put_key(t, "threads"), put_integer(t, r->threads);
     put_key(t, "workers"), put_integer(t, r->workers);
     if (!r->detects)
-        put_key(t, "batch"), put_integer(t, r->session->batch);
+        put_key(t, "batch"), put_integer(t, r->session ? r->session->batch : 0);
     put_counts(t, r);
     put_decoded(t, r);
     put_seconds(t, r);

@@ -720,6 +720,8 @@ static int run_all(struct run *r, char **inputs, int count)
         status = run_read_contents(r, !r->find.whole);
     if (!status)
         status = open_lines(r, &seen_before);
+    if (!status)
+        status = run_enter_sandbox(r);
     if (!status && r->out)
         status = run_write_about(r, false);
     if (!status) {

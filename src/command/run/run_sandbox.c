@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* command/run/run_sandbox.c - what a run may touch once it decodes: its inputs to read, DIR to write. */
+#define _GNU_SOURCE
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "command/run/gallery.h"
+#include "command/run/run.h"
+#include "command/sandbox.h"
+#include "compute/open.h"
+#include "image/image.h"
+
+/* Why the GPU does not compute, where it could have been asked to: asking opens libraries. */
+static void ask_cuda(struct run *r)
+{
+    struct backend_report reports[8];
+    int n = r->detects || strcmp(r->common.options.backend, "auto") ? 0 : backend_reports(reports, 8);
+    for (int i = 0; i < n && i < 8; i++)
+        if (!strcmp(reports[i].name, "cuda") && !reports[i].available)
+            snprintf(r->cuda, sizeof r->cuda, "%s", reports[i].detail);
+}
+
+static limber_status allow_inputs(struct sandbox *s, const struct inputs *in, limber_error *err)
+{
+    limber_status st = LIMBER_OK;
+    for (size_t i = 0; !st && i < in->folder_count; i++)
+        st = sandbox_allow_read(s, in->folders[i], err);
+    for (size_t i = 0; !st && i < in->count; i++)
+        if (in->v[i].apart && !in->v[i].bytes)
+            st = sandbox_allow_read(s, in->v[i].path, err);
+    return st;
+}
+
+/* Somebody may have laid links into DIR: overlays on another disk, a line file elsewhere. What they name is written, too. Only at its
+ * top and for folders of overlays: where else would a link be? */
+static limber_status allow_links(struct sandbox *s, const char *dir, limber_error *err)
+{
+    static const char *const names[] = {"overlay", LINES, BOXES, ABOUT, COCO, GALLERY};
+    limber_status st = LIMBER_OK;
+    for (size_t i = 0; !st && i < sizeof names / sizeof *names; i++) {
+        char *path = output_path(dir, names[i]), *real = path ? realpath(path, NULL) : NULL;
+        if (real && i > 0) { /* beside the file, for what is renamed to it */
+            char *slash = strrchr(real, '/');
+            slash[slash == real] = 0;
+        }
+        char *here = realpath(dir, NULL);
+        const size_t n = here ? strlen(here) : 0;
+        const bool below = real && here && !strncmp(real, here, n) && (real[n] == 0 || real[n] == '/');
+        if (real && !below)
+            st = sandbox_allow_write(s, real, err);
+        free(here);
+        free(real);
+        free(path);
+    }
+    return st;
+}
+
+int run_enter_sandbox(struct run *r)
+{
+    limber_error err;
+    struct sandbox s = {.rules = -1};
+    struct image_decoder decoders[DECODERS];
+    const bool cuda = r->model && !strcmp(limber_model_backend(r->model), "cuda");
+    limber_status st = LIMBER_OK;
+    ask_cuda(r);
+    if (!strcmp(r->sandbox, "off")) {
+        snprintf(r->sandboxed, sizeof r->sandboxed, "none: --sandbox=off");
+        return CLI_DONE;
+    }
+    image_decoders(decoders, DECODERS, run_only_built_in(r)); /* what is opened at run time is opened now */
+    if (r->video)
+        st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "what plays videos opens files and connections of its own");
+    else if (cuda)
+        st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "a GPU's driver opens files of its own");
+    else
+        st = sandbox_open(&s, &err);
+    if (!st)
+        st = allow_inputs(&s, &r->inputs, &err);
+    if (!st && r->out)
+        st = sandbox_allow_write(&s, r->out, &err);
+    if (!st && r->out)
+        st = allow_links(&s, r->out, &err);
+    if (!st) {
+        sandbox_describe(r->sandboxed, sizeof r->sandboxed);
+        st = sandbox_enter(&s, &err);
+    }
+    sandbox_close(&s);
+    if (!st)
+        return CLI_DONE;
+    if (r->sandbox_asked)
+        return cli_fail("--sandbox: %s", err.text);
+    snprintf(r->sandboxed, sizeof r->sandboxed, "none: %.150s", err.text);
+    return CLI_DONE;
+}
