@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* command/prune/judges.c - models with something left out, on the half of the photographs that nothing was chosen by: the poses that each
  * finds, AP with its interval, and time in turns. */
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
