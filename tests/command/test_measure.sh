@@ -480,9 +480,24 @@ test_bench_pipeline() {
     status 0 bench_photos photos --boxes three.jsonl --batch 2
     has out "2 images, 3 people, 0 could not be used"
 }
+# With a detector in front it has a row of its own, and the people are those that run finds.
+test_bench_pipeline_finds() {
+    album 0
+    find="--detector $LIMBER_TEST_DIR/golden/yolos-mid --min-box-score 0.05 --max-people 2"
+    # shellcheck disable=SC2086
+    status 0 "$LIMBER" run --model "$tiny" --precision fp32 --quiet photos $find
+    people=$(grep -o '"box":' out | wc -l)
+    # shellcheck disable=SC2086
+    status 0 bench_photos photos $find
+    has out "2 images, $people people, 0 could not be used"
+    lines 8 rows.csv
+    awk -F, 'NR > 1 && NR < 7 { sum += $12 } $1 == "find" && !($9 > 0) { exit 1 } END { exit !(0.999 < sum && sum < 1.001) }' rows.csv ||
+        fail "finding takes no time, or the shares are not all"
+}
 test_bench_pipeline_stages_add_up() {
     album 0
-    status 0 bench_photos --rounds 1 photos/1.jpg
+    status 0 bench_photos --rounds 1 photos/1.jpg --whole
+    ! grep -q '^find,' rows.csv || fail "nobody was looked for"
     awk -F, 'NR > 1 && NR < 6 { sum += $9 } $1 == "one by one" { exit !(sum <= $9 + 1e-4 && sum > 0.5 * $9) }' rows.csv ||
         fail "the stages of the only image are not its time"
 }
@@ -491,7 +506,7 @@ test_bench_pipeline_leaves_out_what_cannot_be_used() {
     head -c 300 photos/1.jpg >photos/cut.jpg
     echo words >photos/text.png
     mkfifo photos/pipe.jpg
-    status 1 bench_photos photos
+    status 1 bench_photos photos --whole
     for name in cut.jpg text.png pipe.jpg; do says "photos/$name"; done
     has out "2 images, 2 people, 3 could not be used"
     [ "$(pipeline_row overlapped images)" = 2 ] || fail "images a second count images that were none"

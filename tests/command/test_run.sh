@@ -925,12 +925,22 @@ test_heads() {
     export LIMBER_MODEL="$LIMBER_TEST_DIR/golden/simple-hd32"
     "$LIMBER" run --whole --quiet photos --out plain
     "$LIMBER" run --whole --quiet photos --out result --heads --threads 1 --batch 2
-    "$LIMBER" heads --quiet photos --out told
+    "$LIMBER" heads --quiet --whole photos --out told
     same plain/poses.jsonl result/poses.jsonl
     has result/run.json '"heads": {'
     ! grep -q '"kinds"' plain/run.json || fail "statistics that nobody asked for"
     [ "$(kinds result/run.json)" = "$(kinds told/heads.json)" ] || fail "run: $(kinds result/run.json), heads: $(kinds told/heads.json)"
     case $(kinds told/heads.json) in '5 '[1-9]*' "specialist":'*) ;; *) fail "$(kinds told/heads.json)" ;; esac
+    # of people found, too: those that run keeps of a detector's
+    find="--detector $LIMBER_TEST_DIR/golden/yolos-mid --min-box-score 0.05 --max-people 2"
+    # shellcheck disable=SC2086
+    "$LIMBER" run --quiet photos --out found --heads $find
+    # shellcheck disable=SC2086
+    "$LIMBER" heads --quiet photos --out foundtold $find
+    [ "$(kinds found/run.json)" = "$(kinds foundtold/heads.json)" ] ||
+        fail "run: $(kinds found/run.json), heads: $(kinds foundtold/heads.json)"
+    case $(kinds foundtold/heads.json) in "$(grep -o '"box"' found/poses.jsonl | wc -l) "*) ;; *) fail "$(kinds foundtold/heads.json)" ;; esac
+    grep -q "data:image" foundtold/heads.html || fail "nobody is shown"
     status 2 run photos --heads
     says "--out"
     status 2 run photos --heads --flip --out other

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* limber bench pipeline: images a second over a folder, and where their time goes.
  *
- * In turns, --rounds times: every image alone, one stage after the other, each timed (decode, crop, network, people); then all of
+ * In turns, --rounds times: every image alone, one stage after the other, each timed (decode, find, crop, network, people); then all of
  * them as `limber run` works, workers decoding and cropping while the network computes people of several images side by side.
  * A pass before that is not timed. It brings the files into the page cache and says which inputs cannot be used; those are left
  * out, so that images a second are images that became people. No line is written: `limber run` spends microseconds on one. */
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "command/boxes.h"
+#include "command/finders.h"
 #include "command/options.h"
 #include "command/bench/bench.h"
 #include "command/bench/util.h"
@@ -20,8 +21,8 @@
 #include "base/system.h"
 #include "base/error.h"
 
-enum stage { STAGE_DECODE, STAGE_CROP, STAGE_NETWORK, STAGE_PEOPLE, STAGES };
-static const char *const stage_names[STAGES] = {"decode", "crop", "network", "people"};
+enum stage { STAGE_DECODE, STAGE_FIND, STAGE_CROP, STAGE_NETWORK, STAGE_PEOPLE, STAGES };
+static const char *const stage_names[STAGES] = {"decode", "find", "crop", "network", "people"};
 enum way { ALONE, OVERLAPPED, WAYS };
 static const char *const way_names[WAYS] = {"one by one", "overlapped"};
 
@@ -30,6 +31,8 @@ struct bench {
     struct inputs inputs; /* after the first pass: those that can be used */
     struct boxes boxes;
     bool has_boxes;
+    struct find_options find;
+    struct finders finders; /* where neither --boxes nor --whole says who is where */
     limber_model *model;
     limber_session *session;
     int workers, rounds;
@@ -47,14 +50,20 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
     return boxes_to_run(b->has_boxes ? &b->boxes : NULL, item->input->number, boxes, count, err);
 }
 
+static limber_status find_people(void *context, struct stream_item *item, limber_error *err)
+{
+    struct bench *b = context;
+    return finders_find_item(&b->finders, item, err);
+}
+
 /* ---- the two ways ---- */
 
 /* One image, stage by stage. seconds[STAGES] add up to the whole of it. */
-static limber_status alone(const struct bench *b, const struct input *input, double *seconds, limber_error *err)
+static limber_status alone(struct bench *b, const struct input *input, double *seconds, limber_error *err)
 {
     limber_session *s = b->session;
-    struct image image = {0};
-    struct job job = {0}, *jobs[] = {&job};
+    struct stream_item item = {.input = input}; /* as a worker has it */
+    struct job *job = &item.parcel.job, *jobs[] = {job};
     limber_people people = {0};
     struct image_about about;
     struct image_options options = {0};
@@ -71,25 +80,35 @@ static limber_status alone(const struct bench *b, const struct input *input, dou
     if (!st && about.reducible) /* as the workers do */
         options.reduce = job_reduction(b->model, about.width, about.height, boxes, count);
     if (!st)
-        st = image_decode_with(&image, &options, bytes, size, err);
+        st = image_decode_with(&item.image, &options, bytes, size, err);
     free(bytes);
     const double decoded = system_now();
-    const struct reduced_image reduced = {image.view, image.width, image.height, image.reduce};
+    if (!st && b->finders.detector) {
+        st = finders_find_item(&b->finders, &item, err);
+        boxes = item.found.boxes;
+        count = item.found.count;
+    }
+    const double found = system_now();
+    const struct reduced_image reduced = {item.image.view, item.image.width, item.image.height, item.image.reduce};
     if (!st)
-        st = job_prepare_reduced(&job, b->model, &reduced, boxes, count, err);
+        st = job_prepare_reduced(job, b->model, &reduced, boxes, count, err);
     const double prepared = system_now();
     if (!st)
         st = jobs_forward(s, jobs, 1, err);
     if (!st)
-        st = job_finish(&job, b->model, &people, err);
+        st = job_finish(job, b->model, &people, err);
+    if (!st && item.found.scores)
+        people_score_found(&people, item.found.scores, b->model, b->finders.detector);
     const double end = system_now(), cropped = s->seconds_crop - crop_before;
     seconds[STAGE_DECODE] = decoded - begin;
-    seconds[STAGE_CROP] = prepared - decoded + cropped; /* crops of further passes are taken between them */
+    seconds[STAGE_FIND] = found - decoded;
+    seconds[STAGE_CROP] = prepared - found + cropped; /* crops of further passes are taken between them */
     seconds[STAGE_NETWORK] = s->seconds_forward - network_before;
     seconds[STAGE_PEOPLE] = end - prepared - cropped - seconds[STAGE_NETWORK];
-    job_free(&job);
+    job_free(job);
     limber_people_free(&people);
-    image_close(&image);
+    found_people_free(&item.found);
+    image_close(&item.image);
     return st;
 }
 
@@ -125,6 +144,8 @@ static bool done(void *context, struct parcel *parcel)
 {
     struct pass *p = context;
     struct stream_item *item = (struct stream_item *)parcel;
+    if (!parcel->status && item->found.scores)
+        people_score_found(&parcel->people, item->found.scores, p->b->model, p->b->finders.detector);
     if (parcel->status && !p->failed)
         p->status = cli_fail("%s: %s", item->input->path, parcel->error.text);
     else if (parcel->status)
@@ -142,7 +163,8 @@ static int pass_overlapped(struct bench *b, bool *failed)
 {
     const size_t window = stream_window(b->session, b->workers);
     struct pass p = {.b = b, .failed = failed};
-    const struct stream_calls calls = {.context = b, .boxes = boxes_of_item, .reduce = true};
+    const struct stream_calls calls = {
+        .context = b, .boxes = boxes_of_item, .find = b->finders.detector ? find_people : NULL, .reduce = true};
     const struct conveyor conveyor = {.context = &p, .next = next, .done = done, .window = window};
     limber_error err = {0};
     limber_status st = stream_open(&p.stream, b->model, &b->inputs, b->workers, window, &calls, &err);
@@ -217,6 +239,8 @@ static int report(struct bench *b, const char *csv)
     printf("\n  %-12s %10s %9s %9s %7s   one image alone, milliseconds over images and rounds\n", "stage", "median ms", "p10",
            "p90", "share");
     for (int s = 0; s < STAGES; s++) {
+        if (s == STAGE_FIND && !b->finders.detector)
+            continue;
         const struct bench_times t = bench_times_of(b->stage[s], (int)timed);
         printf("  %-12s %10.3f %9.3f %9.3f %6.1f%%\n", stage_names[s], 1e3 * t.median, 1e3 * t.p10, 1e3 * t.p90,
                100 * total[s] / all);
@@ -246,10 +270,13 @@ static int report(struct bench *b, const char *csv)
 static int measure(struct bench *b, char **paths, int count, const char *boxes_file, const char *category, const char *csv)
 {
     limber_error err = {0};
+    const bool looks = !boxes_file && !b->find.whole;
     int status = inputs_list(&b->inputs, paths, count, NULL);
     if (!status && boxes_file) {
         b->has_boxes = true;
         if (boxes_open_for(&b->boxes, boxes_file, category, &b->inputs, &err))
+            status = cli_fail("%s", err.text);
+        else if (boxes_keep_surest(&b->boxes, b->find.min_box_score, b->find.max_people, &err))
             status = cli_fail("%s", err.text);
     }
     const double begin = system_now();
@@ -259,7 +286,9 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
         status = cli_session_open(&b->common, b->model, &b->session);
     const double opened = system_now() - begin;
     if (!status && !b->workers)
-        b->workers = stream_workers(b->session, false);
+        b->workers = stream_workers(b->session, looks);
+    if (!status && looks)
+        status = finders_open(&b->finders, &b->common, &b->find, b->workers);
     if (status || (status = first_pass(b)))
         return status;
     char machine[512];
@@ -279,9 +308,10 @@ int bench_pipeline(int argc, char **argv)
     struct bench b = {.common = cli_common_default(), .rounds = 5};
     const char *boxes_file = NULL, *category = NULL, *csv = NULL;
     const struct cli_option options[] = {
-        CLI_OPTION("--boxes", "FILE", &boxes_file, "boxes of people, as `limber run` takes them [the whole image is the box]"),
+        CLI_OPTION("--boxes", "FILE", &boxes_file, "boxes of people, as `limber run` takes them [found by the detector]"),
         CLI_OPTION("--category", "NAME|ID", &category, "of --boxes: who is a person [person]"),
-        CLI_INT("--refine", "N", &b.common.options.refine, 0, 16, "without --boxes: crop again around the joints, N times [1]"),
+        CLI_FIND_OPTIONS(b.find),
+        CLI_INT("--refine", "N", &b.common.options.refine, 0, 16, "with --whole: crop again around the joints, N times [1]"),
         CLI_INT("--rounds", "N", &b.rounds, 1, 1000, "times that all images are timed, both ways in turns [5]"),
         CLI_INT("--workers", "N", &b.workers, 0, 64, "threads that decode and crop [0: as many as `limber run` takes]"),
         CLI_OPTION("--csv", "FILE", &csv, "the rows, once more"),
@@ -303,6 +333,7 @@ int bench_pipeline(int argc, char **argv)
         free(b.wall[w]);
     limber_session_close(&b.session);
     limber_model_close(&b.model);
+    finders_close(&b.finders);
     boxes_close(&b.boxes);
     inputs_free(&b.inputs);
     return status;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "command/boxes.h"
+#include "command/finders.h"
 #include "command/commands.h"
 #include "command/options.h"
 #include "command/inputs.h"
@@ -24,6 +25,7 @@
 #include "command/report/files.h"
 #include "command/report/heads_report.h"
 #include "command/run/model_content.h"
+#include "heads/heads.h"
 #include "image/image.h"
 #include "model/labels.h"
 
@@ -33,9 +35,11 @@ struct run {
     int bootstrap, moves, seed;
     double joint_score;
     bool include_self;
+    struct find_options find;
 
     struct inputs inputs;
     struct boxes boxes;
+    struct finders finders; /* where nothing says who is where, but for --labels, whose regions need not be people's */
     limber_model *model;
     limber_session *session;
     limber_heads *heads;
@@ -54,6 +58,7 @@ struct subject_list {
     limber_keypoint *joints; /* --annotations: [count][17] */
     int count;
     limber_box *own_boxes; /* freed with it */
+    limber_people people;  /* found: who `boxes` are */
 };
 
 static void subjects_free(struct subject_list *s)
@@ -62,6 +67,7 @@ static void subjects_free(struct subject_list *s)
     free(s->labels);
     free(s->joints);
     free(s->own_boxes);
+    limber_people_free(&s->people);
     *s = (struct subject_list){0};
 }
 
@@ -126,7 +132,26 @@ static limber_status read_joints(struct subject_list *s, const struct boxes_list
     return LIMBER_OK;
 }
 
-static limber_status subjects_open(struct subject_list *s, const struct run *r, size_t input, limber_error *err)
+/* The people that `limber run` would find. */
+static limber_status find_people(struct subject_list *s, struct run *r, limber_error *err)
+{
+    struct found_people found = {0};
+    limber_status st = finders_find(&r->finders, &s->image.view, &found, err);
+    if (!st)
+        st = limber_run(r->session, &s->image.view, found.boxes, found.count, &s->people, err);
+    if (!st)
+        people_score_found(&s->people, found.scores, r->model, r->finders.detector);
+    found_people_free(&found);
+    if (!st && !(s->own_boxes = calloc((size_t)s->people.count + 1, sizeof *s->own_boxes)))
+        st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d people", s->people.count);
+    for (int i = 0; !st && i < s->people.count; i++)
+        s->own_boxes[i] = s->people.person[i].box;
+    s->boxes = s->own_boxes;
+    s->count = s->people.count;
+    return st;
+}
+
+static limber_status subjects_open(struct subject_list *s, struct run *r, size_t input, limber_error *err)
 {
     const char *path = r->inputs.v[input].path;
     static const limber_box nobody = {0};
@@ -140,6 +165,8 @@ static limber_status subjects_open(struct subject_list *s, const struct run *r, 
         if (!st && r->annotations && list)
             st = read_joints(s, list, err);
     }
+    if (!st && r->finders.detector)
+        st = find_people(s, r, err);
     if (!st && r->labels)
         st = read_labels(s, r, path, err);
     if (st)
@@ -155,6 +182,8 @@ static limber_status add_image(struct run *r, size_t input, limber_error *err)
         return st;
     if (r->labels)
         st = limber_heads_add_labels(r->heads, &s.image.view, s.labels, s.boxes, s.count, err);
+    else if (r->finders.detector)
+        st = heads_add_people(r->heads, &s.image.view, &s.people, err);
     else
         st = limber_heads_add(r->heads, &s.image.view, s.boxes, s.joints, s.count, err);
     r->people += st ? 0 : (size_t)(s.boxes ? s.count : 1);
@@ -287,7 +316,10 @@ static void say_summary(const struct run *r, double seconds)
 static int run(struct run *r)
 {
     double begin = system_now();
-    int status = output_folder(r->out);
+    const bool looks = !r->boxes_file && !r->annotations && !r->labels && !r->find.whole;
+    int status = looks ? finders_open(&r->finders, &r->common, &r->find, 1) : CLI_DONE;
+    if (!status)
+        status = output_folder(r->out);
     if (status)
         return status;
     progress_start(&r->progress, r->inputs.count, !r->common.quiet);
@@ -332,7 +364,10 @@ static int load_boxes(struct run *r)
 {
     limber_error err;
     const char *file = r->annotations ? r->annotations : r->boxes_file;
-    return boxes_open_for(&r->boxes, file, r->category, &r->inputs, &err) ? cli_fail("%s", err.text) : CLI_DONE;
+    limber_status st = boxes_open_for(&r->boxes, file, r->category, &r->inputs, &err);
+    if (!st)
+        st = boxes_keep_surest(&r->boxes, r->find.min_box_score, r->find.max_people, &err);
+    return st ? cli_fail("%s", err.text) : CLI_DONE;
 }
 
 static int open_all(struct run *r, const struct cli_command *command)
@@ -381,6 +416,7 @@ int cli_heads(int argc, char **argv)
         CLI_OPTION("--out", "DIR", &r.out, "write DIR/heads.html, heads.json, heads.csv (required)"),
         CLI_OPTION("--boxes", "FILE", &r.boxes_file, "boxes of people, as `limber run` takes them"),
         CLI_OPTION("--category", "NAME|ID", &r.category, "of --boxes or --annotations: who is a person [person]"),
+        CLI_FIND_OPTIONS(r.find),
         CLI_OPTION("--annotations", "FILE", &r.annotations,
                    "COCO keypoints: boxes, and where the limbs are [the model's own joints]"),
         CLI_OPTION("--labels", "DIR", &r.labels,
@@ -392,7 +428,7 @@ int cli_heads(int argc, char **argv)
         CLI_INT("--seed", "S", &r.seed, 0, INT_MAX, "of the bootstrap and the null [1]"),
         CLI_NUMBER("--joint-score", "S", &r.joint_score, 0, 1, "the model's joints below S are left out [0.3]"),
         CLI_FLAG("--include-self", &r.include_self, "count the asking patch as a key too"),
-        CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "without boxes: crop again around the joints, N times [1]"),
+        CLI_INT("--refine", "N", &r.common.options.refine, 0, 16, "with --whole: crop again around the joints, N times [1]"),
         CLI_COMMON_OPTIONS(r.common),
         CLI_END,
     };
@@ -400,7 +436,7 @@ int cli_heads(int argc, char **argv)
         "heads", "INPUT... --out DIR [options]",
         "Which attention heads have become limb specialists: for every head, how much the attention of a\n"
         "patch on a limb looks like that limb, against nearness and against chance. INPUT is a file, or a\n"
-        "folder and all below it. Without boxes the whole image is one person's box.\n"
+        "folder and all below it. Without boxes the people are found, as in `limber run`.\n"
         "Exit status: 0 done, 1 some images failed, 2 nothing could start or be written, 130 stopped by a signal.",
         options};
     int count, status = cli_parse(&command, argc, argv, &count);
@@ -427,6 +463,7 @@ int cli_heads(int argc, char **argv)
     limber_heads_close(&r.heads);
     limber_session_close(&r.session);
     limber_model_close(&r.model);
+    finders_close(&r.finders);
     boxes_close(&r.boxes);
     inputs_free(&r.inputs);
     free(r.counted);
