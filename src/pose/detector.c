@@ -10,21 +10,28 @@
 #include "model/config_read.h"
 #include "pose/same.h"
 
-/* What config.json says the model is. What cannot be read is left to the one that opens it, which says why. */
-static bool says_yolos(const char *dir)
+/* What config.json says the model is. What cannot be read is left to the one that opens limber's own kind, which says why. */
+static limber_status read_kind(bool *yolos, const char *dir, limber_error *err)
 {
     uint8_t *text = NULL;
     size_t size = 0;
     json_t *root = NULL;
-    bool yes = false, missing;
+    bool missing;
+    limber_status st = LIMBER_OK;
+    *yolos = false;
     if (!config_read_file(&text, &size, dir, "config.json", &missing, NULL) &&
         !json_parse(&root, (const char *)text, size, &json_limits_config, NULL)) {
         const char *type = json_string_value(json_object_get(root, "model_type"));
-        yes = type && strcmp(type, "yolos") == 0;
+        *yolos = type && strcmp(type, "yolos") == 0;
+        if (type && !*yolos && strcmp(type, "vitpose") != 0)
+            st = limber_fail(
+                err, LIMBER_E_UNSUPPORTED,
+                "%s: config.json: model_type is \"%.80s\"; a detector is a \"yolos\", or a \"vitpose\" whose maps are boxes", dir,
+                type);
     }
     json_decref(root);
     free(text);
-    return yes;
+    return st;
 }
 
 limber_status detector_open(struct limber_detector **out, const char *path, const limber_options *options,
@@ -39,8 +46,10 @@ limber_status detector_open(struct limber_detector **out, const char *path, cons
         o.backend = options->backend;
         o.precision = options->precision;
     }
-    limber_status st = path && says_yolos(path) ? yolos_open(&d->yolos, path, &o, person_label, err)
-                                                : model_open(&d->maps, path, TASK_BOXES, &o, err);
+    bool yolos = false;
+    limber_status st = path ? read_kind(&yolos, path, err) : LIMBER_OK;
+    if (!st)
+        st = yolos ? yolos_open(&d->yolos, path, &o, person_label, err) : model_open(&d->maps, path, TASK_BOXES, &o, err);
     if (st)
         limber_detector_close(&d);
     *out = d;

@@ -256,6 +256,93 @@ test_detect_resume_and_shards() {
     same whole/boxes.jsonl part/boxes.jsonl
 }
 
+# What is no detector is named as what it is, by every command that looks for people.
+test_detectors_that_are_none() {
+    cp "$pictures/ok_rgb8.png" a.png
+    yolos=$LIMBER_TEST_DIR/golden/yolos-mid
+    for command in run detect "bench pipeline" "heads --out h"; do
+        # shellcheck disable=SC2086
+        status 2 "$LIMBER" $command a.png --detector "$tiny"
+        says "$tiny: a pose model of 17 joints, expected a detector (it belongs to --model)"
+    done
+    status 2 "$LIMBER" run a.png --model "$yolos"
+    says 'a detector (it belongs to --detector)'
+    status 2 "$LIMBER" run a.png --model "$LIMBER_TEST_DIR/../data/limber-find"
+    says "a detector: its maps are boxes of people, not joints (it belongs to --detector)"
+    mkdir bicycles other empty
+    cp "$yolos"/* bicycles && chmod u+w bicycles/* && cp bicycles/* other
+    sed 's/"1": "person"/"1": "bicycle"/' "$yolos/config.json" >bicycles/config.json
+    for command in run detect; do
+        status 2 "$LIMBER" $command a.png --detector bicycles
+        says 'bicycles/config.json: no label is "person", so nobody can be found'
+        says "among the labels: N/A, bicycle, car, tuba"
+    done
+    status 0 "$LIMBER" detect a.png --detector bicycles --person-label Bicycle --quiet --min-box-score 0.05
+    mv out wheels
+    status 0 "$LIMBER" detect a.png --detector "$yolos" --quiet --min-box-score 0.05
+    same wheels out
+    sed 's/"model_type": "yolos"/"model_type": "detr"/' "$yolos/config.json" >other/config.json
+    status 2 "$LIMBER" detect a.png --detector other
+    says 'other: config.json: model_type is "detr"; a detector is a "yolos"'
+    status 2 "$LIMBER" detect a.png --detector empty
+    says "empty: no config.json in it"
+}
+
+# Sizes nobody expects: a line each, boxes within the picture, by both kinds of detector.
+test_detect_sizes() {
+    mkdir set
+    { printf 'P5 1 1 255\n' && printf x; } >set/1x1.pgm
+    grey() { { printf 'P5 %s %s 255\n' "$1" "$2" && head -c $(($1 * $2)) "$LIMBER_TEST_DIR/golden/yolos-mid/model.safetensors"; } >"set/$1x$2.pgm"; }
+    grey 1 5000
+    grey 5000 1
+    printf 'P5 12000 9000 255\n' >set/12000x9000.pgm
+    truncate -s +108000000 set/12000x9000.pgm
+    inside() { # LINES LEAST: each box within width and height, at least so many of them
+        awk -v least="$2" -F'"boxes":' '{
+            match($1, /"width":[0-9]+/); w = substr($1, RSTART + 8, RLENGTH - 8)
+            match($1, /"height":[0-9]+/); h = substr($1, RSTART + 9, RLENGTH - 9)
+            sub(/,"scores".*/, "", $2); gsub(/[][]/, "", $2); n = split($2, v, ",")
+            for (i = 1; i < n; i += 4) {
+                boxes++
+                if (v[i] < 0 || v[i + 1] < 0 || v[i + 2] <= 0 || v[i + 3] <= 0 || v[i] + v[i + 2] > w + 0.011 || v[i + 1] + v[i + 3] > h + 0.011) {
+                    print "outside of " w " x " h ": " v[i] " " v[i + 1] " " v[i + 2] " " v[i + 3]; exit 1
+                }
+            }
+        } END { if (NR != 4 || boxes < least) { print NR " lines, " boxes " boxes"; exit 1 } }' "$1" || fail "$(cat "$1")"
+    }
+    status 0 "$LIMBER" detect set --quiet --min-box-score 0.01
+    inside out 2
+    status 0 "$LIMBER" detect set --quiet --detector "$LIMBER_TEST_DIR/golden/yolos-mid" --min-box-score 0.05 --out yolos
+    inside yolos/boxes.jsonl 4
+    status 0 run set --boxes yolos/boxes.jsonl
+    [ "$(grep -c '"box_score":0' out)" -ge 3 ] || fail "people of such boxes have no joints"
+    ! grep -qi 'nan\|inf' out || fail "no numbers"
+}
+
+# As many people as a detector may find, in one picture: all of them, the same for any batch, and as few as are asked for.
+test_three_hundred_people() {
+    cp "$pictures/ok_rgb8.png" a.png
+    awk 'BEGIN { printf "{\"image\":\"a.png\",\"boxes\":["
+        for (i = 0; i < 300; i++) printf "%s[%d,%d,%d,%d]", (i ? "," : ""), i % 20 * 2, int(i / 20) * 2, 6 + i % 7, 8 + i % 5
+        printf "]}\n" }' >many.jsonl
+    sed 's/}$//' many.jsonl >scored.jsonl
+    awk 'BEGIN { printf ",\"scores\":["; for (i = 0; i < 300; i++) printf "%s%.3f", (i ? "," : ""), (i * 37 % 300 + 1) / 301; print "]}" }' >>scored.jsonl
+    tr -d '\n' <scored.jsonl >scored && echo >>scored
+    status 0 run a.png --boxes many.jsonl --threads 1
+    [ "$(grep -o '"box":' out | wc -l)" -eq 300 ] || fail "$(grep -o '"box":' out | wc -l) people"
+    mv out one
+    status 0 run a.png --boxes many.jsonl --threads 3 --batch 7
+    same one out
+    status 0 run a.png --boxes scored --threads 1
+    mv out one
+    status 0 run a.png --boxes scored --threads 2 --batch 64
+    same one out
+    status 0 run a.png --boxes scored --max-people 5
+    people=$(grep -o '"box_score":[0-9.]*' out | wc -l)
+    [ "$people" -ge 1 ] && [ "$people" -le 5 ] || fail "$people of five"
+    has out '"box_score":0.997'
+}
+
 # ---- inputs ----
 
 test_empty_folder() {
