@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Reads what `limber export` wrote with the libraries that own the forms, and compares with poses.jsonl.
 
-    read_back.py poses.jsonl FOLDER      FOLDER has coco.json cvat.xml csv.csv openpose/ ultralytics/ labelstudio/
+    read_back.py [--all] poses.jsonl FOLDER      FOLDER has coco.json cvat.xml csv.csv openpose/ ultralytics/ labelstudio/
 
-A form whose library is not installed is named as skipped; status 77 where that is all of them. The forms are made with
+A form whose library is not installed is named as skipped; status 77 where that is all of them, 1 where one is with --all
+(scripts/read_back.sh). The forms are made with
 --min-score 0.3. What can be read without a library (csv, OpenPose's JSON, CVAT's XML) always is.
 pip install numpy pillow pycocotools supervision pandas label-studio-sdk ultralytics"""
 import csv
@@ -14,6 +15,9 @@ import tempfile
 import xml.etree.ElementTree as ElementTree
 
 MIN_SCORE = 0.3
+want_all = sys.argv[1] == "--all"
+if want_all:
+    del sys.argv[1]
 lines = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
 lines = [line for line in lines if "error" not in line]
 out = pathlib.Path(sys.argv[2])
@@ -195,4 +199,4 @@ for check in libraries:
     except ModuleNotFoundError as missing:
         skipped += 1
         print("skipped:", check.__name__, missing.name, "is not installed")
-sys.exit(77 if skipped == len(libraries) else 0)
+sys.exit(1 if want_all and skipped else 77 if skipped == len(libraries) else 0)

@@ -63,14 +63,11 @@ class Heads:
         if points is not None and points.shape != (0 if box is None else len(box), 17, 3):
             raise ValueError(f"joints are [{0 if box is None else len(box)}, 17, 3], one of each box; not {list(points.shape)}")
         with self._turn, picture(image, self._model._order, self._model._portable) as view:
-            opened = self._opened()
-            if box is None and self._model._detector:
-                box = self._model._run_views([view], [None])[0].boxes
             count = 0 if box is None else len(box)
             held = np.zeros((1, 4), np.float32) if box is not None and not count else box
             _c.call(
                 "limber_heads_add",
-                opened,
+                self._opened(),
                 C.byref(view),
                 None if held is None else C.cast(held.ctypes.data, C.POINTER(_c.Box)),
                 None if points is None else C.cast(points.ctypes.data, C.POINTER(_c.Keypoint)),

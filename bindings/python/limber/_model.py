@@ -143,27 +143,22 @@ class Model:
 
     def _run(self, images: list[Any], boxes: list[Any]) -> list[People]:
         arrays = [None if b is None else boxes_array(b) for b in boxes]
-        with contextlib.ExitStack() as stack:
-            return self._run_views([stack.enter_context(picture(i, self._order, self._portable)) for i in images], arrays)
-
-    def _run_views(self, images: list[_c.Image], boxes: list[npt.NDArray[np.float32] | None]) -> list[People]:
         n = len(images)
-        held = [np.zeros((1, 4), np.float32) if b is not None and not len(b) else b for b in boxes]  # never a null pointer
-        views = (_c.Image * n)(*images)
+        held = [np.zeros((1, 4), np.float32) if a is not None and not len(a) else a for a in arrays]  # never a null pointer
         addresses: list[Any] = [None if h is None else C.cast(h.ctypes.data, C.POINTER(_c.Box)) for h in held]
         pointers = (C.POINTER(_c.Box) * n)(*addresses)
-        counts = (C.c_int * n)(*[0 if b is None else len(b) for b in boxes])
+        counts = (C.c_int * n)(*[0 if a is None else len(a) for a in arrays])
         found = (_c.People * n)()
-        with self._sessions.one() as session:
-            _c.call("limber_run_images", session, views, pointers, counts, n, found)
+        with contextlib.ExitStack() as stack:
+            views = (_c.Image * n)(*[stack.enter_context(picture(i, self._order, self._portable)) for i in images])
+            with self._sessions.one() as session:
+                _c.call("limber_run_images", session, views, pointers, counts, n, found)
         try:
-            return [
-                people_of(found[i], self.names, (views[i].height, views[i].width), boxes[i] is None and self._detector is not None)
-                for i in range(n)
-            ]
+            sizes = [(v.height, v.width) for v in views]
+            return [people_of(f, self.names, size, a is None and self._detector is not None) for f, size, a in zip(found, sizes, arrays)]
         finally:
-            for i in range(n):
-                _c.lib.limber_people_free(C.byref(found[i]))
+            for f in found:
+                _c.lib.limber_people_free(C.byref(f))
 
     @overload
     def find(self, image: list[_Image] | tuple[_Image, ...]) -> list[Found]: ...
