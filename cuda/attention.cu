@@ -15,8 +15,8 @@
  * Everything is linear in per-lane parts, and a is equal in the four lanes of a row, so each lane keeps its own part and two
  * shuffles a sum at the very end suffice.
  *
- * attention_tile (f16, bf16; head_dim 32, 64, 80): a block is 4 warps and owns 64 queries of one (person, head); a warp owns 16 of
- *     them, a lane the columns 2t, 2t+1 of rows g and g + 8 (tile_ops.cuh). K and V come in tiles of 64 keys by cp.async, double
+ * attention_tile (f16, bf16; head_dim 32, 64, 80): a block is 4 warps and owns 64 queries of one (person, head), or 128; a warp owns
+ *     16 of them, or twice 16, a lane the columns 2t, 2t+1 of rows g and g + 8 (tile_ops.cuh). K and V come in tiles of 64 keys by cp.async, double
  *     buffered: while one tile is computed on, the next is on its way. Rows of shared memory are an odd number of 16-byte chunks
  *     apart, so that the 8 rows of an ldmatrix lie in 8 different bank groups. P goes from the accumulators of Q K^T straight
  *     into the A fragments of P V: the layouts agree. The class masks are one more n8 tile of V, built from a byte a key; P is
@@ -26,15 +26,20 @@
  *
  * The floor, in microseconds, from the data sheets' peaks and the instructions of budgets.txt (tools/roofline.py computes it and says
  * how; 12 heads of 64, f16; in brackets with statistics). Bounds, not measurements: no GPU has run this kernel.
- *     people x tokens    A100: HBM     tensor   issue          floor        H100: HBM     tensor   issue          floor
- *      1 x  192           0.6 (0.6)       1.1     0.6 (  1.4)     1.1         0.4 (0.4)      0.4     0.5 (  1.1)     0.5
- *      1 x  768           2.3 (2.5)       8.7     5.1 ( 11.5)     8.7         1.4 (1.5)      3.4     4.0 (  8.8)     4.0
- *      1 x 3072           9.3 ( 10)       105      62 (  138)     105         5.6 (6.1)       34      40 (   88)      40
- *     32 x  192            19 ( 20)        12     7.1 (   16)      19          11 ( 12)      3.8     4.5 (  9.9)      11
- *     32 x  768            74 ( 80)       187     111 (  246)     187          45 ( 49)       59      69 (  155)      69
- *     32 x 3072           296 (319)      2981    1758 ( 3918)    2981         180 (194)      940    1109 ( 2471)    1109
- * Reading qkv and writing the output bound it at 192 tokens, from 768 on the tensor cores and the issue slots do; statistics hide behind
- * memory at 192 tokens. One person of 192 tokens is 36 blocks, fewer than there are SMs: latency bounds it, not these numbers.
+ *     people x tokens   queries   A100: HBM   tensor   issue         shared  floor         H100: HBM   tensor   issue       shared  floor
+ *      1 x  192          64        0.6 (0.6)     1.1    0.6 ( 1.4)      1.4    1.4          0.4 (0.4)    0.4    0.5 ( 1.1)    1.0    1.0
+ *      1 x  768          64        2.3 (2.5)     8.7    5.1 (11.5)       11     11          1.4 (1.5)    3.4    4.0 ( 8.8)    8.4    8.4
+ *      1 x 3072          64        9.3 ( 10)     105     62 ( 138)      131    131          5.6 (6.1)     34     40 (  88)     84     84
+ *                       128        9.3           105     57              65    105          5.6           40     44            50     50
+ *     32 x  192          64         19 ( 20)      12    7.1 (  16)       15     19           11 ( 12)    3.8    4.5 ( 9.9)    9.4     11
+ *     32 x  768          64         74 ( 80)     187    111 ( 246)      234    234           45 ( 49)     59     69 ( 155)    147    147
+ *                       128         74           192    105             120    192           45           60     66            76     76
+ *     32 x 3072          64        296 (319)    2981   1758 (3918)     3726   3726          180 (194)    940   1109 (2471)   2350   2350
+ *                       128        296          2998   1645            1874   2998          180          940   1032          1175   1175
+ * Reading qkv and writing the output bound it at 192 tokens. From 768 on a block of 64 queries is bound by shared memory: each of its
+ * warps reads all of K and V for 16 queries, 64 KB a tile of keys, as long as an A100's tensor cores take and more than twice an H100's.
+ * Blocks of 128 read as much for twice the queries; they are no use at 192 tokens, where a quarter of their rows would be padding. One person
+ * of 192 tokens is 36 blocks, fewer than there are SMs: latency bounds it, not these numbers.
  *
  * Counted and not built: keeping all of K and V of a head in shared memory at 192 tokens. It saves the second and third read of K
  * and V, which come out of L2 (66 MB at 32 people, 13 us at 5 TB/s, behind the 19 us of HBM), and costs occupancy: 384 threads and
@@ -42,12 +47,13 @@
 #include "kernels.h"
 #include "tile_ops.cuh"
 
-static const int QUERIES = 64, KEYS = 64, TILE_THREADS = 128;
+static const int KEYS = 64, TILE_THREADS = 128, WARP_QUERIES = 16; /* of one m16 tile; a warp has M of them */
 static const float LOWEST = -1e30f, LOG2_E = 1.44269504088896f, LN_2 = 0.693147180559945f, MASS_SCALE = 32768.f;
 
-template <int D> struct Layout {            /* of the block's shared memory, in 16-bit elements */
+template <int D, int M> struct Layout {     /* of the block's shared memory, in 16-bit elements */
     static const int CHUNKS = D / 8;        /* 16 bytes each, in a row */
     static const int LD = (CHUNKS | 1) * 8; /* odd: see above */
+    static const int QUERIES = M * TILE_THREADS / 32 * WARP_QUERIES;
     static const int Q = QUERIES * LD, KV = KEYS * LD;
     static const int BYTES = (Q + 4 * KV) * 2;                                   /* Q, two of K, two of V */
     static const int STATS_BYTES = BYTES + 2 * KEYS * (int)(sizeof(float2) + 1); /* and of positions and masks */
@@ -106,16 +112,17 @@ struct RowStats {
     }
 };
 
-template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THREADS, 2) attention_tile(attention_params p)
+template <class T, int D, bool STATS, int M> __global__ void __launch_bounds__(TILE_THREADS, 2) attention_tile(attention_params p)
 {
-    typedef Layout<D> Y;
+    typedef Layout<D, M> Y;
+    static_assert(!STATS || M == 1, "the diagonal tile has the block's number, and registers are short");
     SHARED_BYTES(uint16_t, shared);
     uint16_t *const sq = shared, *const sk = sq + Y::Q, *const sv = sk + 2 * Y::KV;
     float2 *const positions = (float2 *)(sv + 2 * Y::KV);
     uint8_t *const masks = (uint8_t *)(positions + 2 * KEYS);
 
     const int tid = (int)threadIdx.x, lane = tid & 31, warp = tid >> 5, g = lane >> 2, t = lane & 3;
-    const int first = (int)blockIdx.x * QUERIES, head = (int)blockIdx.y, person = (int)blockIdx.z, tokens = p.tokens;
+    const int first = (int)blockIdx.x * Y::QUERIES, head = (int)blockIdx.y, person = (int)blockIdx.z, tokens = p.tokens;
     const uint16_t *const q = (const uint16_t *)p.qkv + (size_t)person * (size_t)tokens * (size_t)p.ld_qkv + head * D;
     const uint16_t *const k = q + p.heads * D, *const v = k + p.heads * D;
     const float scale = p.scale * LOG2_E; /* scores in powers of two: ex2 is what the hardware has */
@@ -131,7 +138,7 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
     }
     /* 64 rows from `row` on; rows past the last are zeros (their keys are masked, their queries not written) */
     auto load_rows = [&](uint16_t *dst, const uint16_t *src, int row) {
-        src += (size_t)row * (size_t)p.ld_qkv;
+        src += (size_t)min(row, tokens - 1) * (size_t)p.ld_qkv; /* a wide block's second half may lie past the last */
         if (row + KEYS <= tokens) {
 #pragma unroll
             for (int i = 0; i < CHUNKS_EACH; i++)
@@ -154,17 +161,25 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
         }
     };
 
-    load_rows(sq, q, first);
+#pragma unroll
+    for (int m = 0; m < M; m++)
+        load_rows(sq + m * Y::KV, q, first + m * KEYS); /* KEYS rows at a time, as of K */
     load_tile(0);
     cp_async_commit();
 
-    uint32_t qf[D / 16][4];
-    float o[D / 8][4], max0 = LOWEST, max1 = LOWEST, l0 = 0.f, l1 = 0.f, mass[4] = {0.f, 0.f, 0.f, 0.f};
+    /* of the warp's m16 tile m, this lane has rows g and g + 8: r = 0 and 1 */
+    uint32_t qf[M][D / 16][4];
+    float o[M][D / 8][4], largest[M][2], l[M][2], mass[4] = {0.f, 0.f, 0.f, 0.f};
 #pragma unroll
-    for (int i = 0; i < D / 8; i++)
-        o[i][0] = o[i][1] = o[i][2] = o[i][3] = 0.f;
+    for (int m = 0; m < M; m++) {
+        largest[m][0] = largest[m][1] = LOWEST;
+        l[m][0] = l[m][1] = 0.f;
+#pragma unroll
+        for (int i = 0; i < D / 8; i++)
+            o[m][i][0] = o[m][i][1] = o[m][i][2] = o[m][i][3] = 0.f;
+    }
     RowStats stats0, stats1;
-    const int row0 = first + warp * 16 + g, row1 = row0 + 8;
+    const int warp_row = warp * M * WARP_QUERIES, row0 = first + warp_row + g, row1 = row0 + 8; /* of tile 0 */
     const float2 at0 = STATS ? patch_position(row0, p.grid_w) : make_float2(0.f, 0.f);
     const float2 at1 = STATS ? patch_position(row1, p.grid_w) : make_float2(0.f, 0.f);
 
@@ -177,99 +192,119 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
         cp_async_commit();
         if (tile == 0) {
 #pragma unroll
-            for (int kk = 0; kk < D / 16; kk++)
-                ldmatrix_x4(qf[kk], sq + (warp * 16 + (lane & 15)) * Y::LD + kk * 16 + (lane >> 4) * 8);
+            for (int m = 0; m < M; m++)
+#pragma unroll
+                for (int kk = 0; kk < D / 16; kk++)
+                    ldmatrix_x4(qf[m][kk], sq + (warp_row + m * WARP_QUERIES + (lane & 15)) * Y::LD + kk * 16 + (lane >> 4) * 8);
         }
         const uint16_t *const tk = sk + (tile & 1) * Y::KV, *const tv = sv + (tile & 1) * Y::KV;
 
-        float s[KEYS / 8][4]; /* scores, then weights */
+        float s[M][KEYS / 8][4]; /* scores, then weights */
 #pragma unroll
         for (int kk = 0; kk < D / 16; kk++)
 #pragma unroll
             for (int n = 0; n < KEYS / 16; n++) {
                 uint32_t b[4];
                 ldmatrix_x4(b, tk + (n * 16 + (lane & 7) + (lane >> 4) * 8) * Y::LD + kk * 16 + (lane >> 3 & 1) * 8);
-                if (kk == 0) { /* no zeros to be written first: 6 % of the loop */
-                    mma_first(s[2 * n], qf[kk], b[0], b[1], T());
-                    mma_first(s[2 * n + 1], qf[kk], b[2], b[3], T());
-                } else {
-                    mma(s[2 * n], qf[kk], b[0], b[1], T());
-                    mma(s[2 * n + 1], qf[kk], b[2], b[3], T());
+#pragma unroll
+                for (int m = 0; m < M; m++) {
+                    if (kk == 0) { /* no zeros to be written first: 6 % of the loop */
+                        mma_first(s[m][2 * n], qf[m][kk], b[0], b[1], T());
+                        mma_first(s[m][2 * n + 1], qf[m][kk], b[2], b[3], T());
+                    } else {
+                        mma(s[m][2 * n], qf[m][kk], b[0], b[1], T());
+                        mma(s[m][2 * n + 1], qf[m][kk], b[2], b[3], T());
+                    }
                 }
             }
         if ((tile + 1) * KEYS > tokens) {
 #pragma unroll
-            for (int i = 0; i < KEYS / 8; i++)
+            for (int m = 0; m < M; m++)
 #pragma unroll
-                for (int j = 0; j < 2; j++)
-                    if (tile * KEYS + i * 8 + t * 2 + j >= tokens)
-                        s[i][j] = s[i][2 + j] = LOWEST;
-        }
-
-        float new0 = max0, new1 = max1;
+                for (int i = 0; i < KEYS / 8; i++)
 #pragma unroll
-        for (int i = 0; i < KEYS / 8; i++) {
-            new0 = fmaxf(new0, fmaxf(s[i][0], s[i][1]));
-            new1 = fmaxf(new1, fmaxf(s[i][2], s[i][3]));
-        }
-        new0 = quad_max(new0);
-        new1 = quad_max(new1);
-        const float shift0 = (max0 - new0) * scale, shift1 = (max1 - new1) * scale;
-        const float a0 = exp2_fast(shift0), a1 = exp2_fast(shift1);
-        max0 = new0;
-        max1 = new1;
-        l0 *= a0;
-        l1 *= a1;
-#pragma unroll
-        for (int i = 0; i < D / 8; i++) {
-            o[i][0] *= a0;
-            o[i][1] *= a0;
-            o[i][2] *= a1;
-            o[i][3] *= a1;
-        }
-        if (STATS) {
-            stats0.rescale(a0, shift0);
-            stats1.rescale(a1, shift1);
-            mass[0] *= a0;
-            mass[1] *= a0;
-            mass[2] *= a1;
-            mass[3] *= a1;
+                    for (int j = 0; j < 2; j++)
+                        if (tile * KEYS + i * 8 + t * 2 + j >= tokens)
+                            s[m][i][j] = s[m][i][2 + j] = LOWEST;
         }
 
         /* the column of this tile that is the query itself; a query meets its own key in the tile of its own number */
         const bool diagonal = STATS && tile == (int)blockIdx.x && !p.include_self;
-        const int own0 = diagonal ? warp * 16 + g : -1, own1 = diagonal ? own0 + 8 : -1;
-        const float base0 = new0 * scale, base1 = new1 * scale;
+        const int own0 = diagonal ? warp * WARP_QUERIES + g : -1, own1 = diagonal ? own0 + 8 : -1;
 #pragma unroll
-        for (int i = 0; i < KEYS / 8; i++)
+        for (int m = 0; m < M; m++) {
+            float new0 = largest[m][0], new1 = largest[m][1];
 #pragma unroll
-            for (int j = 0; j < 2; j++) {
-                const float u0 = fmaf(s[i][j], scale, -base0), u1 = fmaf(s[i][2 + j], scale, -base1);
-                s[i][j] = exp2_fast(u0);
-                s[i][2 + j] = exp2_fast(u1);
-                l0 += s[i][j];
-                l1 += s[i][2 + j];
-                if (STATS) {
-                    const int column = i * 8 + t * 2 + j;
-                    const float2 at = positions[(tile & 1) * KEYS + column];
-                    stats0.add(column == own0 ? 0.f : s[i][j], u0, at, at0);
-                    stats1.add(column == own1 ? 0.f : s[i][2 + j], u1, at, at1);
-                }
+            for (int i = 0; i < KEYS / 8; i++) {
+                new0 = fmaxf(new0, fmaxf(s[m][i][0], s[m][i][1]));
+                new1 = fmaxf(new1, fmaxf(s[m][i][2], s[m][i][3]));
             }
+            new0 = quad_max(new0);
+            new1 = quad_max(new1);
+            const float shift0 = (largest[m][0] - new0) * scale, shift1 = (largest[m][1] - new1) * scale;
+            const float a0 = exp2_fast(shift0), a1 = exp2_fast(shift1);
+            largest[m][0] = new0;
+            largest[m][1] = new1;
+            l[m][0] *= a0;
+            l[m][1] *= a1;
+#pragma unroll
+            for (int i = 0; i < D / 8; i++) {
+                o[m][i][0] *= a0;
+                o[m][i][1] *= a0;
+                o[m][i][2] *= a1;
+                o[m][i][3] *= a1;
+            }
+            if (STATS) {
+                stats0.rescale(a0, shift0);
+                stats1.rescale(a1, shift1);
+                mass[0] *= a0;
+                mass[1] *= a0;
+                mass[2] *= a1;
+                mass[3] *= a1;
+            }
+
+            const float base0 = new0 * scale, base1 = new1 * scale;
+#pragma unroll
+            for (int i = 0; i < KEYS / 8; i++)
+#pragma unroll
+                for (int j = 0; j < 2; j++) {
+                    const float u0 = fmaf(s[m][i][j], scale, -base0), u1 = fmaf(s[m][i][2 + j], scale, -base1);
+                    s[m][i][j] = exp2_fast(u0);
+                    s[m][i][2 + j] = exp2_fast(u1);
+                    l[m][0] += s[m][i][j];
+                    l[m][1] += s[m][i][2 + j];
+                    if (STATS) {
+                        const int column = i * 8 + t * 2 + j;
+                        const float2 at = positions[(tile & 1) * KEYS + column];
+                        stats0.add(column == own0 ? 0.f : s[m][i][j], u0, at, at0);
+                        stats1.add(column == own1 ? 0.f : s[m][i][2 + j], u1, at, at1);
+                    }
+                }
+        }
 
 #pragma unroll
         for (int kk = 0; kk < KEYS / 16; kk++) {
-            const float(&w)[4] = s[2 * kk], (&x)[4] = s[2 * kk + 1];
-            const uint32_t pf[4] = {pack2(w[0], w[1], T()), pack2(w[2], w[3], T()), pack2(x[0], x[1], T()),
-                                    pack2(x[2], x[3], T())};
+            uint32_t pf[M][4];
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                const float(&w)[4] = s[m][2 * kk], (&x)[4] = s[m][2 * kk + 1];
+                pf[m][0] = pack2(w[0], w[1], T());
+                pf[m][1] = pack2(w[2], w[3], T());
+                pf[m][2] = pack2(x[0], x[1], T());
+                pf[m][3] = pack2(x[2], x[3], T());
+            }
 #pragma unroll
             for (int d = 0; d < D / 16; d++) {
                 uint32_t b[4];
                 ldmatrix_x4_trans(b, tv + (kk * 16 + (lane & 15)) * Y::LD + d * 16 + (lane >> 4) * 8);
-                mma(o[2 * d], pf, b[0], b[1], T());
-                mma(o[2 * d + 1], pf, b[2], b[3], T());
+#pragma unroll
+                for (int m = 0; m < M; m++) {
+                    mma(o[m][2 * d], pf[m], b[0], b[1], T());
+                    mma(o[m][2 * d + 1], pf[m], b[2], b[3], T());
+                }
             }
             if (STATS) { /* B: row = key, column = class g, one where the key's bit g is set */
+                const float(&w)[4] = s[0][2 * kk], (&x)[4] = s[0][2 * kk + 1];
                 uint32_t ps[4] = {pack_mass(w[0], w[1]), pack_mass(w[2], w[3]), pack_mass(x[0], x[1]), pack_mass(x[2], x[3])};
                 if (diagonal) {
 #pragma unroll
@@ -290,37 +325,45 @@ template <class T, int D, bool STATS> __global__ void __launch_bounds__(TILE_THR
     }
     cp_async_wait<0>();
 
-    l0 = quad_sum(l0);
-    l1 = quad_sum(l1);
-    const float inverse0 = 1.f / l0, inverse1 = 1.f / l1;
+    float inverse[M][2];
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            l[m][r] = quad_sum(l[m][r]);
+            inverse[m][r] = 1.f / l[m][r];
+        }
     if (STATS) {
         const int width = 4 + p.classes;
         float *const out0 =
             p.stats + (((size_t)person * (size_t)p.heads + (size_t)head) * (size_t)tokens + (size_t)row0) * (size_t)width;
         float *const out1 = out0 + 8 * width;
-        stats0.write(out0, l0, inverse0, t == 0 && row0 < tokens);
-        stats1.write(out1, l1, inverse1, t == 0 && row1 < tokens);
+        stats0.write(out0, l[0][0], inverse[0][0], t == 0 && row0 < tokens);
+        stats1.write(out1, l[0][1], inverse[0][1], t == 0 && row1 < tokens);
 #pragma unroll
         for (int j = 0; j < 2; j++)
             if (t * 2 + j < p.classes) {
                 if (row0 < tokens)
-                    out0[4 + t * 2 + j] = mass[j] * (inverse0 / MASS_SCALE);
+                    out0[4 + t * 2 + j] = mass[j] * (inverse[0][0] / MASS_SCALE);
                 if (row1 < tokens)
-                    out1[4 + t * 2 + j] = mass[2 + j] * (inverse1 / MASS_SCALE);
+                    out1[4 + t * 2 + j] = mass[2 + j] * (inverse[0][1] / MASS_SCALE);
             }
     }
 
-    /* Through this warp's own 16 rows of Q, which nobody needs any more, so that the stores are whole 16-byte chunks. */
-    uint16_t *const rows = sq + warp * 16 * Y::LD;
+    /* Through this warp's own rows of Q, which nobody needs any more, so that the stores are whole 16-byte chunks. */
+    uint16_t *const rows = sq + warp_row * Y::LD;
 #pragma unroll
-    for (int i = 0; i < D / 8; i++) {
-        *(uint32_t *)(rows + g * Y::LD + i * 8 + t * 2) = pack2(o[i][0] * inverse0, o[i][1] * inverse0, T());
-        *(uint32_t *)(rows + (g + 8) * Y::LD + i * 8 + t * 2) = pack2(o[i][2] * inverse1, o[i][3] * inverse1, T());
-    }
+    for (int m = 0; m < M; m++)
+#pragma unroll
+        for (int i = 0; i < D / 8; i++) {
+            uint16_t *const at = rows + (m * WARP_QUERIES + g) * Y::LD + i * 8 + t * 2;
+            *(uint32_t *)at = pack2(o[m][i][0] * inverse[m][0], o[m][i][1] * inverse[m][0], T());
+            *(uint32_t *)(at + 8 * Y::LD) = pack2(o[m][i][2] * inverse[m][1], o[m][i][3] * inverse[m][1], T());
+        }
     __syncwarp();
     uint16_t *const out = (uint16_t *)p.out + (size_t)person * (size_t)tokens * (size_t)p.ld_out + head * D;
-    for (int i = lane; i < 16 * Y::CHUNKS; i += 32) {
-        const int r = i / Y::CHUNKS, c = i % Y::CHUNKS * 8, row = first + warp * 16 + r;
+    for (int i = lane; i < M * WARP_QUERIES * Y::CHUNKS; i += 32) {
+        const int r = i / Y::CHUNKS, c = i % Y::CHUNKS * 8, row = first + warp_row + r;
         if (row < tokens)
             *(uint4 *)(out + (size_t)row * (size_t)p.ld_out + c) = *(const uint4 *)(rows + r * Y::LD + c);
     }
@@ -459,15 +502,30 @@ __global__ void __launch_bounds__(ROW_THREADS, 2) attention_rows(attention_param
 
 /* ---- launchers ---- */
 
-template <class T, int D, bool STATS> static cudaError_t launch_tile(const attention_params &p, cudaStream_t stream)
+template <class T, int D, bool STATS, int M> static cudaError_t launch_tile(const attention_params &p, cudaStream_t stream)
 {
-    const int bytes = STATS ? Layout<D>::STATS_BYTES : Layout<D>::BYTES;
-    cudaError_t e = cudaFuncSetAttribute(attention_tile<T, D, STATS>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    typedef Layout<D, M> Y;
+    const int bytes = STATS ? Y::STATS_BYTES : Y::BYTES;
+    cudaError_t e = cudaFuncSetAttribute(attention_tile<T, D, STATS, M>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     if (e != cudaSuccess)
         return e;
-    const dim3 grid((unsigned)((p.tokens + QUERIES - 1) / QUERIES), (unsigned)p.heads, (unsigned)p.people);
-    LAUNCH((attention_tile<T, D, STATS>), grid, dim3(TILE_THREADS), (size_t)bytes, stream, p);
+    const dim3 grid((unsigned)((p.tokens + Y::QUERIES - 1) / Y::QUERIES), (unsigned)p.heads, (unsigned)p.people);
+    LAUNCH((attention_tile<T, D, STATS, M>), grid, dim3(TILE_THREADS), (size_t)bytes, stream, p);
     return cudaGetLastError();
+}
+
+/* Blocks of 128 queries read K and V out of shared memory half as often as blocks of 64; results are the same to the byte. They pay
+ * where two a multiprocessor are there in any case, and where padding grows by a sixteenth at most. */
+static bool wide(const attention_params &p)
+{
+    if (p.queries)
+        return p.queries == 128;
+    const int padded64 = (p.tokens + 63) / 64 * 64, blocks = (p.tokens + 127) / 128;
+    int device, processors;
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
+        return false;
+    return blocks * 128 <= padded64 + padded64 / 16 && (int64_t)blocks * p.heads * p.people >= 2 * processors;
 }
 
 template <int D> static cudaError_t launch_rows(const attention_params &p, enum element type, cudaStream_t stream)
@@ -496,11 +554,15 @@ template <class T> static cudaError_t tensor_dim(const attention_params &p, cuda
 {
     switch (p.head_dim) {
     case 32:
-        return p.stats ? launch_tile<T, 32, true>(p, stream) : launch_tile<T, 32, false>(p, stream);
+        return p.stats   ? launch_tile<T, 32, true, 1>(p, stream)
+               : wide(p) ? launch_tile<T, 32, false, 2>(p, stream)
+                         : launch_tile<T, 32, false, 1>(p, stream);
     case 64:
-        return p.stats ? launch_tile<T, 64, true>(p, stream) : launch_tile<T, 64, false>(p, stream);
-    default:
-        return p.stats ? launch_tile<T, 80, true>(p, stream) : launch_tile<T, 80, false>(p, stream);
+        return p.stats   ? launch_tile<T, 64, true, 1>(p, stream)
+               : wide(p) ? launch_tile<T, 64, false, 2>(p, stream)
+                         : launch_tile<T, 64, false, 1>(p, stream);
+    default: /* 128 queries of 80 and K and V of 64 keys, twice, are more than the 64 KB of sm_75 */
+        return p.stats ? launch_tile<T, 80, true, 1>(p, stream) : launch_tile<T, 80, false, 1>(p, stream);
     }
 }
 

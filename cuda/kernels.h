@@ -20,6 +20,7 @@ struct attention_params {
     void *out;       /* [people][tokens][ld_out]: heads side by side */
     int people, tokens, heads, head_dim, ld_qkv, ld_out;
     float scale;
+    int queries; /* of a block: 64 or 128, the same bytes; 0: as suits the device and the shape */
     /* statistics; stats NULL: none */
     float *stats;         /* [people][heads][tokens][4 + classes], as struct attention_stats says */
     const uint8_t *masks; /* [people][tokens]; NULL where classes is 0 */

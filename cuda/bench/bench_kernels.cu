@@ -72,7 +72,7 @@ template <class F> static void row(const char *what, double bytes, double flop, 
     cudaEventDestroy(stop);
 }
 
-static void attention_rows_of(enum element type, int people, int tokens, bool stats)
+static void attention_rows_of(enum element type, int people, int tokens, bool stats, int queries)
 {
     const int heads = 12, head_dim = 64, dim = heads * head_dim;
     const size_t rows = (size_t)people * (size_t)tokens;
@@ -85,6 +85,7 @@ static void attention_rows_of(enum element type, int people, int tokens, bool st
     p.qkv = qkv.device, p.out = out.device, p.people = people, p.tokens = tokens, p.heads = heads, p.head_dim = head_dim,
     p.ld_qkv = 3 * dim, p.ld_out = dim;
     p.scale = 0.125f;
+    p.queries = queries;
     if (stats)
         p.stats = (float *)sums.device, p.masks = masks.device, p.classes = 6, p.grid_w = 12;
     attention_params reference = p;
@@ -97,7 +98,8 @@ static void attention_rows_of(enum element type, int people, int tokens, bool st
     for (size_t i = 0; i < got.size(); i++)
         worst = fabs(got[i] - want[i]) <= worst ? worst : fabs((double)got[i] - want[i]);
     char what[96];
-    snprintf(what, sizeof what, "attention%s %s %dx12x%dx64", stats ? "+stats" : "", element_name(type), people, tokens);
+    snprintf(what, sizeof what, "attention%s %s %dx12x%dx64 blocks of %d", stats ? "+stats" : "", element_name(type), people,
+             tokens, queries);
     if (!(worst < (type == ELEMENT_BF16 ? 2e-2 : 2e-3))) {
         printf("%-44s WRONG by %.1e: not timed\n", what, worst);
         failures++;
@@ -200,7 +202,9 @@ int main()
             for (int tokens : {192, 768, 3072})
                 if ((type == ELEMENT_F16 || tokens == 192) && people * tokens <= 32 * 768)
                     for (int stats = 0; stats < 2; stats++)
-                        attention_rows_of(type, people, tokens, stats != 0);
+                        for (int queries : {64, 128})
+                            if (queries == 64 || (!stats && type != ELEMENT_F32))
+                                attention_rows_of(type, people, tokens, stats != 0, queries);
     for (enum element type : {ELEMENT_F16, ELEMENT_F32})
         for (int people : {1, 32}) {
             linear(lt, type, people * 192, 768, 2304, false, "qkv");

@@ -8,8 +8,9 @@ struct Case {
     int tokens, heads, people, head_dim, grid_w, classes;
     enum element type;
     bool stats, include_self;
-    float amplitude; /* of q and k; 1 gives logits of about +-3 */
-    bool self;       /* k = q, scaled until each query looks at itself */
+    float amplitude;  /* of q and k; 1 gives logits of about +-3 */
+    bool self;        /* k = q, scaled until each query looks at itself */
+    int queries = 64; /* of a block */
 };
 
 static void run(const Case &c)
@@ -41,6 +42,7 @@ static void run(const Case &c)
     p.ld_qkv = ld;
     p.ld_out = ld_out;
     p.scale = 1.f / sqrtf((float)c.head_dim);
+    p.queries = c.queries;
     if (c.stats) {
         p.stats = (float *)stats.device;
         p.masks = c.classes ? masks.device : nullptr;
@@ -141,6 +143,41 @@ static void run(const Case &c)
     report(ok, text);
 }
 
+/* Blocks of 128 queries, and of the launcher's choice, give the bytes of blocks of 64. */
+static void widths(int tokens, int heads, int people, int head_dim, enum element type)
+{
+    const int dim = heads * head_dim, ld = 3 * dim;
+    const size_t rows = (size_t)people * (size_t)tokens;
+    Array qkv(rows * (size_t)ld, type);
+    qkv.fill([](size_t) { return normal(); });
+    std::vector<float> first;
+    bool ok = true;
+    for (int queries : {64, 128, 0}) {
+        Array out(rows * (size_t)dim, type);
+        out.fill([](size_t) { return -77.f; });
+        attention_params p{};
+        p.qkv = qkv.device;
+        p.out = out.device;
+        p.people = people;
+        p.tokens = tokens;
+        p.heads = heads;
+        p.head_dim = head_dim;
+        p.ld_qkv = ld;
+        p.ld_out = dim;
+        p.scale = 0.2f;
+        p.queries = queries;
+        must(attention_launch(p, type, stream()), "attention_launch");
+        const std::vector<float> &o = out.read();
+        if (queries == 64)
+            first = o;
+        ok &= !memcmp(o.data(), first.data(), o.size() * sizeof *o.data());
+    }
+    char text[128];
+    snprintf(text, sizeof text, "%-4s L=%-4d heads=%d people=%d head_dim=%-3d: blocks of 64 and 128 queries, the same bytes",
+             element_name(type), tokens, heads, people, head_dim);
+    report(ok, text);
+}
+
 int main(int argc, char **argv)
 {
     const char *which = argc > 1 ? argv[1] : "all";
@@ -151,6 +188,7 @@ int main(int argc, char **argv)
         run({65, 1, 2, 80, 13, 0, ELEMENT_BF16, false, false, 1.f, false});
         run({130, 1, 1, 32, 10, 8, ELEMENT_BF16, true, true, 1.f, false});
         run({37, 1, 2, 24, 6, 5, ELEMENT_F32, true, false, 1.f, false});
+        run({130, 1, 1, 64, 13, 0, ELEMENT_F16, false, false, 1.f, false, 128});
         return finish();
     }
     for (int d : {32, 64, 80})
@@ -158,6 +196,12 @@ int main(int argc, char **argv)
             for (int L : {1, 17, 64, 192, 193})
                 for (int stats = 0; stats < 2; stats++)
                     run({L, L == 192 ? 2 : 1, L < 100 ? 2 : 1, d, L > 12 ? 12 : 1, L % 9, type, stats != 0, L == 64, 1.f, false});
+    for (int d : {32, 64})
+        for (enum element type : {ELEMENT_F16, ELEMENT_BF16})
+            for (int L : {1, 65, 193, 320}) {
+                run({L, 2, 1, d, 1, 0, type, false, false, 1.f, false, 128});
+                widths(L, 2, L < 100 ? 2 : 1, d, type);
+            }
     for (int d : {8, 16, 24, 40, 48, 72, 96, 128, 200, 256}) /* no tensor core kernel of their own */
         run({33, 2, 1, d, 6, 2, d % 16 ? ELEMENT_F32 : d % 32 ? ELEMENT_F16 : ELEMENT_BF16, d % 48 == 0, false, 1.f, false});
     for (enum element type : types) {
