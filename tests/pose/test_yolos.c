@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -297,6 +299,46 @@ Test(yolos, grids_in_turns)
 {
     grids_in_turns("cpu");
     grids_in_turns("cuda");
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+/* 6,013 tokens in less room than half of one head's map of attention would take: memory grows with tokens, not with their square. */
+Test(yolos, memory_grows_with_tokens)
+{
+#ifdef SANITIZED
+    cr_skip_test("a sanitizer has its own idea of an address space");
+#else
+    enum { HEIGHT = 60 * 16, WIDTH = 100 * 16 };
+    struct yolos_model *m = open_model("yolos-mid", "cpu", "fp32");
+    struct yolos y;
+    limber_error err = {0};
+    uint8_t *input = calloc(HEIGHT * WIDTH, 3);
+    unsigned long pages = 0;
+    m->shortest_edge = HEIGHT;
+    m->longest_edge = WIDTH;
+    const size_t tokens = (size_t)yolos_max_patches(m) + 1 + (size_t)m->vit.config.tokens_after,
+                 map = tokens * tokens * sizeof(float);
+    FILE *f = fopen("/proc/self/statm", "r");
+    cr_assert(input && f && fscanf(f, "%lu", &pages) == 1 && tokens == 6013);
+    fclose(f);
+    const struct rlimit most = {pages * (rlim_t)sysconf(_SC_PAGESIZE) + map / 2, RLIM_INFINITY};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &most), 0);
+    cr_expect_eq(mmap(NULL, map, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), MAP_FAILED, "there is no limit");
+    limber_status st = yolos_session_open(&y, m, 1, &err);
+    if (st == LIMBER_OK)
+        st = yolos_forward(&y, input, HEIGHT, WIDTH, &err);
+    cr_expect_eq(st, LIMBER_OK, "in %zu MB: %s", map / 2 >> 20, err.text);
+    yolos_session_close(&y);
+    yolos_close(&m);
+    free(input);
+#endif
 }
 
 Test(yolos, pictures_of_any_size)
