@@ -11,13 +11,13 @@ LIMBER=$(realpath "${LIMBER:-build/dev/limber}")
 python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export YOLO_CONFIG_DIR="$work" YOLO_OFFLINE=true # ultralytics writes settings where it is imported
 if ! "$python" -c 'import numpy, PIL, pycocotools, supervision, pandas, label_studio_sdk, ultralytics' 2>/dev/null; then
     python3 -m venv "$work/environment"
     python=$work/environment/bin/python
     "$python" -m pip install -q numpy pillow pycocotools supervision pandas label-studio-sdk ultralytics
 fi
 cd "$work"
-export YOLO_CONFIG_DIR="$work" YOLO_OFFLINE=true
 ln -s "$source/data/samples" photos
 "$LIMBER" run photos/*.jpg photos/*.png --quiet --out run
 for lines in "$source/tests/export/poses.jsonl" run/poses.jsonl; do
