@@ -363,6 +363,23 @@ test_drift() {
     lines 5 none/drift.csv
     awk -F, 'NR > 1 { exit !($4 == 0 && $7 == 0 && $16 == 0) }' none/drift.csv || fail "a model has moved from itself"
     has out "2 people on 2 images"
+    has none/drift.html "No head has moved"
+    # another head of layer 0 moves what comes after, and rounding less than that
+    status 0 "$LIMBER" prune --model "$tiny" --quiet --annotations truth.json --images photos --drop 0.1 --fill zero --out other
+    status 0 "$LIMBER" drift "$tiny" other photos --quiet --annotations truth.json --out some --bootstrap 20 --control "$tiny"
+    has some/drift.html "What has each attention head forgotten"
+    has some/drift.html "have moved further than the control"
+    has some/drift.html "<h3>left arm"
+    for file in some/drift.html some/drift.csv some/drift.json; do
+        ! grep -qiE '[^a-z](nan|inf)[^a-z]' $file || fail "$file: a number that is none"
+    done
+    if "$LIMBER" info 2>&1 | grep -q bf16; then
+        status 0 "$LIMBER" drift "$tiny" other photos --quiet --annotations truth.json --out floor --bootstrap 20 --floor bf16
+        has floor/drift.json '"control_precision": "bf16"'
+        awk -F, 'NR > 1 && $1 == 1 { exit !($19 > 0) }' floor/drift.csv || fail "rounding to bf16 moves nothing"
+    fi
+    status 2 "$LIMBER" drift "$tiny" other photos --out floor --floor bf16 --control "$tiny"
+    says "exclude each other"
     status 2 "$LIMBER" drift "$tiny" built-in photos --out none
     says "heads have no counterpart"
     status 2 "$LIMBER" drift "$tiny" photos --out none

@@ -2,7 +2,7 @@
 /* command/report/drift_command.c - `limber drift`: two models on the same people, and how far the attention of each head has moved.
  *
  *     command/inputs.c    which images    command/boxes.c    who is where    heads/drift.c    rows compared
- * drift.json and drift.csv have every head; the table on stdout a line a layer, and the heads that moved most by their own weights. */
+ * drift.json and drift.csv have every head, drift.html draws them (report/drift_page.c); the table on stdout a line a layer, and the heads that moved most by their own weights. */
 #define _GNU_SOURCE
 #include <limits.h>
 #include <math.h>
@@ -17,6 +17,7 @@
 #include "command/inputs.h"
 #include "command/options.h"
 #include "command/output.h"
+#include "command/report/drift_report.h"
 #include "command/report/files.h"
 #include "command/progress.h"
 #include "heads/drift.h"
@@ -28,8 +29,8 @@
 
 struct run {
     struct cli_common common;
-    const char *out, *annotations, *category, *control;
-    const char *names[MODELS]; /* A, B, --control */
+    const char *out, *annotations, *category, *control, *floor;
+    const char *names[MODELS]; /* A, B, --control; with --floor A again */
     int bootstrap, seed;
     struct inputs inputs;
     struct boxes boxes;
@@ -99,6 +100,7 @@ static void put_result(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "a"), put_string(t, r->names[0]);
     put_key(t, "b"), put_string(t, r->names[1]);
     put_key(t, "control"), put_string(t, r->names[2]);
+    put_key(t, "control_precision"), put_string(t, r->models[2] ? limber_model_precision(r->models[2]) : NULL);
     put_key(t, "backend"), put_string(t, limber_model_backend(r->models[0]));
     put_key(t, "precision"), put_string(t, limber_model_precision(r->models[0]));
     put_key(t, "seed"), put_integer(t, r->seed);
@@ -144,9 +146,20 @@ static void csv_number(FILE *f, bool known, double v)
         fprintf(f, "%.6g", v);
 }
 
+struct shown {
+    const struct drift_result *result;
+    const struct drift_about *about;
+};
+
+static void write_page(FILE *f, const void *context)
+{
+    const struct shown *s = context;
+    drift_report_page(f, s->result, s->about);
+}
+
 static void write_csv(FILE *f, const void *context)
 {
-    const struct drift_result *d = context;
+    const struct drift_result *d = ((const struct shown *)context)->result;
     fputs("layer,head,images", f);
     for (int w = 0; w < DRIFT_NUMBERS; w++)
         fprintf(f, ",%s,%s_low,%s_high", drift_number_names[w], drift_number_names[w], drift_number_names[w]);
@@ -205,7 +218,16 @@ static int write_results(struct run *r, bool complete)
         return cli_fail("%s", err.text);
     struct json_text json = {0};
     put_result(&json, r, complete);
-    const struct report_files files = {.json = &json, .csv = write_csv, .context = &r->result};
+    char floor[64];
+    snprintf(floor, sizeof floor, "the first model in %s", r->models[2] ? limber_model_precision(r->models[2]) : "");
+    const struct drift_about about = {.a = r->names[0],
+                                      .b = r->names[1],
+                                      .control = r->floor ? floor : r->names[2],
+                                      .backend = limber_model_backend(r->models[0]),
+                                      .precision = limber_model_precision(r->models[0]),
+                                      .complete = complete};
+    const struct shown shown = {&r->result, &about};
+    const struct report_files files = {.json = &json, .csv = write_csv, .page = write_page, .context = &shown};
     int status = report_files_write(r->out, "drift", &files);
     put_free(&json);
     if (!status)
@@ -258,6 +280,8 @@ static int open_all(struct run *r)
             continue;
         status = cli_model_options(&r->common, &options);
         options.batch = 1;
+        if (i == 2 && r->floor)
+            options.precision = r->floor;
         const char *dir = strcmp(r->names[i], "built-in") ? r->names[i] : NULL;
         if (!status && (limber_model_open(&r->models[i], dir, &options, &err) ||
                         limber_session_open(&r->sessions[i], r->models[i], &options, &err)))
@@ -273,12 +297,14 @@ int cli_drift(int argc, char **argv)
     struct run r = {.common = cli_common_default(), .bootstrap = 1000, .seed = 1};
     r.common.options.precision = "fp32"; /* what has not moved must be 0 */
     const struct cli_option options[] = {
-        CLI_OPTION("--out", "DIR", &r.out, "write DIR/drift.json, drift.csv (required)"),
+        CLI_OPTION("--out", "DIR", &r.out, "write DIR/drift.html, drift.json, drift.csv (required)"),
         CLI_OPTION("--annotations", "FILE", &r.annotations,
                    "COCO keypoints: who is where, and by limb [the whole image is one person]"),
         CLI_OPTION("--category", "NAME|ID", &r.category, "who is a person [person]"),
         CLI_OPTION("--control", "C", &r.control,
                    "a model whose distance from A counts as none: A trained on as long on old data"),
+        CLI_CHOICE("--floor", "bf16|fp16|int8|fp32", &r.floor,
+                   "instead of --control: A itself in this precision, so that rounding counts as none"),
         CLI_INT("--bootstrap", "N", &r.bootstrap, 0, 100000, "replicates for the intervals [1000]"),
         CLI_INT("--seed", "S", &r.seed, 0, INT_MAX, "of the bootstrap [1]"),
         CLI_COMMON_OPTIONS(r.common),
@@ -302,7 +328,9 @@ int cli_drift(int argc, char **argv)
         return cli_usage(&command, "--model: the two models are the first arguments");
     r.names[0] = argv[1];
     r.names[1] = argv[2];
-    r.names[2] = r.control;
+    if (r.control && r.floor)
+        return cli_usage(&command, "--control and --floor exclude each other");
+    r.names[2] = r.floor ? argv[1] : r.control;
     cli_catch_signals();
     status = inputs_list(&r.inputs, argv + 3, count - 2, NULL);
     if (!status && r.inputs.count == 0)
