@@ -55,7 +55,7 @@ extern "C" {
  * sets reserved to zero (limber_options_default(), or {0} and designated initializers, do), and whatever is not known to the library
  * that runs is refused with LIMBER_E_ARGUMENT: nothing asked for is left out in silence. limber_box and limber_keypoint never
  * change: arrays of four and of three floats. */
-#define LIMBER_API_VERSION 400
+#define LIMBER_API_VERSION 500
 
 typedef struct limber_model limber_model;       /* weights, read-only, shared */
 typedef struct limber_session limber_session;   /* activations and threads, one caller at a time */

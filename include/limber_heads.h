@@ -74,6 +74,17 @@ extern "C" {
 #define LIMBER_HEADS_MIN_ENTROPY 0.95
 #define LIMBER_HEADS_MAX_REACH 0.60
 
+/* Rings around the asking patch, in patches: up to 1.5, up to 2.5, ..., and the rest. */
+#define LIMBER_HEADS_RINGS 8
+#define LIMBER_HEADS_RING_EDGES                                                                                                  \
+    {                                                                                                                            \
+        1.5, 2.5, 3.5, 5, 7, 9, 12                                                                                               \
+    }
+#define LIMBER_HEADS_MIN_OFFSET 0.5 /* of its rows, for an offset head */
+#define LIMBER_HEADS_FLAT_RINGS 0.1 /* total variation from flat attention by ring */
+#define LIMBER_HEADS_FOCUSED 0.5    /* of flat attention's entropy */
+#define LIMBER_HEADS_EXPLORING 0.9
+
 typedef struct limber_heads limber_heads; /* sums over the images so far; one caller at a time */
 
 /* Start from limber_heads_options_default(). */
@@ -120,7 +131,15 @@ typedef struct {
 
 typedef enum { LIMBER_HEADS_MIXED, LIMBER_HEADS_SPECIALIST, LIMBER_HEADS_DIFFUSE, LIMBER_HEADS_LOCAL } limber_heads_kind;
 
-/* One head. Estimates here are over all query patches of the crop. pair[a][b]: queries in class a, keys in class b. */
+/* By distance. OFFSET: in half of its rows or more the strongest key is the same step away. FLAT: by ring it hardly differs from flat
+ * attention. FAR: it looks further than that. RING: nearer. */
+typedef enum { LIMBER_HEADS_RING, LIMBER_HEADS_OFFSET, LIMBER_HEADS_FAR, LIMBER_HEADS_FLAT } limber_heads_strategy;
+
+/* One head. Estimates here are over all query patches of the crop. pair[a][b]: queries in class a, keys in class b; r_low and r_high an
+ * interval of 95 % by Student's t over images (of z, turned back by tanh); over: r above that of a swapped body's two classes, which stand to each
+ * other as a person's do, p two-sided over images, q over all heads and pairs tested. focused, exploring: shares of people on whom the entropy is below, above
+ * LIMBER_HEADS_FOCUSED, _EXPLORING. layer_p: Friedman's test that the heads of this layer differ in reach, images the blocks. ring: share of
+ * attention in each ring, beside that of flat attention; at most 64 queries a head and person, evenly spread. */
 typedef struct {
     int layer, head;
     limber_heads_kind kind;
@@ -129,7 +148,14 @@ typedef struct {
     struct {
         double lift, r, partial; /* 0 where images == 0 */
         int images;
+        int tested; /* over, p, q are known */
+        double r_low, r_high, over, p, q;
     } pair[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES];
+    double focused, exploring, layer_p;
+    double ring[LIMBER_HEADS_RINGS], ring_flat[LIMBER_HEADS_RINGS];
+    int offset_down, offset_right; /* in patches: where the strongest key most often is */
+    double offset_share;           /* of rows, in which it is there */
+    limber_heads_strategy strategy;
 } limber_heads_head;
 
 typedef struct {
@@ -148,12 +174,13 @@ typedef struct {
 } limber_heads_result;
 
 LIMBER_API limber_heads_options limber_heads_options_default(void);
-LIMBER_API const char *limber_heads_limb_name(int limb);               /* "head", ... NULL where out of range */
-LIMBER_API const char *limber_heads_kind_name(limber_heads_kind kind); /* "specialist", "local", "diffuse", "mixed" */
+LIMBER_API const char *limber_heads_limb_name(int limb);                           /* "head", ... NULL where out of range */
+LIMBER_API const char *limber_heads_kind_name(limber_heads_kind kind);             /* "specialist", "local", "diffuse", "mixed" */
+LIMBER_API const char *limber_heads_strategy_name(limber_heads_strategy strategy); /* "ring", "offset", "far", "flat" */
 
 /* options NULL: the defaults. The session stays the caller's, must outlive *out, and may be used for limber_run in between. It must
  * not flip. Memory: about
- * 8 * bootstrap * heads * layers * (8 * classes + 5) bytes for the replicates, and 48 * layers * heads * tokens bytes per person
+ * 8 * bootstrap * heads * layers * (8 * classes + 7) bytes for the replicates, and 48 * layers * heads * tokens bytes per person
  * and pass for the sums. */
 LIMBER_API limber_status limber_heads_open(limber_heads **out, limber_session *session, const limber_heads_options *options,
                                            limber_error *err);

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 uint64_t heads_hash(uint64_t seed, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -73,13 +74,60 @@ double heads_student_p(double t, double degrees)
     return t >= 0 ? tail : 1 - tail;
 }
 
+double heads_student_t(double p, double degrees)
+{
+    double low = 0, high = 1;
+    while (heads_student_p(high, degrees) > p && high < 1e9)
+        high *= 2;
+    for (int i = 0; i < 200 && high - low > 1e-12 * high; i++) {
+        const double middle = (low + high) / 2;
+        if (heads_student_p(middle, degrees) > p)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+/* 1 - P(a, x) of the incomplete gamma function: its series (DLMF 8.11.4), or beyond a + 1 its continued fraction (8.9.2). */
+double heads_chi_square_p(double x, double degrees)
+{
+    const double a = degrees / 2, y = x / 2;
+    if (!(y > 0))
+        return 1;
+    const double front = exp(a * log(y) - y - log_gamma(a));
+    if (y < a + 1) {
+        double term = 1 / a, sum = term;
+        for (int n = 1; n < 10000 && term > sum * 1e-16; n++)
+            sum += term *= y / (a + n);
+        return fmax(0, 1 - front * sum);
+    }
+    double b = y + 1 - a, c = 1e300, d = 1 / b, f = d;
+    for (int n = 1; n < 10000; n++) {
+        const double an = n * (a - n);
+        b += 2;
+        d = 1 / (an * d + b);
+        c = b + an / c;
+        f *= c * d;
+        if (fabs(c * d - 1) < 1e-15)
+            break;
+    }
+    return front * f;
+}
+
 void heads_adjust(double *q, const double *p, int *order, int n)
 {
-    for (int i = 0; i < n; i++) { /* insertion keeps equal values in their order; n is heads times classes */
-        int at = i;
-        for (; at > 0 && p[order[at - 1]] > p[i]; at--)
-            order[at] = order[at - 1];
-        order[at] = i;
+    for (int i = 0; i < n; i++) { /* insertion keeps equal values in their order; n is heads times classes, or pairs of them */
+        int low = 0, high = i;
+        while (low < high) {
+            const int middle = (low + high) / 2;
+            if (p[order[middle]] > p[i])
+                high = middle;
+            else
+                low = middle + 1;
+        }
+        memmove(order + low + 1, order + low, (size_t)(i - low) * sizeof *order);
+        order[low] = i;
     }
     double least = 1;
     for (int i = n - 1; i >= 0; i--) {

@@ -12,6 +12,8 @@
 uint64_t heads_hash(uint64_t seed, uint64_t a, uint64_t b, uint64_t c); /* splitmix64's finaliser over all four */
 int heads_poisson(uint64_t hash);                                       /* Poisson(1) from 53 of its bits */
 double heads_student_p(double t, double degrees);                       /* P(T >= t) */
+double heads_student_t(double p, double degrees);                       /* t with P(T >= t) = p, 0 < p < 0.5 */
+double heads_chi_square_p(double x, double degrees);                    /* P(X >= x) */
 /* Benjamini-Hochberg: q[i] = min over j with p[j] >= p[i] of p[j] n / rank(j), at most 1. order: [n], scratch. */
 void heads_adjust(double *q, const double *p, int *order, int n);
 

@@ -9,8 +9,8 @@
 #include "heads/effects.h"
 #include "pose/pipeline.h"
 
-#define FOCUSED 0.5
-#define EXPLORING 0.9
+#define FOCUSED LIMBER_HEADS_FOCUSED
+#define EXPLORING LIMBER_HEADS_EXPLORING
 #define FOCUS_LEAST 10    /* below, ranks of so few have no p that t could give */
 #define FOCUS_PEOPLE 4096 /* the first that come are kept, so that memory is constant */
 

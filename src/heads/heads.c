@@ -9,6 +9,7 @@
  * A backend keeps eight masks a pass, and the null wants more: a person then stands in the batch several times, each time with
  * other masks ("copies"). Memory is that of `slots` copies, whatever the number of images. People are counted in the order they
  * come, so the result does not depend on how copies fall into batches. */
+#include "heads/rings.h"
 #include "heads/heads.h"
 
 #include <math.h>
@@ -36,6 +37,7 @@ struct limber_heads {
     int mirror[LIMBER_HEADS_MAX_CLASSES];
     struct heads_grid grid;
     struct heads_stats *stats;
+    struct rings rings;
     struct heads_donors donors, donors_before; /* before: as they were when the image began */
     struct heads_columns columns;
     uint8_t *own; /* [tokens] */
@@ -63,6 +65,12 @@ const char *limber_heads_kind_name(limber_heads_kind kind)
 {
     static const char *const names[] = {"mixed", "specialist", "diffuse", "local"};
     return (unsigned)kind < sizeof names / sizeof *names ? names[kind] : "unknown";
+}
+
+const char *limber_heads_strategy_name(limber_heads_strategy strategy)
+{
+    static const char *const names[] = {"ring", "offset", "far", "flat"};
+    return (unsigned)strategy < sizeof names / sizeof *names ? names[strategy] : "unknown";
 }
 
 static limber_status check_options(const limber_heads_options *o, const limber_session *session, limber_error *err)
@@ -150,7 +158,7 @@ limber_status limber_heads_open(limber_heads **out, limber_session *session, con
             snprintf(h->class_name[k], sizeof h->class_name[k], "%d", k + 1);
     }
     h->layer_count = o.layers ? o.layer_count : c->layers;
-    double replicas = 8.0 * o.bootstrap * h->layer_count * c->heads * (8.0 * h->classes + 5);
+    double replicas = 8.0 * o.bootstrap * h->layer_count * c->heads * (8.0 * h->classes + 7);
     if (replicas > MAX_BOOTSTRAP_BYTES)
         st = limber_fail(err, LIMBER_E_MEMORY, "heads: %d replicates of %d heads take %.1f GB, the limit is %.1f", o.bootstrap,
                          h->layer_count * c->heads, replicas / 1e9, MAX_BOOTSTRAP_BYTES / 1e9);
@@ -170,6 +178,8 @@ limber_status limber_heads_open(limber_heads **out, limber_session *session, con
     if (!st)
         st = heads_stats_open(&h->stats, &shape, &h->grid, err);
     if (!st)
+        st = rings_open(&h->rings, &h->grid, (size_t)h->layer_count * (size_t)c->heads, err);
+    if (!st)
         st = open_buffers(h, err);
     if (st)
         limber_heads_close(&h);
@@ -183,6 +193,7 @@ void limber_heads_close(limber_heads **heads)
         return;
     limber_heads *h = *heads;
     heads_stats_close(&h->stats);
+    rings_close(&h->rings);
     heads_grid_close(&h->grid);
     for (int l = 0; h->sums && l < h->layer_count; l++)
         free(h->sums[l]);
@@ -265,6 +276,8 @@ static limber_status add_person(limber_heads *h, const limber_image *image, cons
             st = gather(h, crop, err);
             if (!st)
                 heads_stats_person(h->stats, &h->columns, (const float *const *)h->sums, person);
+            if (!st)
+                st = rings_person(&h->rings, h->session, crop, h->layers, h->layer_count, err);
             heads_donors_keep(&h->donors, &h->grid, h->own, h->images);
         }
     }
@@ -291,10 +304,12 @@ static limber_status add_people(limber_heads *h, const limber_image *image, cons
         st = add_person(h, image, labels, boxes[i], joints ? joints + (size_t)i * COCO_KEYPOINTS : NULL, i, err);
     if (st) {
         heads_stats_forget(h->stats);
+        rings_forget(&h->rings);
         copy_donors(&h->donors, &h->donors_before, (size_t)h->grid.tokens);
         return st;
     }
     heads_stats_image(h->stats, h->images);
+    rings_image(&h->rings);
     h->images++;
     h->people += count;
     return LIMBER_OK;
@@ -402,6 +417,7 @@ limber_status limber_heads_summarise(const limber_heads *h, limber_heads_result 
         *result = (limber_heads_result){0};
         return st;
     }
+    rings_summarise(&h->rings, result->heads);
     for (int i = 0; i < result->head_count; i++)
         result->heads[i].layer = h->layers[result->heads[i].layer];
     return LIMBER_OK;

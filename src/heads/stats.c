@@ -103,8 +103,9 @@ double heads_partial(double r_limb, double r_near, double r_mask_near)
 
 /* What is kept of a class, and of a head; all z where the header says correlation. */
 enum { LIMB, NEAR, PARTIAL, MOVED, SWAPPED, OVER_MOVED, OVER_SWAPPED, SIDE, PER_CLASS };
-enum { HEAD_NEAR, HEAD_DISTANCE, HEAD_REACH, HEAD_ENTROPY, HEAD_SELF, PER_HEAD };
-enum { PAIR_R, PAIR_PARTIAL, PAIR_MASS, PAIR_SHARE, PER_PAIR };
+enum { HEAD_NEAR, HEAD_DISTANCE, HEAD_REACH, HEAD_ENTROPY, HEAD_SELF, HEAD_FOCUSED, HEAD_EXPLORING, PER_HEAD };
+enum { PAIR_R, PAIR_PARTIAL, PAIR_MASS, PAIR_SHARE, PAIR_OVER, PER_PAIR };
+#define OF_ROWS PAIR_OVER /* those before it are means over rows of one body */
 
 struct sums {       /* over the people of the image so far */
     double *value;  /* [heads of all layers][width] */
@@ -116,7 +117,8 @@ struct sums {       /* over the people of the image so far */
 struct heads_stats {
     struct heads_shape shape;
     const struct heads_grid *grid;
-    size_t heads; /* of all layers */
+    size_t heads;     /* of all layers */
+    double *rank_sum; /* [heads]: of reach among the heads of the layer, over images */
     struct heads_stream single, pair;
     struct sums single_sums, pair_sums;
     limber_heads_example *best, *lot;             /* [heads][classes] */
@@ -189,11 +191,12 @@ limber_status heads_stats_open(struct heads_stats **out, const struct heads_shap
     fine = sums_open(&hs->single_sums, hs->heads, width) && fine;
     fine = sums_open(&hs->pair_sums, hs->heads, pairs) && fine;
     hs->best = calloc(4 * examples, sizeof *hs->best);
+    hs->rank_sum = calloc(hs->heads, sizeof *hs->rank_sum);
     hs->keys = calloc((size_t)grid->tokens, sizeof *hs->keys);
     hs->swapped_keys = calloc((size_t)grid->tokens, sizeof *hs->swapped_keys);
     hs->swapped = calloc((size_t)grid->tokens, sizeof *hs->swapped);
     hs->lot_rank = malloc(examples * sizeof *hs->lot_rank);
-    if (!fine || !hs->best || !hs->lot_rank || !hs->keys || !hs->swapped_keys || !hs->swapped) {
+    if (!fine || !hs->best || !hs->rank_sum || !hs->lot_rank || !hs->keys || !hs->swapped_keys || !hs->swapped) {
         heads_stats_close(out);
         return limber_fail(err, LIMBER_E_MEMORY, "heads: no memory for %d replicates of %zu heads", shape->replicates,
                            (size_t)shape->layers * (size_t)shape->heads);
@@ -218,6 +221,7 @@ void heads_stats_close(struct heads_stats **out)
     sums_close(&hs->single_sums);
     sums_close(&hs->pair_sums);
     free(hs->best);
+    free(hs->rank_sum);
     free(hs->lot_rank);
     free(hs->keys);
     free(hs->swapped_keys);
@@ -340,7 +344,7 @@ static void body_rows(const struct heads_stats *hs, const struct body *body, con
             for (int a = 0; a < classes; a++) {
                 if (!(body->masks[i] >> a & 1))
                     continue;
-                for (int q = 0; q < PER_PAIR; q++)
+                for (int q = 0; q < OF_ROWS; q++)
                     out->pair[a][b][q] += add[q];
                 out->rows[a][b]++;
                 out->near[a] += a == b ? z_near : 0;
@@ -349,7 +353,7 @@ static void body_rows(const struct heads_stats *hs, const struct body *body, con
     }
     for (int a = 0; a < classes; a++) {
         for (int b = 0; b < classes; b++)
-            for (int q = 0; q < PER_PAIR; q++)
+            for (int q = 0; q < OF_ROWS; q++)
                 out->pair[a][b][q] /= out->rows[a][b] ? out->rows[a][b] : 1;
         out->near[a] /= out->rows[a][a] ? out->rows[a][a] : 1;
     }
@@ -371,6 +375,8 @@ static void head_rows(const struct heads_stats *hs, const float *rows, double ou
         out[HEAD_ENTROPY] += (keys.n > 1 ? entropy / log(keys.n) : 0) / tokens;
         out[HEAD_SELF] += (hs->shape.include_self ? 0 : 1 - p) / tokens;
     }
+    out[HEAD_FOCUSED] = out[HEAD_ENTROPY] < LIMBER_HEADS_FOCUSED;
+    out[HEAD_EXPLORING] = out[HEAD_ENTROPY] > LIMBER_HEADS_EXPLORING;
 }
 
 /* The body that this person is swapped with, out of its columns. */
@@ -481,9 +487,12 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
                 remember(best, best->image < 0 || v[LIMB] > atanh(best->r_limb), person, v[LIMB]);
                 remember(lot, lot->image < 0, person, v[LIMB]); /* an image's first; which image is decided when it ends */
             }
-            for (int b = 0; b < classes; b++)
-                for (int q = 0; q < PER_PAIR; q++)
+            for (int b = 0; b < classes; b++) {
+                for (int q = 0; q < OF_ROWS; q++)
                     pair[(c * classes + b) * PER_PAIR + q] += of_own.pair[c][b][q];
+                if (of_own.rows[c][b] && of_swapped.rows[c][b])
+                    pair[(c * classes + b) * PER_PAIR + PAIR_OVER] += of_own.pair[c][b][PAIR_R] - of_swapped.pair[c][b][PAIR_R];
+            }
             if (at > 0)
                 continue; /* what is known depends on the masks alone */
             hs->image_class_people[c] += known[LIMB];
@@ -491,7 +500,8 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
                 hs->single_sums.count[c * PER_CLASS + q] += known[q];
             for (int b = 0; b < classes; b++)
                 for (int q = 0; q < PER_PAIR; q++)
-                    hs->pair_sums.count[(c * classes + b) * PER_PAIR + q] += of_own.rows[c][b] > 0;
+                    hs->pair_sums.count[(c * classes + b) * PER_PAIR + q] +=
+                        of_own.rows[c][b] > 0 && (q != PAIR_OVER || of_swapped.rows[c][b] > 0);
         }
         for (int q = 0; q < PER_HEAD; q++) {
             single[classes * PER_CLASS + q] += head[q];
@@ -510,9 +520,39 @@ static void image_clear(struct heads_stats *hs)
     memset(hs->image_class_people, 0, sizeof hs->image_class_people);
 }
 
+/* Ranks of reach among the heads of each layer, equal ones sharing theirs. */
+static void rank_reach(struct heads_stats *hs)
+{
+    const int heads = hs->shape.heads;
+    const size_t column = (size_t)(hs->shape.classes * PER_CLASS + HEAD_REACH), width = hs->single_sums.width;
+    for (size_t h = 0; h < hs->heads; h++) {
+        const size_t first = h / (size_t)heads * (size_t)heads;
+        const double mine = hs->single_sums.value[h * width + column];
+        double rank = 0.5;
+        for (size_t k = first; k < first + (size_t)heads; k++) {
+            const double other = hs->single_sums.value[k * width + column];
+            rank += (other < mine) + 0.5 * (other == mine);
+        }
+        hs->rank_sum[h] += rank;
+    }
+}
+
+/* Friedman (1937): sums of ranks of k heads over n images; chi-square with k - 1 degrees. */
+static double friedman(const struct heads_stats *hs, size_t layer)
+{
+    const double k = hs->shape.heads, n = (double)hs->images;
+    double sum = 0;
+    for (int h = 0; h < hs->shape.heads; h++) {
+        const double off = hs->rank_sum[layer * (size_t)hs->shape.heads + (size_t)h] - n * (k + 1) / 2;
+        sum += off * off;
+    }
+    return k > 1 && n > 1 ? heads_chi_square_p(12 * sum / (n * k * (k + 1)), k - 1) : 1;
+}
+
 void heads_stats_image(struct heads_stats *hs, int64_t image)
 {
     if (hs->image_people > 0) {
+        rank_reach(hs);
         sums_flush(&hs->single_sums, &hs->single, hs->shape.seed, (uint64_t)image);
         sums_flush(&hs->pair_sums, &hs->pair, hs->shape.seed, (uint64_t)image);
         for (size_t at = 0; at < hs->heads * (size_t)hs->shape.classes; at++) {
@@ -568,6 +608,18 @@ static void summarise_head(const struct heads_stats *hs, limber_heads_head *out,
             out->pair[c][b].lift = mean[PAIR_MASS] / mean[PAIR_SHARE];
             out->pair[c][b].r = tanh(mean[PAIR_R]);
             out->pair[c][b].partial = tanh(mean[PAIR_PARTIAL]);
+            const double z = mean[PAIR_R], n = images,
+                         error = images > 1 ? sqrt(hs->pair.m2[at * hs->pair.width + first + PAIR_R] / (n - 1) / n) : 0,
+                         reach = images > 1 ? heads_student_t(0.025, n - 1) * error : 0;
+            out->pair[c][b].r_low = tanh(z - reach);
+            out->pair[c][b].r_high = tanh(z + reach);
+            out->pair[c][b].over = tanh(mean[PAIR_OVER]);
+            out->pair[c][b].tested = hs->pair.count[first + PAIR_OVER] > 1;
+            out->pair[c][b].p = out->pair[c][b].q = 1;
+            if (out->pair[c][b].tested && mean[PAIR_OVER] != 0) {
+                const double p = heads_stream_p(&hs->pair, at, first + PAIR_OVER);
+                out->pair[c][b].p = fmin(1, 2 * fmin(p, 1 - p));
+            }
             if (b == c) {
                 k->mass = mean[PAIR_MASS];
                 k->share = mean[PAIR_SHARE];
@@ -596,7 +648,37 @@ static void summarise_head(const struct heads_stats *hs, limber_heads_head *out,
     }
     limber_heads_estimate *const to[PER_HEAD] = {&out->r_near, &out->distance, &out->reach, &out->entropy, &out->self};
     for (int q = 0; q < PER_HEAD; q++)
-        *to[q] = heads_stream_estimate(&hs->single, at, (size_t)(classes * PER_CLASS + q), q == HEAD_NEAR, scratch);
+        if (q < HEAD_FOCUSED)
+            *to[q] = heads_stream_estimate(&hs->single, at, (size_t)(classes * PER_CLASS + q), q == HEAD_NEAR, scratch);
+    const double *shares = &hs->single.mean[at * hs->single.width + (size_t)(classes * PER_CLASS)];
+    out->focused = shares[HEAD_FOCUSED];
+    out->exploring = shares[HEAD_EXPLORING];
+    out->layer_p = friedman(hs, at / (size_t)hs->shape.heads);
+}
+
+/* q of all pairs tested. false: no memory. */
+static bool adjust_pairs(const struct heads_stats *hs, limber_heads_head *heads)
+{
+    const size_t classes = (size_t)hs->shape.classes, n = hs->heads * classes * classes;
+    double *p = malloc(2 * n * sizeof *p);
+    int *order = malloc(n * sizeof *order), count = 0, at = 0;
+    const bool fine = p && order;
+    for (int turn = 0; fine && turn < 2; turn++) {
+        for (size_t i = 0; i < n; i++) {
+            const size_t h = i / (classes * classes), a = i / classes % classes, b = i % classes;
+            if (!heads[h].pair[a][b].tested)
+                continue;
+            if (turn)
+                heads[h].pair[a][b].q = p[n + (size_t)at++];
+            else
+                p[count++] = heads[h].pair[a][b].p;
+        }
+        if (!turn)
+            heads_adjust(p + n, p, order, count);
+    }
+    free(p);
+    free(order);
+    return fine;
 }
 
 static bool is_specialist(const limber_heads_head *h, int c, int classes, const int *mirror)
@@ -641,6 +723,12 @@ limber_status heads_stats_summarise(const struct heads_stats *hs, limber_heads_r
     }
     for (size_t h = 0; h < hs->heads; h++)
         summarise_head(hs, &heads[h], h, scratch);
+    if (!adjust_pairs(hs, heads)) {
+        free(heads);
+        free(scratch);
+        free(order);
+        return limber_fail(err, LIMBER_E_MEMORY, "heads: no memory for pairs of classes of %zu heads", hs->heads);
+    }
     double *p = scratch, *q = scratch + n;
     int tests = 0;
     for (size_t i = 0; i < n; i++)

@@ -135,6 +135,9 @@ static void result_is_finite(const limber_heads_result *r)
             cr_expect(isfinite(k->mass) && isfinite(k->share) && isfinite(k->lift) && isfinite(k->p) && isfinite(k->q));
             cr_expect(k->p >= 0 && k->p <= 1 && k->q >= 0 && k->q <= 1);
             for (int d = 0; d < r->class_count; d++)
+                cr_expect(isfinite(h->pair[c][d].over) && h->pair[c][d].p >= 0 && h->pair[c][d].q <= 1 &&
+                          h->pair[c][d].r_low <= h->pair[c][d].r + 1e-12 && h->pair[c][d].r_high >= h->pair[c][d].r - 1e-12);
+            for (int d = 0; d < r->class_count; d++)
                 cr_expect(isfinite(h->pair[c][d].lift) && isfinite(h->pair[c][d].r) && isfinite(h->pair[c][d].partial));
         }
     }
@@ -562,12 +565,71 @@ Test(heads, planted_heads_are_found_and_no_others)
     cr_expect(!r.heads[P_BOTH_ARMS].classes[2].sided && !r.heads[P_BOTH_ARMS].classes[3].sided, "both arms, side %g and %g",
               r.heads[P_BOTH_ARMS].classes[2].side.mean, r.heads[P_BOTH_ARMS].classes[3].side.mean);
     cr_expect_eq(r.specialists, 5);
+    /* pairs: arms read together in earnest; who reads a place, or nothing, does not */
+    cr_expect(r.heads[P_BOTH_ARMS].pair[2][3].tested && r.heads[P_BOTH_ARMS].pair[2][3].over > 0.1 &&
+                  r.heads[P_BOTH_ARMS].pair[2][3].q < 0.01 && r.heads[P_BOTH_ARMS].pair[2][3].r_low > 0,
+              "both arms: over %g, q %g", r.heads[P_BOTH_ARMS].pair[2][3].over, r.heads[P_BOTH_ARMS].pair[2][3].q);
+    cr_expect(r.heads[P_ARM_ANYHOW].pair[5][2].q < 0.01 && r.heads[P_ARM_ANYHOW].pair[5][2].over > 0.1);
+    for (int a = 0; a < CLASSES; a++)
+        for (int k = 0; k < CLASSES; k++) {
+            cr_expect(r.heads[P_NOISE].pair[a][k].q > 0.05 && r.heads[P_DIFFUSE].pair[a][k].q > 0.05, "noise reads %d from %d", k,
+                      a);
+            cr_expect(r.heads[P_LEFT_ARM].pair[a][5].q > 0.05 || r.heads[P_LEFT_ARM].pair[a][5].over < 0,
+                      "the reader of arms reads legs from %d: q %g", a, r.heads[P_LEFT_ARM].pair[a][5].q);
+        }
+    cr_expect(r.heads[0].layer_p < 1e-6 && r.heads[0].layer_p == r.heads[5].layer_p, "heads differ in reach: p %g",
+              r.heads[0].layer_p);
+    cr_expect(r.heads[P_DIFFUSE].exploring == 1 && r.heads[P_DIFFUSE].focused == 0);
     for (int c = 2; c < CLASSES; c++) /* near-sighted heads see their own side best: that must not count */
         cr_expect(r.heads[P_LOCAL].classes[c].side.low <= 0, "local, %s: side %g", heads_limb_names[c],
                   r.heads[P_LOCAL].classes[c].side.mean);
     result_is_finite(&r);
     limber_heads_result_free(&r);
     bench_close(&b);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* SciPy 1.11: chi2.sf(x, k) and t.isf(p, k) */
+Test(heads, tails)
+{
+    EXPECT_NEAR(heads_chi_square_p(3.84145882069412, 1), 0.05, 1e-12);
+    EXPECT_NEAR(heads_chi_square_p(14.0671404493402, 7), 0.05, 1e-12);
+    EXPECT_NEAR(heads_chi_square_p(2, 2), 0.36787944117144233, 1e-14); /* exp(-1) */
+    EXPECT_NEAR(heads_chi_square_p(60, 4) * 1e12, 31 * exp(-30.0) * 1e12, 1e-6);
+    cr_expect(heads_chi_square_p(0, 5) == 1 && heads_chi_square_p(-3, 5) == 1);
+    EXPECT_NEAR(heads_student_t(0.025, 1), 12.706204736432095, 1e-8);
+    EXPECT_NEAR(heads_student_t(0.025, 30), 2.0422724563012373, 1e-9);
+}
+
+/* Heads that are all alike: Friedman's p is uniform (Kolmogorov and Smirnov at 1 %), and a pair's share below 5 % is 5 %. */
+Test(heads, alike_heads_do_not_differ)
+{
+    enum { TURNS = 120 };
+    double p[TURNS], most = 0;
+    for (int t = 0; t < TURNS; t++) {
+        struct bench b;
+        bench_open(&b, 8, 6, 5, CLASSES, 0, 0, (uint64_t)t);
+        for (int image = 0; image < 12; image++) {
+            uint8_t own[192];
+            random_person(own, &b.g, (uint64_t)(t * 100 + image));
+            bench_person(&b, own, noise, image, 0, (uint64_t)(t * 7000 + image));
+            heads_stats_image(b.hs, image);
+        }
+        limber_heads_result r = bench_result(&b);
+        p[t] = r.heads[0].layer_p;
+        limber_heads_result_free(&r);
+        bench_close(&b);
+    }
+    qsort(p, TURNS, sizeof *p, by_value);
+    for (int t = 0; t < TURNS; t++)
+        most = fmax(most, fmax(fabs(p[t] - (double)t / TURNS), fabs(p[t] - (t + 1.0) / TURNS)));
+    cr_expect(most < 1.63 / sqrt(TURNS) + 0.02, "p strays by %.3f from uniform",
+              most); /* chi-square is an approximation at 12 images */
 }
 
 /* ---- the null keeps its level ---- */

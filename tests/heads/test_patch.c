@@ -448,6 +448,89 @@ Test(patch, planted_mediation_is_found)
     planted(true);
 }
 
+/* Attention that is flat by construction is flat in every ring, and its entropy says so of everybody. */
+Test(patch, flat_heads_have_flat_rings)
+{
+    char dir[256];
+    limber_model *model = NULL;
+    limber_error err = {0};
+    limber_heads *heads = NULL;
+    limber_heads_result r;
+    struct experiment_person p;
+    uint8_t *rgb = malloc(PIXELS);
+    directory_make(dir);
+    make_planted_checkpoint(dir, false);
+    limber_session *sessions[2] = {open_session(&model, dir, "cpu", "fp32", NULL, 1, 0)};
+    limber_model *golden = NULL;
+    sessions[1] = open_session(&golden, GOLDEN "/simple-hd32", "cpu", "fp32", NULL, 1, 0);
+    for (int i = 0; i < 2; i++) {
+        limber_heads_options o = limber_heads_options_default();
+        o.bootstrap = 10;
+        cr_assert(!limber_heads_open(&heads, sessions[i], &o, &err), "%s", err.text);
+        for (uint64_t image = 0; image < 3; image++) {
+            limber_keypoint joints[KEYPOINTS];
+            draw_person(rgb, &p, 70 + image);
+            for (int k = 0; k < KEYPOINTS; k++)
+                joints[k] = (limber_keypoint){(float)p.joints[k][0], (float)p.joints[k][1], 1};
+            const limber_image view = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
+            cr_assert(!limber_heads_add(heads, &view, &p.box, joints, 1, &err), "%s", err.text);
+        }
+        cr_assert(!limber_heads_summarise(heads, &r, &err), "%s", err.text);
+        for (int h = 0; h < r.head_count; h++) {
+            const limber_heads_head *k = &r.heads[h];
+            double sum = 0, flat = 0, apart = 0;
+            for (int ring = 0; ring < LIMBER_HEADS_RINGS; ring++) {
+                sum += k->ring[ring];
+                flat += k->ring_flat[ring];
+                apart = fmax(apart, fabs(k->ring[ring] - k->ring_flat[ring]));
+            }
+            cr_expect(fabs(sum - 1) < 1e-9 && fabs(flat - 1) < 1e-9, "rings are %.12f and %.12f in all", sum, flat);
+            cr_expect(k->layer_p >= 0 && k->layer_p <= 1 && k->offset_share > 0 && k->offset_share <= 1);
+            if (i == 0)
+                cr_expect(apart < 1e-6 && k->strategy == LIMBER_HEADS_FLAT && k->exploring == 1 && k->focused == 0,
+                          "head %d is %g from flat, %s", h, apart, limber_heads_strategy_name(k->strategy));
+            else
+                cr_expect(apart > 1e-4, "head %d of random weights is flat", h);
+        }
+        limber_heads_result_free(&r);
+        limber_heads_close(&heads);
+        limber_session_close(&sessions[i]);
+    }
+    limber_model_close(&golden);
+    limber_model_close(&model);
+    directory_remove(dir);
+    free(rgb);
+}
+
+/* Entropy that goes with the loss is found, person by person; one that does not, is not; few people are not asked. */
+Test(patch, entropy_that_predicts_is_found)
+{
+    enum { PEOPLE = 40, FEW = 9, N = 6 };
+    for (int people = FEW; people <= PEOPLE; people += PEOPLE - FEW) {
+        struct focus f = {0};
+        struct focus_head out[N];
+        for (uint64_t i = 0; i < (uint64_t)people; i++) {
+            double entropy[N], loss[N * EFFECT_METRICS];
+            for (uint64_t h = 0; h < N; h++) {
+                entropy[h] = h == 5 ? 0.95 : (double)(heads_hash(i, h, 1, 1) % 1000) / 1000;
+                for (uint64_t m = 0; m < EFFECT_METRICS; m++)
+                    loss[h * EFFECT_METRICS + m] = h == 2 ? -entropy[h] * entropy[h] : (double)(heads_hash(i, h, m, 2) % 1000);
+            }
+            cr_assert(focus_add(&f, N, entropy, loss));
+        }
+        cr_assert(focus_summarise(&f, out));
+        for (int h = 0; h < N; h++)
+            for (int m = 0; m < EFFECT_METRICS; m++) {
+                cr_expect(out[h].tested[m] == (people == PEOPLE && h != 5), "head %d of %d people", h, people);
+                cr_expect((out[h].q[m] < 0.001) == (people == PEOPLE && h == 2), "head %d: rho %g, q %g", h, out[h].rho[m],
+                          out[h].q[m]);
+            }
+        cr_expect(people == FEW || fabs(out[2].rho[0] + 1) < 1e-12);
+        cr_expect(out[5].exploring > 0.999 && out[5].sd < 1e-9 && out[0].focused > 0.2 && out[0].focused < 0.8);
+        focus_close(&f);
+    }
+}
+
 /* ---- what many people say ---- */
 
 #define ALL_BYS ((1u << EFFECT_BYS) - 1)

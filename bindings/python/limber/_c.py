@@ -138,7 +138,10 @@ class HeadsClass(C.Structure):
 
 
 class HeadsPair(C.Structure):
-    _fields_ = [("lift", C.c_double), ("r", C.c_double), ("partial", C.c_double), ("images", C.c_int)]
+    _fields_ = _fields(
+        [("lift", C.c_double), ("r", C.c_double), ("partial", C.c_double), ("images", C.c_int), ("tested", C.c_int)],
+        [(n, C.c_double) for n in ("r_low", "r_high", "over", "p", "q")],
+    )
 
 
 class HeadsHead(C.Structure):
@@ -146,6 +149,9 @@ class HeadsHead(C.Structure):
         [("layer", C.c_int), ("head", C.c_int), ("kind", C.c_int)],
         [(n, HeadsEstimate) for n in ("r_near", "distance", "reach", "entropy", "self")],
         [("classes", HeadsClass * 8), ("pair", (HeadsPair * 8) * 8)],
+        [(n, C.c_double) for n in ("focused", "exploring", "layer_p")],
+        [("ring", C.c_double * 8), ("ring_flat", C.c_double * 8), ("offset_down", C.c_int), ("offset_right", C.c_int)],
+        [("offset_share", C.c_double), ("strategy", C.c_int)],
     )
 
 

@@ -11,6 +11,7 @@
 #include "command/report/page.h"
 
 #define RANKED 24 /* rows of the ranking */
+#define MAX_Q_TEXT "0.05"
 
 /* ---- small parts ---- */
 
@@ -432,6 +433,67 @@ static void ranking(FILE *f, const limber_heads_result *r)
     ranked_table(f, r, heads, count);
 }
 
+/* ---- by distance ---- */
+
+/* Attention in each ring against flat attention's, a row a head, and what each head's strategy is. */
+static void rings(FILE *f, const limber_heads_result *r)
+{
+    static const double edges[] = LIMBER_HEADS_RING_EDGES;
+    static const char *const says[] = {"near, in rings", "a fixed step away", "farther than flat", "hardly by distance"};
+    int of[4] = {0}, differ = 0, layers = 0;
+    for (int i = 0; i < r->head_count; i++) {
+        of[r->heads[i].strategy]++;
+        if (i % r->heads_per_layer)
+            continue;
+        layers++;
+        differ += r->heads[i].layer_p <= LIMBER_HEADS_MAX_Q;
+    }
+    fprintf(f, "<h2>By distance</h2><p>How much of its attention each head gives to the rings around the asking patch, against "
+               "flat attention: "
+               "<span style=\"color:var(--more)\">more</span> or <span style=\"color:var(--less)\">less</span>, full colour four "
+               "times. By its rule "
+               "(below) a head looks");
+    for (int k = 0; k < 4; k++)
+        fprintf(f, "%s %s: %d", k ? "," : "", says[k], of[k]);
+    fprintf(
+        f,
+        ". The heads of a layer differ in reach in %d of %d layers (Friedman&rsquo;s test over images, p at most %g).</p><figure "
+        "style=\"max-width:620px\">",
+        differ, layers, LIMBER_HEADS_MAX_Q);
+    const double left = 64, top = 22, w = 44, h = r->head_count > 128 ? 4 : 9, gap = 5, width = left + 8 * w + 150;
+    fprintf(f, "<svg viewBox=\"0 0 %.0f %.0f\" role=img aria-label=\"attention by distance\">", width,
+            top + r->head_count * h + r->layer_count * gap + 4);
+    for (int k = 0; k < LIMBER_HEADS_RINGS; k++)
+        fprintf(f,
+                k < LIMBER_HEADS_RINGS - 1 ? "<text x=%.1f y=14 text-anchor=middle>%g</text>"
+                                           : "<text x=%.1f y=14 text-anchor=middle>patches</text>",
+                left + (k + (k < LIMBER_HEADS_RINGS - 1 ? 1 : 0.7)) * w, k < LIMBER_HEADS_RINGS - 1 ? edges[k] : 0);
+    for (int i = 0; i < r->head_count; i++) {
+        const limber_heads_head *k = &r->heads[i];
+        const double y = top + i * h + i / r->heads_per_layer * gap;
+        if (i % r->heads_per_layer == 0)
+            fprintf(f, "<text x=%.1f y=%.1f text-anchor=end>layer %d</text>", left - 8, y + 10, k->layer);
+        for (int ring = 0; ring < LIMBER_HEADS_RINGS; ring++) {
+            const double lift = k->ring_flat[ring] > 0 && k->ring[ring] > 0 ? log2(k->ring[ring] / k->ring_flat[ring]) / 2 : 0;
+            fprintf(f,
+                    "<rect x=%.1f y=%.1f width=%.1f height=%.1f style=\"fill:var(--%s);fill-opacity:%.2f\"><title>layer %d, head "
+                    "%d: %.2f of flat %.2f</title></rect>",
+                    left + ring * w, y, w - 1, h - 0.8, lift >= 0 ? "more" : "less", fmin(1, fabs(lift)), k->layer, k->head,
+                    k->ring[ring], k->ring_flat[ring]);
+        }
+        if (h >= 8) {
+            fprintf(f, "<text x=%.1f y=%.1f style=\"font-size:8px\">%s", left + 8 * w + 6, y + 7.5,
+                    limber_heads_strategy_name(k->strategy));
+            if (k->strategy == LIMBER_HEADS_OFFSET)
+                fprintf(f, ": %d down, %d right, %.0f %%", k->offset_down, k->offset_right, 100 * k->offset_share);
+            fputs("</text>", f);
+        }
+    }
+    fputs("</svg><figcaption>Numbers above: the outer edge of each ring, in patches. One row a head, by "
+          "layer.</figcaption></figure>",
+          f);
+}
+
 /* ---- scatter ---- */
 
 static void scatter(FILE *f, const limber_heads_result *r)
@@ -512,8 +574,11 @@ static void matrix(FILE *f, const limber_heads_result *r, const limber_heads_hea
             strength = strength > 1 ? 1 : strength;
             fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f style=\"fill:var(--%s);fill-opacity:%.2f\"/>", x, y, cell - 2,
                     cell - 2, lift >= 1 ? "more" : "less", 0.75 * strength);
-            fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle class=strong>%.*f</text>", x + cell / 2 - 1, y + cell / 2 + 3,
-                    lift < 9.95 ? 1 : 0, lift);
+            const bool surely = h->pair[show[i]][show[j]].tested && h->pair[show[i]][show[j]].q <= LIMBER_HEADS_MAX_Q;
+            fprintf(f, "<text x=%.1f y=%.1f text-anchor=middle class=%s>%.*f</text>", x + cell / 2 - 1, y + cell / 2 + 3,
+                    surely ? "strong" : "plain", lift < 9.95 ? 1 : 0, lift);
+            if (surely)
+                fprintf(f, "<circle cx=%.1f cy=%.1f r=2.2 style=\"fill:var(--fg)\"/>", x + cell - 8, y + 6);
         }
     }
     fputs("</svg></figure>", f);
@@ -529,7 +594,9 @@ static void matrices(FILE *f, const limber_heads_result *r)
           "many times its fair "
           "share of attention that limb gets: 1 is what its area alone would earn, <span style=\"color:var(--more)\">more</span> "
           "and "
-          "<span style=\"color:var(--less)\">less</span>. These are means without a test against chance. A strong diagonal reads "
+          "<span style=\"color:var(--less)\">less</span>. A dot: r differs from that of a swapped body, whose limbs stand to "
+          "each other as a person&rsquo;s do (two-sided t over images, q at most " MAX_Q_TEXT
+          " over all pairs of all heads); squares without one may be chance. A strong diagonal reads "
           "its own limb; two strong squares "
           "across it mix left and right; "
           "a strong column reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share "
@@ -703,6 +770,11 @@ static void method(FILE *f, const limber_heads_result *r)
             "the whole interval.</dd>"
             "<dt>Diffuse, local, mixed</dt><dd>Entropy at least %g of flat attention; else mean distance at most %g of flat "
             "attention&rsquo;s; else neither.</dd>"
+            "<dt>By distance</dt><dd>At most 64 patches of a person ask, evenly spread. Offset: in half of the rows or more the "
+            "patch that is read most "
+            "lies the same step away. Flat: by ring it differs from flat attention by less than a tenth (total variation). Far: "
+            "its mean distance is "
+            "above flat attention&rsquo;s. Ring: the others.</dd>"
             "<dt>What it does not say</dt><dd>A correlation is no cause: a head may read an arm and the network may make nothing "
             "of it. A head that reads "
             "whatever of the person is near can resemble a limb reader; the partial correlation and the comparison with other "
@@ -728,6 +800,7 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
         limb_maps(f, r);
     page_part(f, "reading", about->json);
     if (r->images_used) {
+        rings(f, r);
         scatter(f, r);
         photographs(f, r, pictures, picture_count);
         matrices(f, r);

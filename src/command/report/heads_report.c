@@ -184,6 +184,20 @@ static void put_head(struct json_text *t, const limber_heads_result *r, const li
     put_estimate(t, "reach", &h->reach);
     put_estimate(t, "entropy", &h->entropy);
     put_estimate(t, "self", &h->self);
+    put_maybe(t, "focused", h->entropy.images > 0, h->focused, 4);
+    put_maybe(t, "exploring", h->entropy.images > 0, h->exploring, 4);
+    put_small(t, "layer_p", h->entropy.images > 1, h->layer_p);
+    put_key(t, "strategy"), put_string(t, h->entropy.images ? limber_heads_strategy_name(h->strategy) : NULL);
+    put_key(t, "rings"), put_open(t, '[');
+    for (int k = 0; k < LIMBER_HEADS_RINGS; k++)
+        put_number(t, h->ring[k], 5);
+    put_close(t, ']');
+    put_key(t, "rings_flat"), put_open(t, '[');
+    for (int k = 0; k < LIMBER_HEADS_RINGS; k++)
+        put_number(t, h->ring_flat[k], 5);
+    put_close(t, ']');
+    put_key(t, "offset"), put_open(t, '['), put_integer(t, h->offset_down), put_integer(t, h->offset_right), put_close(t, ']');
+    put_key(t, "offset_share"), put_number(t, h->offset_share, 4);
     put_key(t, "classes"), put_open(t, '{');
     for (int c = 0; c < r->class_count; c++)
         put_class(t, r, h, c);
@@ -192,6 +206,10 @@ static void put_head(struct json_text *t, const limber_heads_result *r, const li
     put_pairs(t, r, h, "co_attention_lift", offsetof(limber_heads_head, pair[0][0].lift) - base);
     put_pairs(t, r, h, "co_attention_r", offsetof(limber_heads_head, pair[0][0].r) - base);
     put_pairs(t, r, h, "co_attention_partial", offsetof(limber_heads_head, pair[0][0].partial) - base);
+    put_pairs(t, r, h, "co_attention_r_low", offsetof(limber_heads_head, pair[0][0].r_low) - base);
+    put_pairs(t, r, h, "co_attention_r_high", offsetof(limber_heads_head, pair[0][0].r_high) - base);
+    put_pairs(t, r, h, "co_attention_over_swapped", offsetof(limber_heads_head, pair[0][0].over) - base);
+    put_pairs(t, r, h, "co_attention_q", offsetof(limber_heads_head, pair[0][0].q) - base);
     put_close(t, '}');
 }
 
@@ -252,12 +270,21 @@ void heads_report_json(struct json_text *t, const limber_heads_result *r, const 
     for (int c = 0; c < r->class_count; c++)
         put_key(t, r->class_name[c]), put_integer(t, r->class_people[c]);
     put_close(t, '}');
+    static const double edges[] = LIMBER_HEADS_RING_EDGES;
+    put_key(t, "ring_edges"), put_open(t, '[');
+    for (size_t k = 0; k < sizeof edges / sizeof *edges; k++)
+        put_number(t, edges[k], 2);
+    put_close(t, ']');
     put_key(t, "thresholds"), put_open(t, '{');
     put_key(t, "max_q"), put_number(t, LIMBER_HEADS_MAX_Q, 4);
     put_key(t, "min_gain"), put_number(t, LIMBER_HEADS_MIN_GAIN, 4);
     put_key(t, "min_lift"), put_number(t, LIMBER_HEADS_MIN_LIFT, 4);
     put_key(t, "min_entropy"), put_number(t, LIMBER_HEADS_MIN_ENTROPY, 4);
     put_key(t, "max_reach"), put_number(t, LIMBER_HEADS_MAX_REACH, 4);
+    put_key(t, "min_offset"), put_number(t, LIMBER_HEADS_MIN_OFFSET, 4);
+    put_key(t, "flat_rings"), put_number(t, LIMBER_HEADS_FLAT_RINGS, 4);
+    put_key(t, "focused"), put_number(t, LIMBER_HEADS_FOCUSED, 4);
+    put_key(t, "exploring"), put_number(t, LIMBER_HEADS_EXPLORING, 4);
     put_close(t, '}');
     put_kinds(t, r);
     put_key(t, "heads"), put_open(t, '[');
