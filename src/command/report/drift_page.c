@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* command/report/drift_page.c - what a head forgot, as one HTML file (page.h has the frame): where attention moved, by the layer's own weights
- * and inherited, by limb, beside what counts as nothing. Depth of colour is logarithmic: heads differ by factors of thousands. */
+ * and inherited, by limb, beside what counts as nothing. Depth of colour grows with the square root: heads differ by large factors. */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +8,6 @@
 #include "command/report/page.h"
 
 #define MAX_Q 0.05
-#define DECADES 3.0 /* from full colour to none */
 
 static const struct {
     enum drift_number number;
@@ -58,7 +57,7 @@ static void map(FILE *f, const struct drift_result *r, const char *title, const 
     for (int i = 0; i < r->layers * r->heads; i++) {
         const struct drift_head *k = &r->head[i];
         const double v = value(k, which), x = left + i % r->heads * w + 1, y = top + i / r->heads * h + 1;
-        const double strength = v != 0 && full > 0 ? fmax(0, 1 + log10(fabs(v) / full) / DECADES) : 0;
+        const double strength = full > 0 ? sqrt(fabs(v) / full) : 0;
         fprintf(f, "<rect x=%.1f y=%.1f width=%.1f height=%.1f style=\"fill:var(--cell)\"/>", x, y, w - 2, h - 2);
         fprintf(f,
                 "<rect x=%.1f y=%.1f width=%.1f height=%.1f style=\"fill:var(--%s);fill-opacity:%.2f\"><title>layer %d, head %d: "
@@ -116,8 +115,7 @@ static void verdict(FILE *f, const struct drift_result *r, const struct drift_ab
     fprintf(f, "; the rest is inherited. By its own weights, layer %d head %d has moved most: ", most / r->heads,
             most % r->heads);
     nats_estimate(f, &r->head[most].number[DRIFT_OWN]);
-    fprintf(f, ". Rows as different as can be would be far above %.2f (the logarithm of %d tokens).</p>", log(r->tokens),
-            r->tokens);
+    fprintf(f, ". Flat attention against a single key is %.2f.</p>", log(r->tokens), r->tokens);
     if (about->control) {
         fprintf(f, "<p class=lead>%d of %d heads have moved further than the control, which has by ", moved, n);
         nats(f, control);
@@ -155,8 +153,7 @@ static void all_maps(FILE *f, const struct drift_result *r)
 {
     const double full = largest(r, number_of, DRIFT_TOTAL);
     fprintf(f,
-            "<h2>Which heads</h2><p>Rows are layers, columns are heads. Full colour: %.3g nats (value: %.3g); a thousandth of it "
-            "has none. "
+            "<h2>Which heads</h2><p>Rows are layers, columns are heads. Full colour: %.3g nats (value: %.3g). "
             "<span style=\"color:var(--less)\">Blue</span>: below 0, which inherited can be: the layer undoes what came in. A "
             "dot: further than the "
             "control, q at most %g.</p><div class=maps>",
