@@ -115,7 +115,7 @@ static void verdict(FILE *f, const struct drift_result *r, const struct drift_ab
     fprintf(f, "; the rest is inherited. By its own weights, layer %d head %d has moved most: ", most / r->heads,
             most % r->heads);
     nats_estimate(f, &r->head[most].number[DRIFT_OWN]);
-    fprintf(f, ". Flat attention against a single key is %.2f.</p>", log(r->tokens), r->tokens);
+    fprintf(f, ". Flat attention against a single key is %.2f.</p>", log(r->tokens));
     if (about->control) {
         fprintf(f, "<p class=lead>%d of %d heads have moved further than the control, which has by ", moved, n);
         nats(f, control);
