@@ -410,12 +410,12 @@ Test(heads_report, the_command_with_own_joints_and_nothing_found)
     write_picture(p.images, "a.png", 96, 128, 1, false);
     write_picture(p.images, "b.png", 96, 128, 2, false);
     /* a score no random model reaches: nobody has a joint */
-    expect_run(run("%s --out %s --model %s --joint-score 1 --bootstrap 20", p.images, p.out, TINY), 0, "");
+    expect_run(run("%s --whole --out %s --model %s --joint-score 1 --bootstrap 20", p.images, p.out, TINY), 0, "");
     check_files(&p);
     json_t *json = json_of(p.out);
     cr_expect(number_of(json, "images") == 2);
     json_decref(json);
-    expect_run(run("%s --out %s --model %s --joint-score 0 --bootstrap 20 --refine 0", p.images, p.out, TINY), 0, "");
+    expect_run(run("%s --whole --out %s --model %s --joint-score 0 --bootstrap 20 --refine 0", p.images, p.out, TINY), 0, "");
     check_files(&p);
     json = json_of(p.out);
     cr_expect_eq(number_of(json, "people_used"), 2);
