@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Fuzzes the readers of strangers' files: sh scripts/fuzz.sh [SECONDS for each of the three targets, 60] [TARGET...]
+# Fuzzes the readers of strangers' files: sh scripts/fuzz.sh [SECONDS for each of the five targets, 60] [TARGET...]
 #
 # SANITIZER=memory looks for what nobody wrote, by the built-in decoders alone (libraries that are built without it would raise false
 # alarms); without it address and undefined behaviour are looked at, by all decoders that are there.
@@ -13,7 +13,7 @@ set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- fuzz_safetensors fuzz_json fuzz_image
+[ $# -gt 0 ] || set -- fuzz_safetensors fuzz_json fuzz_image fuzz_labels fuzz_arguments
 build=${LIMBER_FUZZ_DIR:-build/fuzz}
 sanitizers=address,undefined
 if [ "${SANITIZER:-}" = memory ]; then
@@ -33,7 +33,9 @@ for target in "$@"; do
     fuzz_safetensors) seeds="tests/corpus/safetensors" ;;
     fuzz_json) seeds="tests/corpus/config tests/corpus/boxes tests/corpus/index" ;;
     fuzz_image) seeds="tests/corpus/images tests/images tests/images/turned" ;;
-    *) echo "$target is not one of fuzz_safetensors, fuzz_json, fuzz_image" >&2; exit 2 ;;
+    fuzz_labels) seeds="tests/corpus/labels" ;;
+    fuzz_arguments) seeds="tests/corpus/arguments" ;;
+    *) echo "$target is not one of fuzz_safetensors, fuzz_json, fuzz_image, fuzz_labels, fuzz_arguments" >&2; exit 2 ;;
     esac
     mkdir -p "$build/found/$target"
     echo "== $target, $seconds s"

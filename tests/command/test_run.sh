@@ -1162,6 +1162,10 @@ test_resume_refuses() {
     says "was made with flip false, this run has true"
     status 2 run photos --out result --resume --overlay=png
     says 'was made with overlay null, this run has "png"'
+    status 2 run photos --out result --resume --attention window:2
+    says 'was made with attention "exact", this run has "window:2"'
+    status 2 run photos --out result --resume --backend ref
+    says "was made with backend"
     cp result/run.json about
     # not known what made the lines, or by another limber
     for json in none '{"limber"' '[]' ''; do

@@ -170,6 +170,31 @@ size_t mutate_image(uint8_t *b, size_t size, size_t room, uint32_t seed)
     return size;
 }
 
+/* Parts moved, replaced by one of `awkward`, or a byte changed. */
+static size_t mutate_text(uint8_t *b, size_t size, size_t room, uint32_t seed,
+                          void (*parts)(struct parts *p, const uint8_t *b, size_t size), const char *const *awkward,
+                          uint32_t count)
+{
+    static struct parts p;
+    seed = seed * 2654435761u + 1;
+    for (uint32_t turns = 1 + next(&seed) % 3; turns > 0 && size > 0; turns--) {
+        p.count = 0;
+        parts(&p, b, size);
+        if (!p.count)
+            break;
+        const uint32_t how = next(&seed) % 8;
+        if (how < 3) {
+            size = move(b, size, room, &p, &seed);
+        } else if (how < 7) {
+            const char *with = awkward[next(&seed) % count];
+            size = replace(b, size, room, p.v[next(&seed) % (uint32_t)p.count], (const uint8_t *)with, strlen(with));
+        } else {
+            b[next(&seed) % size] = (uint8_t)next(&seed);
+        }
+    }
+    return size;
+}
+
 size_t mutate_json(uint8_t *b, size_t size, size_t room, uint32_t seed)
 {
     static const char *const awkward[] = {
@@ -204,22 +229,59 @@ size_t mutate_json(uint8_t *b, size_t size, size_t room, uint32_t seed)
         "\"image_id\":\"x\"",
         "NaN",
     };
-    static struct parts p;
-    seed = seed * 2654435761u + 1;
-    for (uint32_t turns = 1 + next(&seed) % 3; turns > 0 && size > 0; turns--) {
-        p.count = 0;
-        json_parts(&p, b, size);
-        if (!p.count)
-            break;
-        const uint32_t how = next(&seed) % 8;
-        if (how < 3) {
-            size = move(b, size, room, &p, &seed);
-        } else if (how < 7) {
-            const char *with = awkward[next(&seed) % (sizeof awkward / sizeof *awkward)];
-            size = replace(b, size, room, p.v[next(&seed) % (uint32_t)p.count], (const uint8_t *)with, strlen(with));
-        } else {
-            b[next(&seed) % size] = (uint8_t)next(&seed);
+    return mutate_text(b, size, room, seed, json_parts, awkward, sizeof awkward / sizeof *awkward);
+}
+
+/* Lines; and what stands before and behind "=", "_" and "-". */
+static void word_parts(struct parts *p, const uint8_t *b, size_t size)
+{
+    for (size_t at = 0, line = 0; at < size; at++)
+        if (b[at] == '\n' || at + 1 == size) {
+            add(p, line, at + 1);
+            line = at + 1;
+        } else if (strchr("=_-. ", b[at])) {
+            add(p, line, at);
+            add(p, at, at + 1);
         }
-    }
-    return size;
+}
+
+size_t mutate_words(uint8_t *b, size_t size, size_t room, uint32_t seed)
+{
+    static const char *const awkward[] = {
+        "--",
+        "-",
+        "--out=",
+        "--out\n",
+        "--overlay=png\n",
+        "--show=0",
+        "--show\n100\n",
+        "--min-score=nan",
+        "-1e400",
+        "=",
+        "0x10",
+        "99999999999999",
+        "-0",
+        "1e9",
+        "0-1023",
+        "5-3,2",
+        "--help\n",
+        "-o\n",
+        "HxW",
+        "224x168\n",
+        "--input=0x0",
+        "--threads",
+        "\n\n",
+        "left_",
+        "L_",
+        "right",
+        "Left Eye\n",
+        "nose",
+        "l_shoulder\n",
+        "R.Elbow\n",
+        "_left",
+        "\xc3\xa9",
+        "mid-hip\n",
+        "kpt1\n",
+    };
+    return mutate_text(b, size, room, seed, word_parts, awkward, sizeof awkward / sizeof *awkward);
 }

@@ -11,5 +11,6 @@
 /* Changes bytes[size] in place, at most `room`; the new size. */
 size_t mutate_image(uint8_t *bytes, size_t size, size_t room, uint32_t seed);
 size_t mutate_json(uint8_t *bytes, size_t size, size_t room, uint32_t seed);
+size_t mutate_words(uint8_t *bytes, size_t size, size_t room, uint32_t seed); /* a line each */
 
 #endif

@@ -3,7 +3,10 @@
  * of parameters and multiply-adds against the published architectures. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
+#include <jansson.h>
+#include <stdlib.h>
 
+#include "base/json_read.h"
 #include "model/labels.h"
 #include "model/model.h"
 #include "tensor_file.h"
@@ -342,4 +345,83 @@ Test(config, corpus)
     }
     closedir(d);
     cr_expect(seen > 40, "only %d files in %s", seen, dir);
+}
+
+/* ---- what base/json_read.h states ---- */
+
+static size_t held, most;
+static void *counted(size_t n)
+{
+    size_t *p = malloc(n + 16);
+    if (!p)
+        return NULL;
+    *p = n;
+    held += n;
+    most = held > most ? held : most;
+    return (char *)p + 16;
+}
+static void uncounted(void *at)
+{
+    size_t *p = at ? (size_t *)(void *)((char *)at - 16) : NULL;
+    if (p)
+        held -= *p;
+    free(p);
+}
+
+/* The least limit under which a text is accepted is more than jansson takes at its peak, is the one that the refusal just below it
+ * names, and is no wild guess. */
+Test(config, json_is_bounded_as_stated)
+{
+    enum { COPIES = 60000 };
+    static const char *const kinds[] = {"{},", "[],", "\"ab\",", "1,", "{\"k\":1},"};
+    json_set_alloc_funcs(counted, uncounted);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        const size_t n = strlen(kinds[k]);
+        char *text = malloc(COPIES * n + 2);
+        text[0] = '[';
+        for (size_t i = 0; i < COPIES; i++)
+            memcpy(text + 1 + i * n, kinds[k], n);
+        text[COPIES * n] = ']'; /* over the last comma */
+        size_t low = 1, high = (size_t)1 << 30;
+        json_t *root;
+        while (low < high) {
+            const struct json_limits limits = {(size_t)1 << 24, low + (high - low) / 2, 64};
+            if (json_parse(&root, text, COPIES * n + 1, &limits, NULL) == LIMBER_OK) {
+                json_decref(root);
+                high = limits.memory;
+            } else {
+                low = limits.memory + 1;
+            }
+        }
+        const struct json_limits least = {(size_t)1 << 24, low, 64}, less = {(size_t)1 << 24, low - 1, 64};
+        most = held = 0;
+        cr_assert_eq(json_parse(&root, text, COPIES * n + 1, &least, NULL), LIMBER_OK);
+        json_decref(root);
+        cr_expect(most <= low && low <= 8 * most, "%s: %zu bytes at most, the bound is %zu", kinds[k], most, low);
+        limber_error err;
+        unsigned long long would = 0;
+        cr_expect_eq(json_parse(&root, text, COPIES * n + 1, &less, &err), LIMBER_E_MEMORY);
+        const char *up_to = strstr(err.text, "up to ");
+        cr_assert(up_to && sscanf(up_to, "up to %llu MiB", &would) == 1, "%s", err.text);
+        cr_expect_eq(would, (unsigned long long)(low >> 20), "%s: refused below %zu bytes: %s", kinds[k], low, err.text);
+        free(text);
+    }
+    json_set_alloc_funcs(malloc, free);
+}
+
+Test(config, json_is_as_deep_as_stated)
+{
+    char text[200];
+    json_t *root;
+    limber_error err;
+    for (int depth = 63; depth < 67; depth++) {
+        memset(text, '[', (size_t)depth);
+        memset(text + depth, ']', (size_t)depth);
+        const limber_status st = json_parse(&root, text, 2 * (size_t)depth, &json_limits_config, &err);
+        cr_expect_eq(st, depth <= 64 ? LIMBER_OK : LIMBER_E_FORMAT, "depth %d", depth);
+        if (st)
+            cr_expect(strstr(err.text, "nested deeper than 64") != NULL, "%s", err.text);
+        else
+            json_decref(root);
+    }
 }
