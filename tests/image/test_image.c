@@ -18,6 +18,7 @@
 
 #include "base/file.h"
 #include "image/image.h"
+#include "image/png.h"
 
 #define IMAGES LIMBER_TEST_DIR "/images/"
 #define CORPUS LIMBER_TEST_DIR "/corpus/images/"
@@ -663,4 +664,119 @@ Test(png, folders_that_do_not_take_it)
     cr_expect_eq(image_write_png(path, &im, &err), LIMBER_E_IO); /* a folder has that name */
     cr_expect_eq(files_in_folder(), 1);
     rmdir(path);
+}
+
+/* ---- the checksum of a written PNG, which few readers look at, but some do: RFC 1950, RFC 1951 read once more, plainly ---- */
+
+struct inflater {
+    const uint8_t *in;
+    size_t at, size;
+    int left;
+    unsigned byte;
+};
+static int bits_of(struct inflater *z, int n)
+{
+    int v = 0;
+    for (int i = 0; i < n; i++, z->byte >>= 1, z->left--) {
+        if (!z->left) {
+            cr_assert(z->at < z->size, "the stream ends early");
+            z->byte = z->in[z->at++];
+            z->left = 8;
+        }
+        v |= (int)(z->byte & 1) << i;
+    }
+    return v;
+}
+/* A code of the canonical Huffman code with these lengths. */
+static int symbol_of(struct inflater *z, const uint8_t *length, int n)
+{
+    int code = 0, first = 0;
+    for (int bits = 1; bits < 16; bits++) {
+        int count = 0;
+        code |= bits_of(z, 1);
+        for (int s = 0; s < n; s++)
+            count += length[s] == bits;
+        if (code - first < count) {
+            int k = code - first;
+            for (int s = 0; s < n; s++)
+                if (length[s] == bits && k-- == 0)
+                    return s;
+        }
+        first = (first + count) << 1;
+        code <<= 1;
+    }
+    cr_assert_fail("no such code");
+    return -1;
+}
+static size_t inflate_dynamic(struct inflater *z, uint8_t *out, size_t room)
+{
+    static const uint8_t order[] = {16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
+    static const uint16_t base[] = {3,  4,  5,  6,  7,  8,  9,  10, 11,  13,  15,  17,  19,  23, 27,
+                                    31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258};
+    static const uint8_t extra[] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0};
+    size_t n = 0;
+    for (int last = 0; !last;) {
+        uint8_t length[320] = {0}, of_lengths[19] = {0};
+        last = bits_of(z, 1);
+        cr_assert_eq(bits_of(z, 2), 2, "a block with codes of its own");
+        const int literals = bits_of(z, 5) + 257, distances = bits_of(z, 5) + 1, lengths = bits_of(z, 4) + 4;
+        for (int i = 0; i < lengths; i++)
+            of_lengths[order[i]] = (uint8_t)bits_of(z, 3);
+        for (int i = 0; i < literals + distances;) {
+            int s = symbol_of(z, of_lengths, 19), times = 1, value = s;
+            if (s == 16)
+                value = length[i - 1], times = 3 + bits_of(z, 2);
+            else if (s > 16)
+                value = 0, times = s == 17 ? 3 + bits_of(z, 3) : 11 + bits_of(z, 7);
+            for (; times; times--)
+                length[i++] = (uint8_t)value;
+        }
+        for (int s; (s = symbol_of(z, length, literals)) != 256;) {
+            if (s < 256) {
+                cr_assert(n < room);
+                out[n++] = (uint8_t)s;
+                continue;
+            }
+            size_t run = base[s - 257] + (size_t)bits_of(z, extra[s - 257]);
+            cr_assert_eq(symbol_of(z, length + literals, distances), 0, "this writer only repeats the byte before");
+            cr_assert(n > 0 && run <= room - n);
+            for (; run; run--, n++)
+                out[n] = out[n - 1];
+        }
+    }
+    return n;
+}
+
+Test(image, the_checksum_of_a_written_png)
+{
+    enum { W = 301, H = 211, RAW = H * (1 + 3 * W) };
+    uint8_t *pixels = malloc(W * H * 3), *raw = malloc(RAW), *stream = malloc(2 * RAW);
+    uint32_t seed = 9;
+    for (int i = 0; i < W * H * 3; i++)
+        pixels[i] = (uint8_t)((seed = seed * 1664525u + 1013904223u) >> (i < W * H ? 24 : 31)); /* noise, then runs */
+    const limber_image image = {.pixels = pixels, .width = W, .height = H, .stride = 3 * W};
+    size_t size, in = 0;
+    uint8_t *png = png_encode(&image, &size);
+    cr_assert(png);
+    for (size_t at = 8; at + 12 <= size;) {
+        const size_t n = (size_t)png[at] << 24 | (size_t)png[at + 1] << 16 | (size_t)png[at + 2] << 8 | png[at + 3];
+        if (!memcmp(png + at + 4, "IDAT", 4)) {
+            memcpy(stream + in, png + at + 8, n);
+            in += n;
+        }
+        at += 12 + n;
+    }
+    struct inflater z = {.in = stream, .at = 2, .size = in - 4};
+    cr_assert_eq(inflate_dynamic(&z, raw, RAW), (size_t)RAW);
+    uint32_t a = 1, b = 0;
+    for (int i = 0; i < RAW; i++) {
+        a = (a + raw[i]) % 65521;
+        b = (b + a) % 65521;
+    }
+    const uint8_t *sum = stream + in - 4;
+    cr_expect_eq((uint32_t)sum[0] << 24 | (uint32_t)sum[1] << 16 | (uint32_t)sum[2] << 8 | sum[3], b << 16 | a);
+    free(png);
+    free(stream);
+    free(raw);
+    free(pixels);
 }
