@@ -99,7 +99,7 @@ attempt() {
 }
 
 reason() { # the first line that says what was noticed
-    grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|were opened|off by' "$work/out" | sed "s|$root/||g" | tr -s ' ' | cut -c1-110
+    grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|were opened|off by|are others|differ in' "$work/out" | sed "s|$root/||g" | tr -s ' ' | cut -c1-110
 }
 
 # mutant NAME FILE TEST STAGES PERL-EXPRESSION: the expression must change cuda/FILE
