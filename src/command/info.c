@@ -14,6 +14,7 @@
 #include "base/json_write.h"
 #include "image/image.h"
 #include "model/model.h"
+#include "video/video.h"
 
 #define BACKENDS_MAX 8
 #define DECODERS_MAX 24
@@ -131,9 +132,16 @@ static void print_backends(const struct info *i)
                : d % 3 ? ", "
                        : ",\n         ",
                decoders[d].format, decoders[d].decoder ? decoders[d].decoder : "no");
+    printf("\n");
+    const struct video_plugin *video;
+    limber_error err;
+    if (video_plugin_find(&video, &err))
+        printf("videos   no: %s\n", err.text);
+    else
+        printf("videos   %s; overlays by %s\n", video->libraries, video->encoder ? video->encoder : "no encoder");
     char sandbox[160];
     sandbox_describe(sandbox, sizeof sandbox);
-    printf("\nsandbox  %s\n", sandbox);
+    printf("sandbox  %s\n", sandbox);
     if (i->backend)
         printf("\ncomputes in %s on %s with these options\n", i->precision, i->backend);
 }
@@ -197,6 +205,8 @@ static void put_info(struct json_text *t, const struct info *i)
     char sandbox[160];
     sandbox_describe(sandbox, sizeof sandbox);
     put_key(t, "sandbox"), put_string(t, sandbox);
+    const struct video_plugin *video;
+    put_key(t, "video"), put_string(t, video_plugin_find(&video, NULL) ? NULL : video->libraries);
     put_key(t, "backend"), put_string(t, i->backend);
     put_key(t, "precision"), put_string(t, i->precision);
     put_close(t, '}');

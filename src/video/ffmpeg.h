@@ -59,7 +59,7 @@ struct video_reader {
 limber_status reader_open(struct video_reader **out, const char *name, const struct video_options *options,
                           struct video_about *about, limber_error *err);
 limber_status reader_read(struct video_reader *r, struct video_frame *frame, bool *more, limber_error *err);
-limber_status reader_convert(struct video_reader *r, struct video_frame *frame, bool rgb, limber_error *err);
+limber_status reader_convert(struct video_reader *r, struct video_frame *frame, limber_error *err);
 void reader_close(struct video_reader **r);
 
 /* The matrix of a picture whose stream does not say it: as players take it. */
@@ -72,6 +72,5 @@ limber_status writer_open(struct video_writer **out, const char *path, int width
                           const struct video_writer_options *options, limber_error *err);
 limber_status writer_write(struct video_writer *w, const limber_image *image, int64_t ticks, limber_error *err);
 limber_status writer_close(struct video_writer **w, limber_error *err);
-limber_status writer_to_rgb(struct video_writer *w, const limber_image *image, uint8_t *to, limber_error *err);
 
 #endif

@@ -408,46 +408,37 @@ static void turn(const struct video_reader *r, uint8_t *to, size_t to_stride, co
     }
 }
 
-limber_status reader_convert(struct video_reader *r, struct video_frame *frame, bool rgb, limber_error *err)
+/* Of NV12, which the crops can read as it is, nothing is gained: looking for people reads every pixel anyway (docs/video.md). */
+limber_status reader_convert(struct video_reader *r, struct video_frame *frame, limber_error *err)
 {
     const AVFrame *f = r->frame;
     const int w = f->width, h = f->height;
     bool full = f->color_range == AVCOL_RANGE_JPEG;
     const int format = plain_format(f->format, &full), space = colours_of(f->colorspace, h);
-    const bool nv12 = !rgb && !is_turned(r) && (format == AV_PIX_FMT_YUV420P || format == AV_PIX_FMT_NV12);
-    const size_t row = (((size_t)w * (nv12 ? 1 : 3)) + 63) / 64 * 64;
-    const size_t need = row * (nv12 ? (size_t)h + (size_t)(h + 1) / 2 : (size_t)(w > h ? w : h) * (is_turned(r) ? 3 : 1)) + 64;
     if (w < 1 || h < 1 || (int64_t)w * h > VIDEO_MAX_PIXELS)
         return limber_fail(err, LIMBER_E_FORMAT, "frame %lld is of %d x %d pixels", (long long)frame->number, w, h);
-    r->sws = sws_getCachedContext(r->sws, w, h, format, w, h, nv12 ? AV_PIX_FMT_NV12 : AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL,
-                                  NULL);
-    limber_status st = reserve(&frame->memory, &frame->room, need, err);
-    if (!st && is_turned(r))
-        st = reserve(&r->unturned, &r->unturned_room, row * (size_t)h + 64, err);
-    if (!st && !r->sws)
-        st = log_fail(err, LIMBER_E_UNSUPPORTED, 0, "its pixel format cannot be converted");
+    /* rows that swscale may fill to their end and a little beyond */
+    const bool turned = is_turned(r);
+    const size_t row = (3 * (size_t)w + 63) / 64 * 64, bytes = row * (size_t)h + 64;
+    limber_status st = reserve(&frame->memory, &frame->room, turned ? 3 * (size_t)w * (size_t)h : bytes, err);
+    if (!st && turned)
+        st = reserve(&r->unturned, &r->unturned_room, bytes, err);
     if (st)
         return st;
+    r->sws = sws_getCachedContext(r->sws, w, h, format, w, h, AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL, NULL);
+    if (!r->sws)
+        return log_fail(err, LIMBER_E_UNSUPPORTED, 0, "its pixel format cannot be converted");
     const int *coefficients = sws_getCoefficients(space == AVCOL_SPC_BT709        ? SWS_CS_ITU709
                                                   : space == AVCOL_SPC_BT2020_NCL ? SWS_CS_BT2020
                                                                                   : SWS_CS_ITU601);
-    sws_setColorspaceDetails(r->sws, coefficients, full, coefficients, nv12 ? full : 1, 0, 1 << 16, 1 << 16);
-    uint8_t *const base = is_turned(r) ? r->unturned : frame->memory;
-    uint8_t *planes[4] = {base, nv12 ? base + row * (size_t)h : NULL, NULL, NULL};
-    const int strides[4] = {(int)row, nv12 ? (int)row : 0, 0, 0};
+    sws_setColorspaceDetails(r->sws, coefficients, full, coefficients, 1, 0, 1 << 16, 1 << 16);
+    uint8_t *const planes[4] = {turned ? r->unturned : frame->memory};
+    const int strides[4] = {(int)row};
     const int e = sws_scale(r->sws, (const uint8_t *const *)f->data, f->linesize, 0, h, planes, strides);
     if (e < 0)
         return log_fail(err, LIMBER_E_FORMAT, e, "its pixels cannot be converted");
     frame->view = (limber_image){.pixels = frame->memory, .width = w, .height = h, .stride = row};
-    if (nv12) {
-        frame->view.format = LIMBER_NV12;
-        frame->view.chroma = planes[1];
-        frame->view.chroma_stride = row;
-        frame->view.matrix = space == AVCOL_SPC_BT709        ? LIMBER_BT709
-                             : space == AVCOL_SPC_BT2020_NCL ? LIMBER_BT2020
-                                                             : LIMBER_BT601;
-        frame->view.full_range = full;
-    } else if (is_turned(r)) {
+    if (turned) {
         const bool side = lies_on_its_side(r);
         frame->view.width = side ? h : w;
         frame->view.height = side ? w : h;

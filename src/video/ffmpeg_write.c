@@ -15,7 +15,7 @@ struct video_writer {
     AVStream *stream, *sound;
     AVFrame *frame;
     AVPacket *packet;
-    struct SwsContext *sws, *to_rgb;
+    struct SwsContext *sws;
     int64_t begin, last; /* ticks of time 0; of the frame before, as the encoder has it */
     int64_t last_sound;
     bool any, header;
@@ -183,11 +183,6 @@ static int encode(struct video_writer *w, const AVFrame *frame)
     return e == AVERROR(EAGAIN) || e == AVERROR_EOF ? 0 : e;
 }
 
-static const int *coefficients(limber_yuv_matrix matrix)
-{
-    return sws_getCoefficients(matrix == LIMBER_BT709 ? SWS_CS_ITU709 : matrix == LIMBER_BT2020 ? SWS_CS_BT2020 : SWS_CS_ITU601);
-}
-
 limber_status writer_write(struct video_writer *w, const limber_image *image, int64_t ticks, limber_error *err)
 {
     AVCodecContext *c = w->codec;
@@ -195,7 +190,7 @@ limber_status writer_write(struct video_writer *w, const limber_image *image, in
                                   SWS_BILINEAR, NULL, NULL, NULL);
     if (!w->sws || av_frame_make_writable(w->frame) < 0)
         return limber_fail(err, LIMBER_E_MEMORY, "no memory for a frame");
-    const int *k = coefficients(c->colorspace == AVCOL_SPC_BT709 ? LIMBER_BT709 : LIMBER_BT601);
+    const int *k = sws_getCoefficients(c->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601);
     sws_setColorspaceDetails(w->sws, k, 1, k, 0, 0, 1 << 16, 1 << 16);
     const uint8_t *const planes[4] = {image->pixels};
     const int strides[4] = {(int)image->stride};
@@ -233,7 +228,6 @@ limber_status writer_close(struct video_writer **writer, limber_error *err)
         e = e < 0 ? e : more;
     }
     sws_freeContext(w->sws);
-    sws_freeContext(w->to_rgb);
     av_frame_free(&w->frame);
     av_packet_free(&w->packet);
     avcodec_free_context(&w->codec);
@@ -241,26 +235,4 @@ limber_status writer_close(struct video_writer **writer, limber_error *err)
     free(w);
     *writer = NULL;
     return e < 0 ? log_fail(err, LIMBER_E_IO, e, "") : LIMBER_OK;
-}
-
-limber_status writer_to_rgb(struct video_writer *w, const limber_image *image, uint8_t *to, limber_error *err)
-{
-    const int width = image->width, height = image->height;
-    const size_t row = 3 * (size_t)width;
-    if (image->format == LIMBER_RGB) {
-        for (int y = 0; y < height; y++)
-            memcpy(to + (size_t)y * row, image->pixels + (size_t)y * image->stride, row);
-        return LIMBER_OK;
-    }
-    w->to_rgb = sws_getCachedContext(w->to_rgb, width, height, AV_PIX_FMT_NV12, width, height, AV_PIX_FMT_RGB24, SWS_BILINEAR,
-                                     NULL, NULL, NULL);
-    if (!w->to_rgb)
-        return limber_fail(err, LIMBER_E_MEMORY, "no memory for a frame");
-    const int *k = coefficients(image->matrix);
-    sws_setColorspaceDetails(w->to_rgb, k, image->full_range, k, 1, 0, 1 << 16, 1 << 16);
-    const uint8_t *const planes[4] = {image->pixels, image->chroma};
-    const int strides[4] = {(int)image->stride, (int)image->chroma_stride}, to_strides[4] = {(int)row};
-    uint8_t *const out[4] = {to};
-    sws_scale(w->to_rgb, planes, strides, 0, height, out, to_strides);
-    return LIMBER_OK;
 }

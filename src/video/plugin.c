@@ -20,7 +20,6 @@ const struct video_plugin *limber_video_plugin(void)
         .writer_open = writer_open,
         .write = writer_write,
         .writer_close = writer_close,
-        .to_rgb = writer_to_rgb,
     };
     plugin.encoder = writer_encoder("auto");
     return &plugin;

@@ -49,7 +49,7 @@ struct video_frame {
     double time;   /* seconds, as ffprobe's best_effort_timestamp_time; where a frame has none, the one before and its duration */
     bool damaged;  /* decoded from broken or missing data */
     int64_t ticks; /* for write */
-    limber_image view; /* after convert: upright, RGB or NV12; lies in `memory` */
+    limber_image view; /* after convert: upright, RGB; lies in `memory` */
     uint8_t *memory;   /* to free; used again by the next convert into this frame */
     size_t room;
 };
@@ -73,8 +73,8 @@ struct video_plugin {
     /* The next frame, not yet its pixels. *more false: there are no more; and an error then says that the file ends too soon, or that
      * part of it cannot be read: the frames before are good. */
     limber_status (*read)(struct video_reader *r, struct video_frame *frame, bool *more, limber_error *err);
-    /* The pixels of the frame that was read last; `rgb`: RGB also where NV12 would do. */
-    limber_status (*convert)(struct video_reader *r, struct video_frame *frame, bool rgb, limber_error *err);
+    /* The pixels of the frame that was read last. */
+    limber_status (*convert)(struct video_reader *r, struct video_frame *frame, limber_error *err);
     void (*reader_close)(struct video_reader **r);
 
     /* An mp4 of such frames, and the reader's sound. The reader must outlive it. */
@@ -84,9 +84,6 @@ struct video_plugin {
     limber_status (*write)(struct video_writer *w, const limber_image *image, int64_t ticks, limber_error *err);
     /* Ends the file, also after an error, so that what is in it plays. */
     limber_status (*writer_close)(struct video_writer **w, limber_error *err);
-
-    /* Any picture of `convert` as RGB of its size, into `to` (rows without gaps). */
-    limber_status (*to_rgb)(struct video_writer *w, const limber_image *image, uint8_t *to, limber_error *err);
 };
 
 #define VIDEO_PLUGIN_SYMBOL "limber_video_plugin"

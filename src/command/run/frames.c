@@ -94,7 +94,7 @@ static limber_status take_in(struct frames *f, struct video_frame *spare, bool *
     enum frames_wanted wanted = *more ? f->calls.wanted(f->calls.context, spare) : FRAMES_ENOUGH;
     double converted = decoded;
     if (!st && wanted == FRAMES_TAKE) {
-        st = f->video->convert(f->reader, spare, f->calls.rgb, err);
+        st = f->video->convert(f->reader, spare, err);
         converted = system_now();
     }
     pthread_mutex_lock(&f->lock);

@@ -37,7 +37,6 @@ struct frames_calls {
     limber_status (*find)(void *context, struct frame_item *item, limber_error *err);
     limber_status (*finish)(void *context, struct frame_item *item, limber_error *err);
     const volatile sig_atomic_t *stop;
-    bool rgb; /* frames as RGB also where NV12 would do */
     bool live;
 };
 

@@ -60,7 +60,7 @@ struct run_video {
     struct smoother *smoother;
     struct video_writer *writer;
     char *path, *partial; /* of the overlay */
-    uint8_t *canvas;      /* what is drawn on, of the thread that finishes */
+    uint8_t *canvas;      /* of two frames side by side, of the thread that finishes */
     size_t canvas_room;
     size_t handed, seen; /* frames that `next` gave out, and that the network has seen */
     size_t lines;
@@ -199,37 +199,35 @@ static limber_status find(void *context, struct frame_item *item, limber_error *
     return finders_find(&r->finders, &item->frame.view, &item->found, err);
 }
 
-/* The frame with its people in the overlay: a copy is drawn on, the conveyor's pixels stay. */
+/* The frame with its people in the overlay. The network is done with it: it is drawn on where it lies. */
 static limber_status finish(void *context, struct frame_item *item, limber_error *err)
 {
     struct run *r = context;
     struct run_video *v = r->video;
     const limber_image *view = &item->frame.view;
-    const size_t copies = v->options.side_by_side ? 2 : 1;
-    const size_t row = 3 * (size_t)view->width, whole = row * (size_t)view->height, need = whole * (1 + copies) + 64;
-    if (v->canvas_room < need) {
-        free(v->canvas);
-        v->canvas = malloc(need);
-        v->canvas_room = v->canvas ? need : 0;
+    const size_t row = 3 * (size_t)view->width, height = (size_t)view->height;
+    struct image picture = {.view = *view, .width = view->width, .height = view->height, .reduce = 1};
+    limber_image out = *view;
+    if (v->options.side_by_side) {
+        const size_t need = 2 * row * height;
+        if (v->canvas_room < need) {
+            free(v->canvas);
+            v->canvas = malloc(need);
+            v->canvas_room = v->canvas ? need : 0;
+        }
         if (!v->canvas)
             return limber_fail(err, LIMBER_E_MEMORY, "no memory for an overlay");
+        out = (limber_image){.pixels = v->canvas, .width = 2 * view->width, .height = view->height, .stride = 2 * row};
+        for (size_t y = 0; y < height; y++)
+            for (size_t side = 0; side < 2; side++)
+                memcpy(v->canvas + y * 2 * row + side * row, view->pixels + y * view->stride, row);
+        picture.view.pixels = v->canvas + row;
+        picture.view.stride = 2 * row;
     }
-    limber_status st = v->plugin->to_rgb(v->writer, view, v->canvas, err);
-    if (st)
-        return st;
-    limber_image out = {.pixels = v->canvas, .width = view->width, .height = view->height, .stride = row};
-    uint8_t *beside = v->canvas + whole;
-    for (int y = 0; copies > 1 && y < view->height; y++)
-        memcpy(beside + (size_t)y * 2 * row, v->canvas + (size_t)y * row, row);
     const struct overlay_style style = run_overlay_style(r, v->tracks);
-    struct image picture = {.view = out, .width = view->width, .height = view->height, .reduce = 1};
     if (!item->parcel.status)
         overlay_draw(&picture, item->parcel.people.person, item->parcel.people.count, &style);
-    for (int y = 0; copies > 1 && y < view->height; y++)
-        memcpy(beside + (size_t)y * 2 * row + row, v->canvas + (size_t)y * row, row);
-    if (copies > 1)
-        out = (limber_image){.pixels = beside, .width = 2 * view->width, .height = view->height, .stride = 2 * row};
-    st = v->plugin->write(v->writer, &out, item->frame.ticks, err);
+    limber_status st = v->plugin->write(v->writer, &out, item->frame.ticks, err);
     if (st)
         limber_error_prefix(err, "%s", v->path);
     return st;
