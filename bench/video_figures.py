@@ -3,7 +3,9 @@
 """A drawn figure that moves, with its joints: what docs/video.md measures lag, jitter and --detect-every on.
 
     python bench/video_figures.py OUT.mp4 [SECONDS [RATE]]      writes OUT.mp4 and OUT.json, [frame][joint] of [x, y, seen]
-    python bench/video_figures.py --score OUT.json POSES.jsonl...  jitter and lag of each against the truth
+    python bench/video_figures.py --score OUT.json TRACKED.jsonl POSES.jsonl...
+
+--score compares lines of `limber run OUT.mp4 --track` with the truth, and others after it; and filters the first ones with other settings.
 
 For two seconds it stands and breathes, then it waves an arm, slowly and fast, then it walks across the picture. The film is drawn by
 tools/make_samples.py, so it needs numpy and pillow; ffmpeg encodes it."""
@@ -51,33 +53,53 @@ def draw(out, seconds, rate):
     json.dump(dict(rate=rate, joints=truth), open(out.rsplit(".", 1)[0] + ".json", "w"))
 
 
-def score(path, results):
+def read(path, name):
+    """The truth [frame][joint][2], and what a poses.jsonl of limber's has for it: joints with their scores, sizes of the person."""
     data = json.load(open(path))
-    rate, truth = data["rate"], np.array(data["joints"], float)[..., :2]
-    print("| | error px, mean | jitter at rest px | error of moving joints px | lag ms | tracks | frames without |")
-    print("|---|---|---|---|---|---|---|")
+    people = [json.loads(line)["people"][0] for line in open(name)]
+    joints = np.array([list(p["keypoints"].values()) for p in people])
+    return data["rate"], np.array(data["joints"], float)[..., :2], joints, np.array([math.sqrt(p["box"][2] * p["box"][3]) for p in people])
+
+
+def one_euro(joints, sizes, rate, cutoff, slope, speed_cutoff=1.0, sure=0.5):
+    """src/pose/smooth.c once more, to try other settings on the same joints."""
+    share = lambda hz: 2 * math.pi * hz / rate / (2 * math.pi * hz / rate + 1)
+    out = joints[..., :2].copy()
+    velocity = np.zeros_like(out[0])
+    for t in range(1, len(out)):
+        weight = np.clip(joints[t, :, 2] / sure, 0.1, 1)[:, None]
+        velocity += share(speed_cutoff * weight) * ((joints[t, :, :2] - out[t - 1]) * rate - velocity)
+        speed = np.linalg.norm(velocity, axis=-1, keepdims=True) / sizes[t]
+        out[t] = out[t - 1] + share((cutoff + slope * speed) * weight) * (joints[t, :, :2] - out[t - 1])
+    return out
+
+
+def measures(joints, truth, rate, right):
+    """Of the joints that are right in every row: mean error; how much the error jerks (root mean square of its second difference) where the
+    truth rests (below 10 px a second) and where it moves (above 40); and how many ms the joints are behind where it moves."""
+    velocity = np.gradient(truth, 1 / rate, axis=0)
+    speed = np.linalg.norm(velocity, axis=-1)
+    jerk = np.linalg.norm(np.diff(joints - truth, 2, axis=0), axis=-1)
+    rms = lambda where: np.sqrt(np.mean(jerk[where[1:-1]] ** 2))
+    moves = right & (speed > 40)
+    behind = np.sum(((truth - joints) * velocity).sum(-1)[moves]) / np.sum(speed[moves] ** 2)
+    return np.linalg.norm(joints - truth, axis=-1)[right].mean(), rms(right & (speed < 10)), rms(moves), 1000 * behind
+
+
+def score(path, results):
+    print("| | error px | jitter at rest px | jitter in motion px | lag ms |\n|---|---|---|---|---|")
+    row = lambda name, m: print(f"| {name} | {m[0]:.2f} | {m[1]:.2f} | {m[2]:.1f} | {m[3]:.0f} |")
+    rate, truth, raw, sizes = read(path, results[0])
+    right = np.linalg.norm(raw[..., :2] - truth, axis=-1) < 0.12 * H * 0.7
     for name in results:
-        lines = [json.loads(line) for line in open(name)]
-        got = np.full(truth.shape, np.nan)
-        tracks = set()
-        for d in lines:
-            for p in d.get("people", [])[:1]:
-                got[d["frame"]] = [v[:2] for v in p["keypoints"].values()]
-                tracks.add(p.get("track", 0))
-        there = ~np.isnan(got[:, 0, 0])
-        error = np.linalg.norm(got - truth, axis=-1)
-        # at rest: 0.5 to 2 s; how far from where it was on average, the mean over joints
-        rest = slice(int(0.5 * rate), int(2 * rate))
-        away = got[rest] - np.nanmean(got[rest], axis=0)
-        jitter = np.sqrt(np.nanmean(np.sum(away ** 2, -1)))
-        # moving: speed of the truth above 40 px a second; the lag is the shift in time that explains the error along the motion best
-        velocity = np.gradient(truth, 1 / rate, axis=0)
-        speed = np.linalg.norm(velocity, axis=-1)
-        moving = (speed > 40) & there[:, None]
-        along = np.sum((truth - got) * velocity, -1)
-        lag = np.nansum(along[moving]) / np.nansum(speed[moving] ** 2)
-        print(f"| {os.path.basename(os.path.dirname(name)) or name} | {np.nanmean(error):.2f} | {jitter:.2f} | {np.nanmean(error[moving]):.2f} | "
-              f"{1000 * lag:.0f} | {len(tracks)} | {int((~there).sum())} |")
+        row(name, measures(read(path, name)[2][..., :2], truth, rate, right))
+    rng = np.random.default_rng(3)
+    for noise in (0, 2):
+        noisy = raw.copy()
+        noisy[..., :2] += noise * rng.standard_normal(noisy[..., :2].shape)
+        row(f"none, {noise} px of noise added", measures(noisy[..., :2], truth, rate, right))
+        for cutoff, slope in ((1, 0), (0.5, 4), (1, 2), (1, 4), (1, 8), (2, 4)):
+            row(f"{cutoff} Hz + {slope}, {noise} px added", measures(one_euro(noisy, sizes, rate, cutoff, slope), truth, rate, right))
 
 
 if __name__ == "__main__":

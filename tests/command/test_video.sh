@@ -168,6 +168,13 @@ test_three_people_keep_their_numbers() {
     ffprobe -v error -count_frames -show_entries stream=codec_name,width,nb_read_frames -of csv=p=0 r/overlay/clip.mp4 >out
     has out "h264,592,16"
     has out "aac,"
+    # what plays videos has no more than pictures' decoders have
+    if grep -q '"sandbox": "Landlock' r/run.json; then
+        status 0 "$LIMBER" run --quiet clip.mp4 --to 0.15 --sandbox --overlay --out boxed
+        lines 2 boxed/poses.jsonl
+    fi
+    status 2 "$LIMBER" run --quiet tcp://127.0.0.1:1 --sandbox
+    says "--sandbox"
     # followed between: numbers stay, and most frames are never looked at
     status 0 "$LIMBER" run --quiet clip.mp4 --out d --detect-every 8 --side-by-side --overlay-codec mpeg4
     [ "$(ids d/poses.jsonl)" = "1:16 2:16 3:16 " ] || fail "tracks: $(ids d/poses.jsonl)"

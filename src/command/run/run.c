@@ -414,7 +414,7 @@ int run_read_contents(struct run *r, bool looks)
     return status;
 }
 
-static int open_session(struct run *r)
+int run_open_session(struct run *r)
 {
     limber_error err;
     struct cli_common common = r->common;
@@ -439,7 +439,7 @@ static int run(struct run *r)
     if (!status)
         status = run_enter_sandbox(r);
     if (!status && !r->detects)
-        status = open_session(r);
+        status = run_open_session(r);
     if (!status && r->out)
         status = run_write_about(r, false);
     if (status)

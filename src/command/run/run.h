@@ -43,6 +43,8 @@ struct run {
     int overlay_size;         /* pixels of the longer side, at most; 0: all there are */
 
     struct run_video_options video_options;
+    char **films; /* [film_count]: names of videos that are files; NULL where one is more than that */
+    int film_count;
     struct run_video *video; /* of videos; NULL: of pictures */
 
     struct inputs inputs; /* still to be done */
@@ -123,6 +125,7 @@ int run_overlay_link(const char *from_dir, const char *to_dir, const char *image
 /* run.c: how people are drawn; fingerprints of the weights, for run.json; the end of a run. */
 struct overlay_style run_overlay_style(const struct run *r, bool tracks);
 int run_read_contents(struct run *r, bool looks);
+int run_open_session(struct run *r);
 void run_close(struct run *r);
 
 /* run_sandbox.c: from here on this process has the inputs to read and DIR to write, and nothing else (command/sandbox.h). All else that

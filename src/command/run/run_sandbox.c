@@ -71,14 +71,17 @@ int run_enter_sandbox(struct run *r)
         return CLI_DONE;
     }
     image_decoders(decoders, DECODERS, run_only_built_in(r)); /* what is opened at run time is opened now */
-    if (r->video)
-        st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "what plays videos opens files and connections of its own");
+    if (r->video && !r->films)
+        st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "a camera or a stream from the network is more than a file");
     else if (cuda)
         st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "a GPU's driver opens files of its own");
     else
         st = sandbox_open(&s, &err);
     if (!st)
         st = allow_inputs(&s, &r->inputs, &err);
+    for (int i = 0; !st && i < r->film_count; i++)
+        if (strcmp(r->films[i], "-"))
+            st = sandbox_allow_read(&s, r->films[i], &err);
     if (!st && r->out)
         st = sandbox_allow_write(&s, r->out, &err);
     if (!st && r->out)

@@ -88,13 +88,18 @@ static bool is_url(const char *name)
     return strstr(name, "://") != NULL;
 }
 
+static bool is_camera(const char *name)
+{
+    return !strncmp(name, "/dev/video", 10);
+}
+
 bool run_is_video(const struct run *r, char **inputs, int count)
 {
     const struct run_video_options *o = &r->video_options;
     if (o->video || o->track || o->smooth || o->live || o->side_by_side || o->every || o->detect_every || o->from || o->to)
         return true;
     for (int i = 0; i < count; i++)
-        if (!strncmp(inputs[i], "/dev/video", 10) || is_url(inputs[i]) || inputs_is_video(inputs[i]))
+        if (is_camera(inputs[i]) || is_url(inputs[i]) || inputs_is_video(inputs[i]))
             return true;
     return false;
 }
@@ -711,13 +716,17 @@ static int run_all(struct run *r, char **inputs, int count)
     struct run_video *v = r->video;
     struct seen_videos seen_before = {0};
     r->begin = system_now();
-    r->workers = stream_workers(r->session, true);
+    r->workers = stream_workers_for(r->model, r->threads, true);
     int status = r->find.whole ? CLI_DONE : finders_open(&r->finders, &r->common, &r->find, r->workers);
     v->sure = !status && !r->find.whole ? detector_evidence(r->finders.detector) : 0;
     if (!status)
         status = run_read_contents(r, !r->find.whole);
     if (!status)
         status = open_lines(r, &seen_before);
+    if (!status)
+        status = run_enter_sandbox(r);
+    if (!status)
+        status = run_open_session(r);
     if (!status)
         status = run_enter_sandbox(r);
     if (!status && r->out)
@@ -753,13 +762,16 @@ int run_videos(struct run *r, const struct cli_command *command, char **inputs, 
         return status;
     r->common.options.flip = r->flip;
     r->threads = r->common.options.threads ? r->common.options.threads : system_cpus();
+    bool files = true;
+    for (int i = 0; i < count; i++)
+        files = files && !is_url(inputs[i]) && !is_camera(inputs[i]);
+    r->films = files ? inputs : NULL;
+    r->film_count = files ? count : 0;
     cli_catch_signals();
     if (video_plugin_find(&v.plugin, &err))
         status = cli_fail("%s", err.text);
     if (!status)
         status = cli_model_open(&r->common, &r->model);
-    if (!status)
-        status = cli_session_open(&r->common, r->model, &r->session);
     if (!status)
         status = run_all(r, inputs, count);
     free(v.canvas);
