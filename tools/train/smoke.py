@@ -104,7 +104,6 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--limber", metavar="BINARY", help="also measure with this program's eval command")
     p.add_argument("--keep-files", metavar="DIR", help="work here and leave everything")
-    p.add_argument("--minutes", type=float, default=1.0)
     a = p.parse_args()
     home = a.keep_files or tempfile.mkdtemp(prefix="limber-smoke-")
     at = lambda *x: os.path.join(home, *x)
@@ -115,25 +114,25 @@ def main():
         python("data.py", at(name, "persons.json"), at(name), at("cache-" + name))
 
     test = ["--eval", at("test", "persons.json"), at("test")]
-    cpu = ["--clock", "cpu", "--threads", "1"]              # what a crowded machine gives is enough: minutes are the processor's
-    small = [*cpu, "--dim", "64", "--depth", "3", "--heads", "2", "--share", "drawn=1", "--augment", "turn=10", "half_body=0", "occlude=0"]
+    one = ["--threads", "1"]
+    small = [*one, "--dim", "64", "--depth", "3", "--heads", "2", "--share", "drawn=1", "--augment", "turn=10", "half_body=0", "occlude=0"]
     run = ["--run", at("run"), "--data", at("cache-train"), *test, *small, "--warm", "20", "--ema", "0.95", "--lr", "4e-3",
            "--stages", "0:128x96:16", "0.4:256x192:16"]
-    start = python("train.py", *run, "--minutes", "0.02")
+    start = python("train.py", *run, "--steps", "20")
     python("train.py", "--run", at("run"), "--export", at("before"))
-    end = python("train.py", "--run", at("run"), "--resume", "--minutes", str(a.minutes))
+    end = python("train.py", "--run", at("run"), "--resume", "--steps", "1000")
     python("train.py", "--run", at("run"), "--export", at("after"))
     losses = [[float(v) for v in m[1].split()] for m in re.finditer(r"loss ((?:[\d.]+ )+)norm", end)]
     (ap0, pck0), (ap1, pck1) = ap(start), ap(end)
     checks = {"cross-entropy fell (1: nothing learned)": losses[-1][0] < 0.6, "squared error fell": losses[-1][1] < 0.6,
               "PCK rose past 0.6": pck1 > max(0.6, pck0 + 0.3), "AP rose by 0.1": ap1 > ap0 + 0.1}
 
-    mae = python("train.py", "--run", at("mae"), "--data", at("cache-train"), *small, "--mae", "--minutes", "0.4", "--warm", "20",
+    mae = python("train.py", "--run", at("mae"), "--data", at("cache-train"), *small, "--mae", "--steps", "130", "--warm", "20",
                  "--stages", "0:256x192:16")
     painted = [float(m) for m in re.findall(r"loss ([\d.]+)", mae)]
     checks["masked autoencoder's loss fell"] = painted[-1] < 0.85 * painted[0]
 
-    tune = [*cpu, "--init", at("after"), "--data", at("cache-swapped"), *test, "--share", "drawn=1", "--minutes", "0.25", "--warm", "5",
+    tune = [*one, "--init", at("after"), "--data", at("cache-swapped"), *test, "--share", "drawn=1", "--steps", "150", "--warm", "5",
             "--stages", "0:256x192:16", "--augment", "half_body=0", "occlude=0", "--ce", "0.5", "0.5", "1", "--ema", "0.9"]
     kept = ap(python("train.py", "--run", at("kept"), *tune, "--keep", at("cache-train")))[1]
     free = ap(python("train.py", "--run", at("free"), *tune))[1]
@@ -142,11 +141,11 @@ def main():
 
     photos = ["--photos", f"{at('train', 'persons.json')}={at('train')}=1", "--eval", at("test", "persons.json"), at("test"),
               "--eval-source", "drawn"]
-    find = [*cpu, "--task", "boxes", "--run", at("boxes"), "--init", at("after"), "--depth", "2", *photos, "--warm", "20", "--ema", "0.95",
+    find = [*one, "--task", "boxes", "--run", at("boxes"), "--init", at("after"), "--depth", "2", *photos, "--warm", "20", "--ema", "0.95",
             "--lr", "3e-3", "--edge-rate", "0.5", "--stages", "0:96x128:16"]
     recall = lambda text: float(re.findall(r"2: (\S+)", [x for x in text.splitlines() if "EVAL" in x][-1])[0])
-    first = recall(python("train.py", *find, "--minutes", "0.05"))
-    last = recall(python("train.py", "--run", at("boxes"), "--resume", "--minutes", str(a.minutes)))
+    first = recall(python("train.py", *find, "--steps", "30"))
+    last = recall(python("train.py", "--run", at("boxes"), "--resume", "--steps", "1000"))
     python("train.py", "--run", at("boxes"), "--export", at("finder"))
     print(f"figures found with two boxes a picture: {first:.3f}, then {last:.3f}")
     checks["boxes: most figures are found"] = last > max(0.6, first)

@@ -68,6 +68,7 @@ def arguments():
     g.add_argument("--empty", default="", metavar="FOLDER", help="boxes: photographs without people, for the share that gets a box")
     g = p.add_argument_group("schedule")
     g.add_argument("--minutes", type=float, default=60, help="length of the whole run")
+    g.add_argument("--steps", type=int, help="length of the run in steps instead, for runs that are compared")
     g.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="what --minutes counts: the clock on the wall, or this process's "
                    "time on a processor, for runs that only get what others leave")
     g.add_argument("--stages", nargs="+", default=["0:128x96:48", "0.3:256x192:32"], metavar="FROM:HxW:BATCH",
@@ -91,6 +92,9 @@ def arguments():
                    help="fine-tune without forgetting these crops: updates are kept orthogonal to the inputs that every linear layer "
                         "sees on them (gradient projection memory, Saha et al. 2021); other parameters than those matrices stay")
     g.add_argument("--keep-energy", type=float, default=0.95, help="share of those inputs' energy that is protected")
+    g.add_argument("--freeze-rest", action="store_true", help="train the matrices of linear layers alone, as --keep does, without its bound")
+    g.add_argument("--anchor", type=float, default=0, metavar="WEIGHT",
+                   help="pull every weight towards its start by rate * WEIGHT a step (L2-SP, Li et al. 2018, decoupled as AdamW's decay)")
     return p
 
 
@@ -175,10 +179,30 @@ class Optimizer:
             b.copy_(t)
 
 
+def freeze_rest(net):
+    """Of all parameters the matrices of linear layers train on."""
+    trained = {m.weight for m in net.modules() if isinstance(m, nn.Linear)}
+    for p in net.parameters():
+        p.requires_grad_(p in trained)
+
+
+class Anchored:
+    """Every parameter is drawn back to where it began."""
+
+    def __init__(self, net, weight):
+        self.items, self.weight = [(p, p.detach().clone()) for p in net.parameters() if p.requires_grad], weight
+
+    @torch.no_grad()
+    def after(self, lr):
+        for p, start in self.items:
+            p.lerp_(start, min(1, lr * self.weight))
+
+
 class Protected:
     """Old inputs of every linear layer span a space; an update W += D with D U U^T = 0 leaves the layer's answers to them alone."""
 
     def __init__(self, net, run, batches, energy):
+        """batches: the old inputs, which `run` feeds to net; energy: share of theirs, summed over directions, that is protected."""
         self.items, moment, hooks = [], {}, []
         def watch(m):
             def hook(_, args):
@@ -198,24 +222,21 @@ class Protected:
                 run(x)
         for h in hooks:
             h.remove()
-        trained = set()
         for m in linear.values():
             val, vec = torch.linalg.eigh(moment[m].double())
             share = val.clamp(min=0).flip(0).cumsum(0) / val.clamp(min=0).sum()
             count = int((share < energy).sum()) + 1
             self.items.append((m.weight, vec[:, -count:].float(), count / len(val)))
-            trained.add(m.weight)
-        for p in net.parameters():
-            p.requires_grad_(p in trained)
+        self.moments = [moment[m] for m in linear.values()]       # [in,in]: sums of x x^T
 
-    def before(self):
         self.old = [w.detach().clone() for w, _, _ in self.items]
 
     @torch.no_grad()
-    def after(self):
+    def after(self, lr):
         for (w, u, _), old in zip(self.items, self.old):
             d = w - old
             w.copy_(old + d - (d @ u) @ u.T)
+            old.copy_(w)
 
 
 # -------------------------------------------------------------------------------------------------------------------------- loop
@@ -343,13 +364,17 @@ def main():
     net = build(a, task)
     if a.mae:
         net = model.Masked(net)
-    guard = None
+    net.to(a.device)
+    guards = []
+    if a.keep or a.freeze_rest:
+        freeze_rest(net)
     if a.keep:
         old = data.Mixture([data.Cache(d) for d in a.keep], {"": 1})
         x = [data.batch(*old.draw(32), aug=None)[0].to(a.device) for _ in range(8)]
-        guard = Protected(net, net, x, a.keep_energy)
-        say(f"protects {np.mean([i[2] for i in guard.items]):.0%} of the directions of {len(guard.items)} linear layers")
-    net.to(a.device)
+        guards.append(Protected(net, net, x, a.keep_energy))
+        say(f"protects {np.mean([i[2] for i in guards[0].items]):.0%} of the directions of {len(guards[0].items)} linear layers")
+    if a.anchor:
+        guards.append(Anchored(net, a.anchor))
     ema = copy.deepcopy(net).eval()
     opt = Optimizer(net, a)
     clock = {"seconds": 0.0, "step": 0, "seen": 0, "stage_step": 0, "size": None}
@@ -361,13 +386,15 @@ def main():
         clock = c["clock"]
         feed.restart(rank, clock["step"])
     torch.manual_seed(a.seed + 7919 * rank + clock["step"])      # after build(): the processes start from the same weights
-    say(f"{sum(q.numel() for q in net.parameters()) / 1e6:.2f} M parameters, {feed.about()}, at {clock['seconds'] / 60:.1f} of {a.minutes:g} minutes")
+    say(f"{sum(q.numel() for q in net.parameters()) / 1e6:.2f} M parameters, {feed.about()}, at {clock['seconds'] / 60:.1f} of {a.minutes:g} minutes" if not a.steps else f"{a.steps} steps")
 
     run, averaged = forward_of(net, a.precision), forward_of(ema, a.precision)
     def tell(size):
         where = {"size": size} if a.task == "pose" else {}
         judge.score(lambda x: averaged(x.to(a.device)).float().cpu(), say, a, **where)
     everything = [q for q in net.parameters() if q.requires_grad]
+    def share():
+        return clock["step"] / a.steps if a.steps else clock["seconds"] / (a.minutes * 60)
     spent = time.process_time if a.clock == "cpu" else time.time
     begun, base = spent(), clock["seconds"]
     saved = judged = shown = time.time()
@@ -375,8 +402,7 @@ def main():
     net.train()
     asked, stop = [], False                           # SIGTERM: finish the step, save, leave
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
-    while clock["seconds"] < a.minutes * 60 and not stop:
-        done = clock["seconds"] / (a.minutes * 60)
+    while (done := share()) < 1 and not stop:
         *size, count = stage(a, done)
         if clock["size"] != size:
             clock["size"], clock["stage_step"] = size, 0
@@ -395,11 +421,9 @@ def main():
         if not torch.isfinite(norm):
             say("a gradient is not finite: step skipped")
             continue
-        if guard:
-            guard.before()
         opt.step(lr)
-        if guard:
-            guard.after()
+        for g in guards:
+            g.after(lr)
         clock["step"] += 1
         clock["stage_step"] += 1
         clock["seen"] += len(x) * ranks
@@ -413,7 +437,7 @@ def main():
             for e, b in zip(ema.buffers(), net.buffers()):
                 e.copy_(b)
         now = time.time()
-        if clock["step"] % 50 == 0 or told == 1 or clock["seconds"] >= a.minutes * 60:
+        if clock["step"] % 50 == 0 or told == 1 or share() >= 1:
             say(f"step {clock['step']} loss {' '.join(f'{m:.4f}' for m in mean)} norm {norm:.2f} lr {lr:.2e} seen {clock['seen']} "
                 f"{(clock['seen'] - shown_seen) / (now - shown):.1f} a second {clock['seconds'] / 60:.1f} min")
             shown, shown_seen = now, clock["seen"]
