@@ -35,15 +35,12 @@
 
 enum { SHORT = -1, SHRINK = -2, GROW = -3, VANISH = -4, NOTHING = -5 };
 
-#define CALLS(X)                                                                                                                 \
-    X(open)                                                                                                                      \
-    X(read)                                                                                                                      \
-    X(pread)                                                                                                                     \
-    X(write)                                                                                                                     \
-    X(close)                                                                                                                     \
-    X(fsync) X(rename) X(mmap) X(ftruncate) X(mkdir) X(unlink) X(flock) X(fstat) X(dup) X(readdir) X(opendir) X(realpath)        \
-        X(getdelim) X(fopen) X(fread) X(fdopen) X(pthread_create) X(malloc) X(calloc) X(realloc) X(posix_memalign)               \
-            X(aligned_alloc) X(clock_gettime) X(landlock)
+/* clang-format off */
+#define CALLS(X) \
+    X(open) X(read) X(pread) X(write) X(close) X(fsync) X(rename) X(mmap) X(ftruncate) X(mkdir) X(unlink) X(flock) X(fstat) \
+    X(dup) X(readdir) X(opendir) X(realpath) X(getdelim) X(fopen) X(fread) X(fdopen) X(pthread_create) X(malloc) X(calloc) \
+    X(realloc) X(posix_memalign) X(aligned_alloc) X(clock_gettime) X(landlock)
+/* clang-format on */
 #define NAME(call) C_##call,
 enum { CALLS(NAME) CALL_COUNT };
 #define TEXT(call) #call,
