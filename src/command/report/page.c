@@ -171,7 +171,7 @@ static const char style[] =
     "@media print{:root{--bg:#fff;--fg:#111;--dim:#444;--line:#bbb;--card:#fff;--cell:#f0f0ee;"
     "--c0:#b4568c;--c1:#00815f;--c2:#0069ab;--c3:#c65200;--c4:#2b93c9;--c5:#b98200;--c6:#6f5bb5;--c7:#6d6d6d;"
     "--more:#c65200;--less:#2f6fb0;--local:#8b8f96;--diffuse:#cfd1d4;--mixed:#aeb2b8}"
-    "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2{break-after:avoid}"
+    "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}figure,.row,.pair{break-inside:avoid}h2,h2+p{break-after:avoid}"
     "body{font-size:12px}main{max-width:none;padding:0}.pairs{grid-template-columns:1fr "
     "1fr;gap:14px}.maps{grid-template-columns:1fr 1fr 1fr}"
     ".wide{overflow:visible}th,td{white-space:normal;padding-right:6px;font-size:9px}.two{grid-template-columns:1fr 1fr}}"
