@@ -278,6 +278,8 @@ Test(patch, zero_is_what_prune_leaves_cpu)
     zero_is_pruned("cpu");
 }
 
+static uint64_t hash_of(const struct effects_result *r);
+
 /* ---- planted causes ---- */
 
 /* The small checkpoint with its blocks made by hand. Of the residual stream, dimensions 0 and 1 hold how red a patch is (with opposite
@@ -446,6 +448,60 @@ Test(patch, a_planted_cause_is_found_and_no_other)
 Test(patch, planted_mediation_is_found)
 {
     planted(true);
+}
+
+/* An image added again from its record is the image: every number, those of shares and of the other limbs too. */
+Test(patch, records_are_what_was_added)
+{
+    char dir[256];
+    limber_model *model = NULL;
+    limber_error err = {0};
+    struct experiment *e[2];
+    struct effects_result r[2];
+    uint8_t *rgb = malloc(PIXELS);
+    directory_make(dir);
+    make_planted_checkpoint(dir, true);
+    limber_session *session = open_session(&model, dir, "cpu", "fp32", NULL, 1, 0);
+    const struct experiment_options o = {.by = 1u << BY_DENOISE | 1u << BY_NOISE | 1u << BY_MOVED | 1u << BY_SWAP | 1u << BY_MEAN,
+                                         .bootstrap = 100,
+                                         .seed = 5,
+                                         .sigmas = skeleton_coco.sigmas};
+    for (int i = 0; i < 2; i++)
+        cr_assert(!experiment_open(&e[i], session, &o, &err), "%s", err.text);
+    const limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
+    for (int turn = 0; turn < 2; turn++)
+        for (uint64_t i = 0; i < 5; i++) {
+            struct experiment_person p;
+            size_t n;
+            draw_person(rgb, &p, 100 + i);
+            for (int k = 0; !turn && k < 2; k++)
+                cr_assert(!experiment_calibrate(e[k], &image, &p, 1, &err));
+            if (!turn)
+                continue;
+            cr_assert(!experiment_add(e[0], &image, &p, 1, i, &err), "%s", err.text);
+            const double *record = experiment_record(e[0], &n);
+            cr_assert(experiment_replay(e[1], &image, &p, 1, i, record, n - 1, &err) == LIMBER_E_FORMAT);
+            cr_assert(i == 4 || !experiment_replay(e[1], &image, &p, 1, i, record, n, &err), "%s", err.text);
+            if (i == 4) /* computed: it finds the donors it would have found */
+                cr_assert(!experiment_add(e[1], &image, &p, 1, i, &err), "%s", err.text);
+        }
+    for (int i = 0; i < 2; i++)
+        cr_assert(!experiment_summarise(e[i], &r[i], &err), "%s", err.text);
+    cr_expect(r[0].gap_known[BY_NOISE][LEFT_ARM][EFFECT_HEAT] &&
+              effects_at(&r[0], BY_NOISE, 2, LEFT_ARM, EFFECT_HEAT)->specific_known);
+    cr_expect_eq(hash_of(&r[0]), hash_of(&r[1]));
+    cr_expect(!memcmp(r[0].cross, r[1].cross, (size_t)EFFECT_BYS * 4 * LIMBS * LIMBS * EFFECT_METRICS * sizeof(double)));
+    cr_expect(experiment_focus(e[0])->count == 5 && experiment_focus(e[1])->count == 5);
+    for (int c = 0; c < LIMBS; c++)
+        cr_expect(experiment_lot(e[0], c).image == experiment_lot(e[1], c).image);
+    for (int i = 0; i < 2; i++) {
+        effects_result_free(&r[i]);
+        experiment_close(&e[i]);
+    }
+    limber_session_close(&session);
+    limber_model_close(&model);
+    directory_remove(dir);
+    free(rgb);
 }
 
 /* Attention that is flat by construction is flat in every ring, and its entropy says so of everybody. */
