@@ -13,9 +13,16 @@ export LIMBER
 work=$(mktemp -d)
 chmod 755 "$work" # munge's socket lies below
 pids=
+job=
 finish() {
+    if [ -n "$job" ] && scancel "$job" 2>/dev/null; then # its steps would outlive the cluster
+        until_true 20 gone || true
+    fi
     for pid in $pids; do kill "$pid" 2>/dev/null || true; done
     for pid in $pids; do wait "$pid" 2>/dev/null || true; done
+    for pid in $(pgrep slurmstepd); do # what is still there of this cluster
+        ! grep -qsF "$work/slurm.conf" "/proc/$pid/environ" || kill -KILL "$pid"
+    done
     rm -rf "$work"
 }
 trap finish EXIT
@@ -35,6 +42,8 @@ until_true() {
         sleep 0.05
     done
 }
+
+gone() { ! squeue -h -j "$job" 2>/dev/null | grep -q .; }
 
 # ---- the cluster ----
 host=$(hostname -s)
