@@ -12,16 +12,12 @@
 #include <unistd.h>
 
 #include "command/commands.h"
+#include "command/manual.h"
 #include "command/say.h"
 #include "base/error.h"
 #include "limber.h"
 
-struct entry {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *about;
-};
-static const struct entry commands[] = {
+static const struct command_entry commands[] = {
     {"run", cli_run, "joints and limbs of the people in photographs"},
     {"detect", cli_detect, "boxes of the people in photographs"},
     {"heads", cli_heads, "which attention heads are limb specialists"},
@@ -83,6 +79,8 @@ int main(int argc, char **argv)
         printf("limber %s\n", limber_version());
         return flushed(CLI_DONE);
     }
+    if (!strcmp(name, "--manual") && argc == 3) /* for the build */
+        return manual_write(argv[2], commands, COMMANDS);
     const char *near = NULL;
     int best = INT_MAX;
     for (size_t i = 0; i < COMMANDS; i++) {

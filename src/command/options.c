@@ -165,10 +165,16 @@ static int unknown(const struct cli_command *c, const char *word, size_t length)
     return near ? cli_usage(c, "unknown option %s: did you mean %s?", typed, near) : cli_usage(c, "unknown option %s", typed);
 }
 
+void (*cli_describe)(const struct cli_command *command);
+
 int cli_parse(const struct cli_command *c, int argc, char **argv, int *inputs)
 {
     bool only_inputs = false;
     *inputs = 0;
+    if (cli_describe) {
+        cli_describe(c);
+        return CLI_DONE;
+    }
     for (int i = 1; i < argc; i++) {
         char *word = !only_inputs && !strcmp(argv[i], "-o") && find(c, "--out", 5) ? "--out" : argv[i];
         if (only_inputs || strncmp(word, "--", 2)) {

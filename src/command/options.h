@@ -96,6 +96,9 @@ struct cli_command {
     const struct cli_option *options; /* ended by CLI_END */
 };
 
+/* While it is set, cli_parse hands the command's table to it and reads nothing; NULL but in command/manual.c. */
+extern void (*cli_describe)(const struct cli_command *command);
+
 /* Reads argv[1..argc-1]; arguments that are not options are moved, in order, to argv[1..*inputs]. CLI_GO, or an exit status
  * after --help (0) or a usage error (2, said on stderr). */
 int cli_parse(const struct cli_command *command, int argc, char **argv, int *inputs);

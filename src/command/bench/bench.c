@@ -18,6 +18,12 @@ static const struct {
 };
 #define BENCHES (sizeof benches / sizeof *benches)
 
+const char *bench_name(size_t i, const char **about)
+{
+    *about = i < BENCHES ? benches[i].about : NULL;
+    return i < BENCHES ? benches[i].name : NULL;
+}
+
 int cli_bench(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && i < BENCHES; i++)
