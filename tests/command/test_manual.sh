@@ -44,7 +44,7 @@ if command -v bash >/dev/null; then
             echo "${COMPREPLY[*]}"' bash limber "$@"
     }
     [ "$(completes mer)" = merge ] || fail "bash: mer -> $(completes mer)"
-    [ "$(completes run --overlay-)" = --overlay-size ] || fail "bash: $(completes run --overlay-)"
+    [ "$(completes run --overlay-s)" = --overlay-size ] || fail "bash: $(completes run --overlay-s)"
     [ "$(completes run --backend c)" = "cpu cuda" ] || fail "bash: $(completes run --backend c)"
     [ "$(completes bench att)" = attention ] || fail "bash: $(completes bench att)"
     [ "$(completes bench attention --naive)" = --naive-limit ] || fail "bash: $(completes bench attention --naive)"
