@@ -63,7 +63,7 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     a = p.parse_args()
     torch.set_num_threads(1)
-    processor, model = AutoProcessor.from_pretrained(a.model), VitPoseForPoseEstimation.from_pretrained(a.model).eval()
+    processor, model = AutoProcessor.from_pretrained(a.model), VitPoseForPoseEstimation.from_pretrained(a.model).float().eval()
     cut = ["--to", a.to]
     _, lines = limber(a, *cut)
     _, joints = peer(a, model, processor, lines)

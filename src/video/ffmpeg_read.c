@@ -419,8 +419,8 @@ limber_status reader_convert(struct video_reader *r, struct video_frame *frame, 
         return limber_fail(err, LIMBER_E_FORMAT, "frame %lld is of %d x %d pixels", (long long)frame->number, w, h);
     /* rows that swscale may fill to their end and a little beyond */
     const bool turned = is_turned(r);
-    const size_t row = (3 * (size_t)w + 63) / 64 * 64, bytes = row * (size_t)h + 64;
-    limber_status st = reserve(&frame->memory, &frame->room, turned ? 3 * (size_t)w * (size_t)h : bytes, err);
+    const size_t row = (3 * (size_t)w + 63) / 64 * 64, bytes = row * (size_t)h + VIDEO_PADDING;
+    limber_status st = reserve(&frame->memory, &frame->room, turned ? 3 * (size_t)w * (size_t)h + VIDEO_PADDING : bytes, err);
     if (!st && turned)
         st = reserve(&r->unturned, &r->unturned_room, bytes, err);
     if (st)

@@ -20,7 +20,8 @@
 
 #include "limber.h"
 
-#define VIDEO_ABI 1u /* of all of this; a plugin of another is refused */
+#define VIDEO_ABI 1u     /* of all of this; a plugin of another is refused */
+#define VIDEO_PADDING 64 /* bytes behind a picture that swscale may read and write; whatever is there */
 #define VIDEO_MAX_PIXELS ((int64_t)1 << 26)
 
 struct video_reader;
@@ -80,7 +81,7 @@ struct video_plugin {
     /* An mp4 of such frames, and the reader's sound. The reader must outlive it. */
     limber_status (*writer_open)(struct video_writer **out, const char *path, int width, int height, struct video_reader *reader,
                                  const struct video_writer_options *options, limber_error *err);
-    /* RGB, of any size; ticks that rise. */
+    /* RGB, of any size, with VIDEO_PADDING bytes behind it; ticks that rise. */
     limber_status (*write)(struct video_writer *w, const limber_image *image, int64_t ticks, limber_error *err);
     /* Ends the file, also after an error, so that what is in it plays. */
     limber_status (*writer_close)(struct video_writer **w, limber_error *err);

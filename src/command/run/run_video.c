@@ -214,7 +214,7 @@ static limber_status finish(void *context, struct frame_item *item, limber_error
     struct image picture = {.view = *view, .width = view->width, .height = view->height, .reduce = 1};
     limber_image out = *view;
     if (v->options.side_by_side) {
-        const size_t need = 2 * row * height;
+        const size_t need = 2 * row * height + VIDEO_PADDING;
         if (v->canvas_room < need) {
             free(v->canvas);
             v->canvas = malloc(need);
