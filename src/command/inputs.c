@@ -96,7 +96,7 @@ static enum kind kind_of(const char *name)
          " jpg jpeg jpe jfif png apng bmp dib gif tga psd pnm ppm pgm pbm pam pfm hdr pic heic heif hif avif webp tif tiff jxl "
          "jp2 j2k jpx "},
         {VIDEO, " mp4 m4v mov qt avi mkv webm wmv flv f4v mpg mpeg m2v mts m2ts ts vob 3gp 3g2 ogv mxf insv lrv y4m nut h264 "
-                "264 hevc h265 265 ivf av1 "},
+                "264 hevc h265 265 ivf av1 m3u8 mpd "},
         {RAW,
          " dng cr2 cr3 crw nef nrw arw srf sr2 raf orf rw2 rwl raw pef ptx srw x3f iiq 3fr fff erf mef mos mrw kdc dcr gpr "},
     };

@@ -436,7 +436,7 @@ test_habits() {
     says 'did you mean `run`?'
     status 0 "$LIMBER" version
     has out "limber 0."
-    for url in https://example.org/a.jpg s3://bucket/a.jpg rtsp://camera file:///tmp/a.jpg; do
+    for url in https://example.org/a.jpg https://example.org/a.jpg?from=b.mp4 s3://bucket/a.jpg file:///tmp/a.jpg; do
         status 2 run a.png $url
         says "$url: limber reads files"
     done

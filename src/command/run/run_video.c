@@ -88,6 +88,26 @@ static bool is_url(const char *name)
     return strstr(name, "://") != NULL;
 }
 
+/* An address of what plays: by its scheme, or by how its path ends. A photograph's is none; who means otherwise says --video. */
+static bool is_stream(const char *url)
+{
+    static const char *const playing[] = {"rtsp", "rtsps", "rtmp", "rtmps", "rtp",  "srtp",
+                                          "srt",  "udp",   "tcp",  "mms",   "mmsh", "mmst"};
+    const size_t scheme = (size_t)(strstr(url, "://") - url);
+    for (size_t i = 0; i < sizeof playing / sizeof *playing; i++)
+        if (strlen(playing[i]) == scheme && !strncasecmp(url, playing[i], scheme))
+            return true;
+    if (strncasecmp(url, "http", 4))
+        return false;
+    char *path = strdup(url);
+    if (!path)
+        return false;
+    path[strcspn(path, "?#")] = '\0';
+    const bool video = inputs_is_video(path);
+    free(path);
+    return video;
+}
+
 static bool is_camera(const char *name)
 {
     return !strncmp(name, "/dev/video", 10);
@@ -99,7 +119,7 @@ bool run_is_video(const struct run *r, char **inputs, int count)
     if (o->video || o->track || o->smooth || o->live || o->side_by_side || o->every || o->detect_every || o->from || o->to)
         return true;
     for (int i = 0; i < count; i++)
-        if (is_camera(inputs[i]) || is_url(inputs[i]) || inputs_is_video(inputs[i]))
+        if (is_camera(inputs[i]) || (is_url(inputs[i]) ? is_stream(inputs[i]) : inputs_is_video(inputs[i])))
             return true;
     return false;
 }
