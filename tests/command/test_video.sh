@@ -183,6 +183,8 @@ test_three_people_keep_their_numbers() {
     # the same again, whatever the batch
     "$LIMBER" run --quiet clip.mp4 --track --smooth --batch 1 --threads 1 >one
     same one r/poses.jsonl
+    status 2 "$LIMBER" export --to csv r/poses.jsonl --out all.csv
+    says "is of a video"
     # without tracks nobody has a number
     "$LIMBER" run --quiet clip.mp4 --to 0.25 >out
     lines 3 out

@@ -396,7 +396,9 @@ static int next_image(struct source *s, struct pose_image *image)
             return bad(s, "is cut short; `limber run --resume` goes on with it"), -1;
         s->line[n - 1] = 0;
         if (!line_parse(&l, s->line, (size_t)n - 1))
-            return bad(s, "is not one that limber run writes"), -1;
+            return bad(s, !strncmp(s->line, "{\"video\":", 9) ? "is of a video, and these forms are for pictures"
+                                                              : "is not one that limber run writes"),
+                   -1;
         if (l.failed) {
             s->failed++;
             continue;
