@@ -74,7 +74,7 @@ License: Expat
   endforeach()
 endif()
 
-# An archive of everything, for systems without these packages; scripts/static.sh makes one that needs no library.
+# An archive of everything, for systems without these packages.
 set(CPACK_GENERATOR TGZ)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL OFF)
 include(CPack)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -90,17 +91,20 @@ Test(output, a_refused_writer_touches_nothing)
 
 /* The other writer finishes between our open and our lock: what we then hold is its result, and may not be cut. */
 static const char *finishing, *finished;
+static bool begun_anew; /* ... and somebody else has begun a file of the first name */
 
 int flock(int fd, int operation)
 {
     if (finishing && (operation & LOCK_EX)) {
         cr_expect_eq(rename(finishing, finished), 0);
+        if (begun_anew)
+            close(open(finishing, O_RDWR | O_CREAT, 0666));
         finishing = NULL;
     }
     return (int)syscall(SYS_flock, fd, operation);
 }
 
-Test(output, a_lock_that_comes_too_late_is_none)
+static void too_late(void)
 {
     char *dir = folder(), partial[128], final[128], seen[16] = "";
     snprintf(partial, sizeof partial, "%s/result.json.partial", dir);
@@ -119,6 +123,17 @@ Test(output, a_lock_that_comes_too_late_is_none)
     cr_expect(read(fd, seen, sizeof seen) == 6 && !memcmp(seen, "second", 6));
     close(fd);
     drop(dir);
+}
+
+Test(output, a_lock_that_comes_too_late_is_none)
+{
+    too_late();
+}
+
+Test(output, a_lock_of_what_has_lost_its_name_is_none)
+{
+    begun_anew = true;
+    too_late();
 }
 
 /* A name that stands for another file than the one that was locked. */
@@ -142,6 +157,29 @@ Test(output, a_lock_of_a_renamed_file_is_none)
     int fd = open(path, O_RDONLY);
     cr_expect(read(fd, seen, sizeof seen) == 4 && !memcmp(seen, "new\n", 4));
     close(fd);
+    drop(dir);
+}
+
+static int synced; /* regular files, whose bytes are on disk then */
+
+int fsync(int fd)
+{
+    struct stat st;
+    synced += !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0;
+    return (int)syscall(SYS_fsync, fd);
+}
+
+Test(output, a_result_is_on_disk_before_it_has_its_name)
+{
+    char *dir = folder(), path[128];
+    snprintf(path, sizeof path, "%s/result.json", dir);
+    struct output o;
+    cr_assert_eq(output_replace(&o, dir, "result.json"), CLI_DONE);
+    cr_assert_eq(output_write(&o, "whole", 5), CLI_DONE);
+    cr_expect_eq(synced, 0);
+    cr_assert_eq(output_close(&o), CLI_DONE);
+    cr_expect_eq(synced, 1);
+    cr_expect_eq(access(path, F_OK), 0);
     drop(dir);
 }
 
