@@ -57,7 +57,7 @@ tests() { # PRESET [CTEST_OPTION...]
     dir=build/$1
     shift
     ctest --test-dir "$dir" --output-on-failure -j"$jobs" --timeout 300 "$@" >"$dir/ctest.txt" 2>&1 ||
-        grep -vE ' Passed +[0-9.]+ sec$|^ +Start ' "$dir/ctest.txt" | tail -150
+        grep -avE ' Passed +[0-9.]+ sec$|^ +Start ' "$dir/ctest.txt" | tail -150
     grep -E 'tests passed|Total Test time' "$dir/ctest.txt" || true
     count "$dir" "$dir/ctest.txt"
 }

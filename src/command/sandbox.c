@@ -16,7 +16,21 @@
 
 #include "base/error.h"
 
-#ifdef __linux__
+/* Its search for leaks, as the process ends, starts and traces another one: a sandbox would stop it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifdef SANITIZED
+#define NONE_HERE "built with AddressSanitizer, whose search for leaks it would stop"
+#else
+#define NONE_HERE "only Linux has Landlock"
+#endif
+
+#if defined(__linux__) && !defined(SANITIZED)
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
@@ -274,12 +288,12 @@ void sandbox_describe(char *text, size_t room)
         snprintf(text, room, "Landlock %d%s", abi, can_filter() ? " and seccomp" : "");
 }
 
-#else /* another system */
+#else /* another system, or a sanitizer */
 
 limber_status sandbox_open(struct sandbox *s, limber_error *err)
 {
     *s = (struct sandbox){.rules = -1};
-    return limber_fail(err, LIMBER_E_UNSUPPORTED, "only Linux has Landlock");
+    return limber_fail(err, LIMBER_E_UNSUPPORTED, NONE_HERE);
 }
 limber_status sandbox_allow_read(struct sandbox *s, const char *path, limber_error *err)
 {
@@ -302,6 +316,6 @@ void sandbox_close(struct sandbox *s)
 }
 void sandbox_describe(char *text, size_t room)
 {
-    snprintf(text, room, "none: only Linux has Landlock");
+    snprintf(text, room, "none: " NONE_HERE);
 }
 #endif
