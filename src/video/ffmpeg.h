@@ -19,8 +19,8 @@ void log_catch(void (*say)(void *context, const char *text), void *context);
 limber_status log_fail(limber_error *err, limber_status status, int error, const char *what);
 /* Says the error lines that nobody failed of. Returns whether there were any. */
 bool log_flush(void);
-/* Whether the demuxer warned that its file ends too soon. */
-bool log_was_cut(void);
+/* What the demuxer warned of: that its file ends too soon, or lacks a part. NULL: of nothing. */
+const char *log_cut(void);
 
 /* ---- packets that one thread brings and another takes ---- */
 

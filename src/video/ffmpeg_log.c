@@ -14,7 +14,7 @@ static void *say_context;
 static char line[512], errors[512]; /* that is being put together; that wait for log_fail or log_flush */
 static uint64_t known[KNOWN];       /* what was said */
 static size_t known_count;
-static bool cut;
+static const char *cut; /* what a demuxer only logs: how the file ends */
 
 /* Each sentence once; after KNOWN of them nothing. `lock` is held. */
 static bool is_new(const char *text)
@@ -55,7 +55,11 @@ static void caught(void *who, int level, const char *format, va_list args)
     if (n && (line[n - 1] == '\n' || n == sizeof line - 1)) {
         while (n && (line[n - 1] == '\n' || line[n - 1] == '\r' || line[n - 1] == '.' || line[n - 1] == ' '))
             line[--n] = 0;
-        cut |= strstr(line, "ended prematurely") != NULL; /* some demuxers have no other way to say it */
+        /* some demuxers have no other way to say it; of sound, the parser drops the packet's own mark */
+        if (strstr(line, "ended prematurely"))
+            cut = "it ends too soon";
+        else if (strstr(line, "Packet corrupt"))
+            cut = "part of it is missing, or it ends too soon";
         if (n && level <= AV_LOG_ERROR)
             keep(errors, sizeof errors, line);
         else if (n && is_new(line))
@@ -76,7 +80,7 @@ void log_catch(void (*to)(void *context, const char *text), void *context)
     say_context = context;
     line[0] = errors[0] = 0;
     known_count = 0;
-    cut = false;
+    cut = NULL;
     pthread_mutex_unlock(&lock);
     av_log_set_callback(caught);
 }
@@ -94,10 +98,10 @@ limber_status log_fail(limber_error *err, limber_status status, int error, const
                        *lines && *reason ? ": " : "", reason);
 }
 
-bool log_was_cut(void)
+const char *log_cut(void)
 {
     pthread_mutex_lock(&lock);
-    const bool was = cut;
+    const char *was = cut;
     pthread_mutex_unlock(&lock);
     return was;
 }

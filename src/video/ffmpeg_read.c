@@ -270,8 +270,8 @@ static limber_status feed(struct video_reader *r, limber_error *err)
             remember(r, e, "it ends too soon");
         else if (e == AVERROR_EOF && r->in->pb && r->in->pb->error < 0 && !interrupted(r))
             remember(r, r->in->pb->error, "it ends too soon");
-        else if (log_was_cut())
-            remember(r, 0, "it ends too soon");
+        else if (log_cut())
+            remember(r, 0, log_cut());
         avcodec_send_packet(r->codec, NULL);
         return LIMBER_OK;
     }
