@@ -54,9 +54,9 @@ static limber_status boxes_of_item(void *context, const struct stream_item *item
 
 struct overlay_style run_overlay_style(const struct run *r, bool tracks)
 {
-    const struct config *c = &r->model->config;
-    if (r->detects)
+    if (r->detects) /* there is no model of joints */
         return (struct overlay_style){.boxes = true};
+    const struct config *c = &r->model->config;
     return (struct overlay_style){.keypoint_count = c->keypoints,
                                   .edges = (const int(*)[2])c->edges,
                                   .edge_count = c->edge_count,
