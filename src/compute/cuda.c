@@ -12,19 +12,16 @@
  *
  * The plugin is never unmapped (RTLD_NODELETE): its backends hold pointers into it, and the CUDA runtime does not survive
  * being unloaded. Nothing is kept in variables here: asking twice finds the mapped library again. */
-#define _GNU_SOURCE /* dladdr, secure_getenv */
 #include <dlfcn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "compute/open.h"
 #include "base/error.h"
+#include "base/plugin.h"
 
 #define PLUGIN_FILE "liblimber_cuda.so"
 #define PLUGIN_SYMBOL "limber_cuda_plugin"
-#define PLUGIN_FLAGS (RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE)
 
 static limber_status has_driver(limber_error *err)
 {
@@ -37,56 +34,28 @@ static limber_status has_driver(limber_error *err)
     return LIMBER_OK;
 }
 
-/* dir/below/PLUGIN_FILE, opened. NULL where there is no such file; where there is one that does not load, `why` gets the reason. */
-static void *open_below(const char *dir, const char *below, char *why, size_t why_size)
-{
-    char path[4096];
-    int n = snprintf(path, sizeof path, "%s/%s%s", dir, below, PLUGIN_FILE);
-    if (n < 0 || (size_t)n >= sizeof path || access(path, F_OK) != 0)
-        return NULL;
-    void *plugin = dlopen(path, PLUGIN_FLAGS);
-    const char *message = plugin ? NULL : dlerror();
-    if (message && !why[0])
-        snprintf(why, why_size, "%s", message);
-    return plugin;
-}
-
 static limber_status find_plugin(void **out, limber_error *err)
 {
     static const char *const below[] = {"", "cuda/", "../cuda/", "../lib/", "../lib64/", LIMBER_LIBDIR_FROM_BINDIR};
-    char dir[4096] = ".", why[512] = "";
-    Dl_info self;
-    if (dladdr((void *)(uintptr_t)&backend_cuda_open, &self) && self.dli_fname)
-        snprintf(dir, sizeof dir, "%s", self.dli_fname);
-    if (!strchr(dir, '/')) { /* a command found through PATH names itself without a directory */
-        char *exe = realpath("/proc/self/exe", NULL);
-        snprintf(dir, sizeof dir, "%s", exe ? exe : "./");
-        free(exe);
-    }
-    char *slash = strrchr(dir, '/');
-    if (slash)
-        *slash = 0;
-
-    for (size_t i = 0; i < sizeof below / sizeof *below; i++)
-        if ((*out = open_below(dir, below[i], why, sizeof why)))
-            return LIMBER_OK;
-    if ((*out = dlopen(PLUGIN_FILE, PLUGIN_FLAGS)))
+    struct plugin_search said;
+    *out = plugin_find(PLUGIN_FILE, (uintptr_t)&backend_cuda_open, below, sizeof below / sizeof *below, &said);
+    if (*out)
         return LIMBER_OK;
-    if (why[0])
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: the plugin is here but cannot be loaded: %s", why);
+    if (said.why[0])
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: the plugin is here but cannot be loaded: %s", said.why);
     return limber_fail(err, LIMBER_E_UNSUPPORTED,
-                       "cuda: no %s beside %s or on the loader's path; was limber built with LIMBER_CUDA?", PLUGIN_FILE, dir);
+                       "cuda: no %s beside %s or on the loader's path; was limber built with LIMBER_CUDA?", PLUGIN_FILE,
+                       said.dir);
 }
 
 static limber_status load(backend_plugin_open_fn *open, limber_error *err)
 {
     void *plugin = NULL;
-    const char *named = secure_getenv("LIMBER_CUDA_PLUGIN");
-    if (named && named[0]) {
-        plugin = dlopen(named, PLUGIN_FLAGS);
-        const char *why = plugin ? NULL : dlerror();
-        if (!plugin)
-            return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: LIMBER_CUDA_PLUGIN: %s", why ? why : named);
+    const char *named = plugin_named("LIMBER_CUDA_PLUGIN");
+    if (named) {
+        struct plugin_search said = {0};
+        if (!(plugin = plugin_load(named, &said)))
+            return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: LIMBER_CUDA_PLUGIN: %s", said.why);
     } else {
         limber_status st = has_driver(err);
         if (st == LIMBER_OK)
@@ -97,8 +66,7 @@ static limber_status load(backend_plugin_open_fn *open, limber_error *err)
     void *symbol = dlsym(plugin, PLUGIN_SYMBOL);
     dlclose(plugin); /* stays mapped, see above */
     if (!symbol)
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: %s has no symbol %s", named && named[0] ? named : PLUGIN_FILE,
-                           PLUGIN_SYMBOL);
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: %s has no symbol %s", named ? named : PLUGIN_FILE, PLUGIN_SYMBOL);
     *open = (backend_plugin_open_fn)(uintptr_t)symbol;
     return LIMBER_OK;
 }
