@@ -55,11 +55,12 @@ extern "C" {
  * sets reserved to zero (limber_options_default(), or {0} and designated initializers, do), and whatever is not known to the library
  * that runs is refused with LIMBER_E_ARGUMENT: nothing asked for is left out in silence. limber_box and limber_keypoint never
  * change: arrays of four and of three floats. */
-#define LIMBER_API_VERSION 500
+#define LIMBER_API_VERSION 600
 
 typedef struct limber_model limber_model;       /* weights, read-only, shared */
 typedef struct limber_session limber_session;   /* activations and threads, one caller at a time */
 typedef struct limber_detector limber_detector; /* finds people: weights, read-only, shared */
+typedef struct limber_tracker limber_tracker;   /* who is who in a video, one caller at a time */
 
 typedef enum {
     LIMBER_OK = 0,
@@ -96,7 +97,9 @@ typedef struct {
     const limber_detector *detector;
     int max_people;      /* of one image found, the surest, 1..300; 0: 300 */
     float min_box_score; /* a box that the detector is less sure of is nobody, 0..1; 0: 0.1, of a YOLOS 0.5 */
-    int reserved[8];     /* zero */
+    int track;  /* of a session: 1: who is found with doubt is not left out by limber_run, for limber_tracker_update to judge */
+    int smooth; /* of a tracker: 1: joints without jitter */
+    int reserved[6]; /* zero */
 } limber_options;
 
 /* How a pixel lies in memory, 8 bits a channel. Only the pixels that a person's crop looks at are read and converted; the result is
@@ -262,6 +265,19 @@ LIMBER_API limber_status limber_run(limber_session *session, const limber_image 
 LIMBER_API limber_status limber_run_images(limber_session *session, const limber_image *images, const limber_box *const *boxes,
                                            const int *counts, int image_count, limber_people *people, limber_error *err);
 LIMBER_API void limber_people_free(limber_people *people); /* leaves it all zero */
+
+/* Who is who from frame to frame of one video, by positions and times alone (docs/video.md). `model` is the one that the people come
+ * from; it must outlive the tracker. Of options (NULL: the defaults) smooth is read, and detector: the session's, or NULL where the
+ * caller brings the boxes. On failure *out is NULL. Errors: LIMBER_E_ARGUMENT, LIMBER_E_MEMORY. */
+LIMBER_API limber_status limber_tracker_open(limber_tracker **out, const limber_model *model, const limber_options *options,
+                                             limber_error *err);
+LIMBER_API void limber_tracker_close(limber_tracker **tracker); /* NULL and *NULL are fine */
+
+/* The people of the next frame, which limber_run gave, get their track: a number from 1, the same for the same person, never given
+ * twice. Somebody unseen for 1.5 seconds is forgotten. `seconds` is when the frame is shown; frames may be left out and come at any
+ * rate, and one that is not later than the last counts as no time passed. 0 stays with those whom the detector doubts and no track
+ * is for: they are best taken for nobody. With the option smooth the joints are moved (One-Euro filter) and limbs measured again. */
+LIMBER_API limber_status limber_tracker_update(limber_tracker *tracker, limber_people *people, double seconds, limber_error *err);
 
 #ifdef __cplusplus
 }

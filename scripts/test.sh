@@ -9,7 +9,7 @@ set -eu
 cd -- "$(dirname -- "$0")/.."
 . scripts/packages.sh
 need gcc g++ clang libc6-dev make cmake ninja-build pkg-config libjansson-dev libjpeg-dev libwebp-dev libtiff-dev libheif1 libcriterion-dev \
-    python3-numpy python3-pytest python3-pil libavformat-dev libavcodec-dev libswscale-dev ffmpeg
+    python3-numpy python3-pytest python3-pil libavformat-dev libavcodec-dev libswscale-dev ffmpeg libgstreamer-plugins-base1.0-dev
 jobs=$(nproc 2>/dev/null || echo 2)
 passed=0 failed=0 skipped=0
 
@@ -69,7 +69,7 @@ format() {
     if ! command -v clang-format-14 >/dev/null 2>&1; then
         echo "skipped: no clang-format-14"
         skipped=$((skipped + 1))
-    elif find src include cuda tests bench examples \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' \) \
+    elif find src include cuda tests bench examples bindings \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cc' \) \
         -exec clang-format-14 --dry-run -Werror {} + 2>&1 | grep 'error:' | cut -d: -f1 | sort -u |
         sed 's/$/: clang-format-14 -i mends it/' | grep .; then
         failed=$((failed + 1))

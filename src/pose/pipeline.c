@@ -10,6 +10,7 @@
  *     heatmap -> sub-pixel joint                  compute/joints.c    joint_decode
  *     joint -> pixels of the image                pose/crop.c         crop_to_image
  *     joints -> lengths and angles of limbs       pose/limbs.c        limbs_measure (which bones: model/skeleton.c)
+ *     people of frames -> numbers, no jitter      pose/track.c, pose/smooth.c (videos)
  *     people -> JSON, overlay                     command/run/run_line.c, image/overlay.c
  *
  * and before the first pixel, checkpoint directory -> packed weights: model/model.c.
@@ -28,6 +29,7 @@
 #include "pose/limbs.h"
 #include "pose/pixels.h"
 #include "pose/same.h"
+#include "pose/track.h"
 
 #define MAX_BATCH 1024
 #define MAX_THREADS 1024
@@ -48,7 +50,7 @@ static limber_status check_options(const limber_options *o, limber_error *err)
     limber_status st;
     if ((st = in_range("threads", o->threads, 0, MAX_THREADS, err)) || (st = in_range("batch", o->batch, 0, MAX_BATCH, err)) ||
         (st = in_range("flip", o->flip, 0, 1, err)) || (st = in_range("refine", o->refine, 0, MAX_REFINE, err)) ||
-        (st = in_range("max_people", o->max_people, 0, FINDER_BOXES_MAX, err)))
+        (st = in_range("track", o->track, 0, 1, err)) || (st = in_range("max_people", o->max_people, 0, FINDER_BOXES_MAX, err)))
         return st;
     if (!(o->min_box_score >= 0 && o->min_box_score <= 1))
         return limber_fail(err, LIMBER_E_ARGUMENT, "options: min_box_score is %g, expected 0..1", (double)o->min_box_score);
@@ -84,6 +86,7 @@ limber_status limber_session_open(limber_session **out, const limber_model *mode
     s->crops = malloc((size_t)s->batch * crop_bytes(c));
     s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);
     s->min_box_score = o.min_box_score;
+    s->track = o.track;
     s->max_people = o.max_people ? o.max_people : FINDER_BOXES_MAX;
     if (!s->crops || !s->joints)
         st = limber_fail(err, LIMBER_E_MEMORY, "session: no memory for %d crops of %dx%d", s->batch, c->image_w, c->image_h);
@@ -456,7 +459,8 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
     for (int i = 0; !st && i < image_count; i++) {
         st = job_finish(&jobs[i], session->model, &people[i], err);
         if (!st && found[i].boxes)
-            people_score_found(&people[i], found[i].scores, session->model, session->finder.detector);
+            people_score_from(&people[i], found[i].scores, session->model,
+                              detector_evidence(session->finder.detector) * (session->track ? TRACK_DOUBT : 1));
     }
     for (int i = 0; i < image_count; i++) {
         if (found)

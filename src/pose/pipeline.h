@@ -16,7 +16,7 @@ struct limber_session {
     limber_keypoint *joints;    /* [batch][keypoints] */
     struct finder finder;       /* finder.detector NULL: there is none */
     float min_box_score;
-    int max_people;
+    int max_people, track;
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */
 };
 

@@ -14,6 +14,7 @@
 #include "limber.h"
 
 #define TRACK_KEEP 1.5         /* seconds */
+#define TRACK_DOUBT 0.25f      /* share of the evidence for a person (pose/same.h) that is enough to go on a track */
 #define TRACK_JOINT_SCORE 0.3f /* joints below say nothing about where somebody is */
 
 enum { TRACK_VELOCITY = 1, TRACK_JOINTS = 2, TRACK_BOXES = 4, TRACK_DOUBTFUL = 8 };

@@ -137,6 +137,8 @@ Test(api, options_are_checked)
     REFUSE(batch, 1025, "batch is 1025", true);
     REFUSE(flip, 2, "flip is 2", true);
     REFUSE(refine, -1, "refine is -1", true);
+    REFUSE(track, 2, "track is 2", true);
+    REFUSE(track, -1, "track is -1", true);
     REFUSE(reserved[LAST_RESERVED], 7, "is 7, expected 0", true);
     limber_model *model = open_model("cpu", "fp32");
     for (int i = 0; i < n; i++) {
@@ -623,4 +625,96 @@ Test(detector, what_is_wrong_is_said)
     limber_session_close(&session);
     limber_model_close(&model);
     limber_detector_close(&detector);
+}
+
+/* ---- a tracker ---- */
+
+Test(tracker, numbers_people_and_judges_the_doubtful)
+{
+    limber_model *model = NULL;
+    limber_detector *detector = NULL;
+    limber_session *plain = finding_session(&model, &detector, 0.01f), *session = NULL;
+    limber_tracker *tracker = NULL, *smooth = NULL;
+    limber_image image = {0};
+    limber_error err;
+    limber_people sure = {0}, people = {0}, same = {0};
+    limber_options o = limber_options_default();
+    o.detector = detector, o.track = 1, o.min_box_score = 0.01f, o.smooth = 1;
+    cr_assert_eq(limber_session_open(&session, model, &o, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_tracker_open(&smooth, model, &o, &err), LIMBER_OK, "%s", err.text);
+    o.smooth = 0;
+    cr_assert_eq(limber_tracker_open(&tracker, model, &o, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_image_read(&image, LIMBER_DATA_DIR "/samples/three.jpg", NULL, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_run(plain, &image, NULL, 0, &sure, &err), LIMBER_OK);
+    for (int frame = 0; frame < 3; frame++) {
+        cr_assert_eq(limber_run(session, &image, NULL, 0, &people, &err), LIMBER_OK);
+        cr_assert_eq(limber_run(session, &image, NULL, 0, &same, &err), LIMBER_OK);
+        cr_assert(sure.count == 3 && people.count > sure.count, "%d, %d with the doubtful", sure.count, people.count);
+        cr_assert_eq(limber_tracker_update(tracker, &people, frame * 0.1, &err), LIMBER_OK, "%s", err.text);
+        int numbers = 0;
+        for (int i = 0; i < people.count; i++) {
+            const limber_person *p = &people.person[i];
+            bool is_sure = false;
+            for (int j = 0; j < sure.count; j++)
+                is_sure |= !memcmp(&p->box, &sure.person[j].box, sizeof p->box);
+            cr_expect_eq(p->track > 0, is_sure, "person %d: track %d", i, p->track);
+            cr_expect(p->track >= 0 && p->track <= 3);
+            numbers |= 1 << p->track;
+            cr_expect(!memcmp(p->keypoints, same.person[i].keypoints, 17 * sizeof *p->keypoints), "joints moved");
+        }
+        cr_expect_eq(numbers | 1, 15);
+        /* the same people a pixel away: held back */
+        const float moved = frame % 2 ? 1 : 0;
+        for (int i = 0; i < same.count; i++)
+            for (int k = 0; k < 17; k++)
+                same.person[i].keypoints[k].x += moved;
+        cr_assert_eq(limber_tracker_update(smooth, &same, frame * 0.1, &err), LIMBER_OK, "%s", err.text);
+        for (int i = 0; i < same.count; i++) {
+            const float by = same.person[i].keypoints[0].x - people.person[i].keypoints[0].x;
+            cr_expect_eq(same.person[i].track, people.person[i].track);
+            if (moved > 0 && same.person[i].track)
+                cr_expect(by > 0.1f && by < 0.9f, "%g", (double)by);
+            else if (moved > 0)
+                cr_expect(fabsf(by - 1) < 1e-4f, "who has no track stays: %g", (double)by);
+        }
+        limber_people_free(&people);
+        limber_people_free(&same);
+    }
+    limber_people_free(&sure);
+    limber_image_free(&image);
+    limber_tracker_close(&tracker);
+    limber_tracker_close(&smooth);
+    cr_expect(!tracker && !smooth);
+    limber_session_close(&session);
+    limber_session_close(&plain);
+    limber_model_close(&model);
+    limber_detector_close(&detector);
+}
+
+Test(tracker, what_is_wrong_is_said)
+{
+    limber_model *model = open_model("cpu", "fp32");
+    limber_tracker *t = (limber_tracker *)1;
+    limber_error err = {0};
+    limber_keypoint joints[2] = {{0}};
+    limber_person person = {.keypoints = joints};
+    limber_people people = {.person = &person, .count = 1, .keypoint_count = 2};
+    limber_options o = limber_options_default();
+    cr_expect_eq(limber_tracker_open(NULL, model, NULL, &err), LIMBER_E_ARGUMENT);
+    cr_expect_eq(limber_tracker_open(&t, NULL, NULL, &err), LIMBER_E_ARGUMENT);
+    cr_expect(!t && strstr(err.text, "model is NULL"), "%s", err.text);
+    o.smooth = 2;
+    cr_expect_eq(limber_tracker_open(&t, model, &o, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "smooth is 2"), "%s", err.text);
+    o.smooth = 0, o.reserved[1] = 3;
+    cr_expect_eq(limber_tracker_open(&t, model, &o, &err), LIMBER_E_ARGUMENT);
+    cr_assert_eq(limber_tracker_open(&t, model, NULL, &err), LIMBER_OK);
+    cr_expect_eq(limber_tracker_update(t, &people, 0, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "of 2"), "%s", err.text);
+    cr_expect_eq(limber_tracker_update(t, NULL, 0, &err), LIMBER_E_ARGUMENT);
+    cr_expect_eq(limber_tracker_update(NULL, &people, 0, NULL), LIMBER_E_ARGUMENT);
+    limber_tracker_close(&t);
+    limber_tracker_close(&t);
+    limber_tracker_close(NULL);
+    limber_model_close(&model);
 }

@@ -9,7 +9,7 @@ import os
 import pathlib
 from typing import Any
 
-API = 5  # LIMBER_API_VERSION // 100 that these structures are of
+API = 6  # LIMBER_API_VERSION // 100 that these structures are of
 
 
 class Error(C.Structure):
@@ -32,7 +32,9 @@ class Options(C.Structure):
         ("detector", C.c_void_p),
         ("max_people", C.c_int),
         ("min_box_score", C.c_float),
-        ("reserved", C.c_int * 8),
+        ("track", C.c_int),
+        ("smooth", C.c_int),
+        ("reserved", C.c_int * 6),
     ]
 
 

@@ -32,8 +32,7 @@
 #include "pose/smooth.h"
 #include "pose/track.h"
 
-#define DOUBTFUL 0.25f /* share of the evidence for a person that is enough to go on a track */
-#define LOST 0.25f     /* mean joint score below which somebody who was only followed is gone */
+#define LOST 0.25f /* mean joint score below which somebody who was only followed is gone */
 
 struct run_video {
     struct run_video_options options;
@@ -353,7 +352,7 @@ static bool seen(void *context, struct parcel *parcel, limber_error *err)
     v->seen++;
     if (item->found.boxes)
         r->doubted +=
-            (size_t)people_score_from(&parcel->people, item->found.scores, r->model, v->tracks ? DOUBTFUL * v->sure : v->sure);
+            (size_t)people_score_from(&parcel->people, item->found.scores, r->model, v->tracks ? TRACK_DOUBT * v->sure : v->sure);
     limber_status st = v->tracks ? number_people(v, &parcel->people, item->looked, item->frame.time, err) : LIMBER_OK;
     drop_if(r, &parcel->people, v->tracks);
     v->seconds_track += system_now() - begin;
