@@ -109,6 +109,21 @@ static void choose_random(struct run *r, uint8_t *set, int keep)
     }
 }
 
+/* Models without the first of those that went. */
+static int put_on_curve(struct run *r)
+{
+    int status = CLI_DONE;
+    for (int k = 0, before = 0; !status && k < CURVE_HEADS; k++) {
+        const int gone = r->dropped * (k + 1) / CURVE_HEADS;
+        struct judged *j = &r->judged[FIRST_ON_CURVE + k];
+        if (gone > before && !(status = prune_open_set(j, r)))
+            for (int i = 0; i < gone; i++)
+                j->heads[r->order[i]] = true;
+        before = gone;
+    }
+    return status;
+}
+
 int prune_choose_heads(struct run *r)
 {
     const int keep = r->keep > 0 ? r->keep : 1;
@@ -140,6 +155,7 @@ int prune_choose_heads(struct run *r)
         r->learned_ap[1] = prune_learners_ap(r, &poses);
     for (int h = 0; !status && h < r->heads; h++)
         r->judged[CHOSEN].heads[h] = set[h];
+    status = status ? status : put_on_curve(r);
     coco_poses_close(&poses);
     free(set);
     return status;

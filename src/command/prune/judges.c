@@ -149,7 +149,10 @@ static double resampled_ap(const struct run *r, const struct judged *j, uint64_t
                 }
         }
     }
-    return coco_evaluate(numbers, &scope, truths, truth_count, poses, pose_count, drawn, &err) ? NAN : numbers[COCO_AP];
+    /* COCO says -1 of nobody: of so few images none may be drawn, which says nothing */
+    return coco_evaluate(numbers, &scope, truths, truth_count, poses, pose_count, drawn, &err) || numbers[COCO_AP] < 0
+               ? NAN
+               : numbers[COCO_AP];
 }
 
 static int by_value(const void *a, const void *b)
@@ -162,7 +165,7 @@ static int conclude(struct run *r)
 {
     struct coco_truth *truths = malloc(((size_t)r->set.truth_count * 8 + 1) * sizeof *truths);
     struct coco_pose *poses = malloc(((size_t)r->pose_count * 8 + 1) * sizeof *poses);
-    double(*v)[AP_REPLICATES] = malloc(3 * sizeof *v);
+    double(*v)[AP_REPLICATES] = malloc(2 * sizeof *v), none[AP_REPLICATES];
     const bool fine = truths && poses && v;
     for (int s = 0; fine && s < SETS; s++) {
         struct judged *j = &r->judged[s];
@@ -172,17 +175,21 @@ static int conclude(struct run *r)
         j->change = j->ap - r->judged[NONE].ap;
         if (s >= FIRST_RANDOM && s < FIRST_ON_CURVE)
             continue;
+        int n[2] = {0};
         for (int b = 0; b < AP_REPLICATES; b++) {
-            v[1][b] = resampled_ap(r, j, (uint64_t)b + 1, truths, poses);
-            v[0][b] = s == NONE ? v[1][b] : v[0][b];
-            v[2][b] = v[1][b] - v[0][b];
+            const double ap = resampled_ap(r, j, (uint64_t)b + 1, truths, poses);
+            none[b] = s == NONE ? ap : none[b];
+            if (isnan(ap))
+                continue;
+            v[0][n[0]++] = ap;
+            v[1][n[1]++] = ap - none[b];
         }
-        for (int i = 1; i < 3; i++)
-            qsort(v[i], AP_REPLICATES, sizeof **v, by_value);
-        j->ap_low = heads_quantile(v[1], AP_REPLICATES, 0.025);
-        j->ap_high = heads_quantile(v[1], AP_REPLICATES, 0.975);
-        j->change_low = heads_quantile(v[2], AP_REPLICATES, 0.025);
-        j->change_high = heads_quantile(v[2], AP_REPLICATES, 0.975);
+        for (int i = 0; i < 2; i++)
+            qsort(v[i], (size_t)n[i], sizeof **v, by_value);
+        j->ap_low = n[0] ? heads_quantile(v[0], n[0], 0.025) : NAN;
+        j->ap_high = n[0] ? heads_quantile(v[0], n[0], 0.975) : NAN;
+        j->change_low = n[1] ? heads_quantile(v[1], n[1], 0.025) : NAN;
+        j->change_high = n[1] ? heads_quantile(v[1], n[1], 0.975) : NAN;
     }
     free(truths);
     free(poses);

@@ -243,8 +243,10 @@ int prune_choose_neurons(struct run *r)
     for (int n = 0, at = 0; !status && n < wanted; n++) {
         status = step(r, &o, &gone);
         progress_step(&progress, (size_t)(n + o.layers), (size_t)r->learner_count);
-        if (!status && (n + 1) * CURVE >= (at + 1) * wanted) {
-            struct judged *j = &r->judged[FIRST_ON_CURVE + at++];
+        if (!status && (n + 1) * CURVE_NEURONS >= (at + 1) * wanted) {
+            struct judged *j = &r->judged[FIRST_WITHOUT_NEURONS + at++];
+            if ((status = prune_open_set(j, r)))
+                break;
             memcpy(j->heads, r->judged[CHOSEN].heads, (size_t)r->heads);
             fill_set(j->neurons, &o);
         }

@@ -343,17 +343,15 @@ static void put_text(FILE *f, const struct run *r)
             (double)after->costs.total / 1e9);
     fprintf(f, "| processor time a person, one thread | %.1f ms | %.1f ms, %.2f [%.2f, %.2f] times as fast |\n", before->ms,
             after->ms, after->ratio, after->ratio_low, after->ratio_high);
-    if (after->neurons) {
-        fprintf(
-            f, "\nOn the way there:\n\n| neurons | multiply-adds | times as fast | AP | change of AP |\n|---|---|---|---|---|\n");
-        for (int s = FIRST_ON_CURVE; s < SETS; s++) {
-            const struct judged *j = &r->judged[s];
-            const int all = r->model->config.layers * r->model->config.mlp;
-            if (j->session)
-                fprintf(f, "| %d | %.3f G | %.2f [%.2f, %.2f] | %.3f [%.3f, %.3f] | %+.3f [%+.3f, %+.3f] |\n",
-                        all - count(j->neurons, all), (double)j->costs.total / 1e9, j->ratio, j->ratio_low, j->ratio_high, j->ap,
-                        j->ap_low, j->ap_high, j->change, j->change_low, j->change_high);
-        }
+    fprintf(f, "\nOn the way there:\n\n| heads | neurons | multiply-adds | times as fast | AP | change of AP |\n"
+               "|---|---|---|---|---|---|\n");
+    for (int s = FIRST_ON_CURVE; s < SETS; s++) {
+        const struct judged *j = &r->judged[s];
+        const int all = r->model->config.layers * r->model->config.mlp;
+        if (j->session)
+            fprintf(f, "| %d | %d | %.3f G | %.2f [%.2f, %.2f] | %.3f [%.3f, %.3f] | %+.3f [%+.3f, %+.3f] |\n",
+                    r->heads - count(j->heads, r->heads), all - count(j->neurons, all), (double)j->costs.total / 1e9, j->ratio,
+                    j->ratio_low, j->ratio_high, j->ap, j->ap_low, j->ap_high, j->change, j->change_low, j->change_high);
     }
     fputs(
         r->compact
@@ -389,18 +387,21 @@ static int report(struct run *r)
 
 /* ---- before ---- */
 
+int prune_open_set(struct judged *j, const struct run *r)
+{
+    const struct config *c = &r->model->config;
+    j->heads = calloc((size_t)r->heads, sizeof(bool));
+    j->neurons = r->neurons < 1 ? calloc((size_t)c->layers * (size_t)c->mlp, sizeof(bool)) : NULL;
+    return j->heads && (j->neurons || r->neurons >= 1) ? CLI_DONE : cli_fail("no memory for a set of heads and neurons");
+}
+
 static int open_sets(struct run *r)
 {
     const struct config *c = &r->model->config;
     const size_t mlp = (size_t)c->layers * (size_t)c->mlp;
     bool fine = true;
-    for (int s = 0; s < SETS; s++) {
-        if (s >= FIRST_ON_CURVE && r->neurons >= 1)
-            continue;
-        fine = (r->judged[s].heads = calloc((size_t)r->heads, sizeof(bool))) && fine;
-        if (r->neurons < 1)
-            fine = (r->judged[s].neurons = calloc(mlp, sizeof(bool))) && fine;
-    }
+    for (int s = 0; s < FIRST_ON_CURVE; s++)
+        fine = prune_open_set(&r->judged[s], r) == CLI_DONE && fine;
     r->learners = calloc((size_t)r->people + 1, sizeof *r->learners);
     r->lost = malloc((size_t)r->heads * sizeof *r->lost);
     r->order = malloc((size_t)r->heads * sizeof *r->order);

@@ -13,8 +13,17 @@
 #include "model/rewrite.h"
 
 #define RANDOM_SETS 12
-#define CURVE 8 /* models on the way to the smallest, itself one of them */
-enum { NONE, CHOSEN, FIRST_RANDOM, FIRST_ON_CURVE = FIRST_RANDOM + RANDOM_SETS, SETS = FIRST_ON_CURVE + CURVE };
+/* Models on the way to the smallest, itself one of them: first heads go, then neurons. */
+#define CURVE_HEADS 4
+#define CURVE_NEURONS 8
+enum {
+    NONE,
+    CHOSEN,
+    FIRST_RANDOM,
+    FIRST_ON_CURVE = FIRST_RANDOM + RANDOM_SETS,
+    FIRST_WITHOUT_NEURONS = FIRST_ON_CURVE + CURVE_HEADS,
+    SETS = FIRST_WITHOUT_NEURONS + CURVE_NEURONS
+};
 
 struct learner { /* a person of the choosing half, kept in slot `slot` */
     int slot, truth;
@@ -77,8 +86,9 @@ void prune_add_pose(struct coco_poses *poses, int image, const limber_keypoint *
 double prune_heat(const struct effect_target *t, const effect_measures m); /* mean over the limbs that can be measured */
 double prune_learners_ap(const struct run *r, const struct coco_poses *poses);
 struct left_out prune_left_out(const struct run *r, const struct judged *j);
+int prune_open_set(struct judged *j, const struct run *r); /* nothing is left out yet */
 
-/* heads.c: into judged[CHOSEN].heads. */
+/* heads.c: into judged[CHOSEN].heads, and the sets on the curve. */
 int prune_choose_heads(struct run *r);
 /* neurons.c: what neurons say, of one learner; then into judged[CHOSEN].neurons, and the sets on the curve. */
 limber_status prune_neurons_learn(struct run *r, const uint8_t *crop, limber_error *err);
