@@ -52,6 +52,7 @@ LIMBER_API limber_status limber_patch_mean(limber_patch *patch, int slot, limber
 #define LIMBER_PATCH_ZERO (-1)  /* z = 0 */
 #define LIMBER_PATCH_MEAN (-2)  /* z = its mean over the people counted, at each token */
 #define LIMBER_PATCH_CONST (-3) /* z = its mean over the people counted and over tokens: a constant, which a bias could hold */
+#define LIMBER_PATCH_PATH (-4)  /* z = what limber_patch_path found for this base */
 
 /* Flags of limber_patch_run */
 #define LIMBER_PATCH_DIRECT 1 /* the direct effect alone */
@@ -75,6 +76,14 @@ typedef void (*limber_patch_visit_fn)(void *context, const limber_patch_effect *
  * the direct effect too. Costs a half of as many runs, since each starts at its own layer. */
 LIMBER_API limber_status limber_patch_each(limber_patch *patch, int base, int source, const uint8_t *heads, int direct,
                                            limber_patch_visit_fn visit, void *context, limber_error *err);
+
+/* Path patching (Wang et al., ICLR 2023; Goldowsky-Dill et al., 2023): what every head of `base` would say if of all that it reads only
+ * the direct part of `senders` had changed,
+ *     x_l := x_l(base) + sum over senders below layer l of projection[:, h] (z_source - z_base),
+ * all other blocks held as they were. limber_patch_run and limber_patch_each with the source LIMBER_PATCH_PATH then put it in place of the
+ * receivers, from where on the run goes on as ever (with LIMBER_PATCH_DIRECT: to the final norm alone). source: as of limber_patch_run, but
+ * not LIMBER_PATCH_PATH. senders: [layers * heads]. It holds until the base's slot is captured again, or the next call. Costs a pass. */
+LIMBER_API limber_status limber_patch_path(limber_patch *patch, int base, int source, const uint8_t *senders, limber_error *err);
 
 /* Sizes of the arrays above, of the session's model. */
 LIMBER_API void limber_patch_sizes(const limber_patch *patch, int *layers, int *heads, int *keypoints, int *map_height,

@@ -113,7 +113,7 @@ void effect_measure(effect_measures out, const struct effect_target *t, const fl
 
 /* ---- people of one image ---- */
 
-/* Columns of the stream with replicates, by limb and measure. Its row after the last head holds the gaps, in the columns of TOTAL. */
+/* Columns of the stream with replicates, by limb and measure. Its row after the last set holds the gaps, in the columns of TOTAL. */
 enum { TOTAL, DIRECT, OTHERS, KINDS };
 #define BOOT_WIDTH ((size_t)KINDS * LIMBS * EFFECT_METRICS)
 #define CROSS_WIDTH ((size_t)LIMBS * LIMBS * EFFECT_METRICS)
@@ -135,49 +135,50 @@ static size_t over_column(int c, int m)
 struct of_by {
     bool wanted;
     struct heads_stream boot, plain;
-    double *boot_sum, *plain_sum; /* [heads + 1][BOOT_WIDTH], [heads][PLAIN_WIDTH]: of the image so far */
+    double *boot_sum, *plain_sum; /* [rows + 1][BOOT_WIDTH], [rows][PLAIN_WIDTH]: of the image so far */
     int boot_count[KINDS][LIMBS], plain_count[LIMBS][LIMBS], over_count[LIMBS];
     int64_t people[LIMBS], image_people[LIMBS];
 };
 
 struct effects {
     struct effects_shape shape;
-    size_t heads; /* layers * heads */
+    size_t rows; /* layers * heads, and the sets */
     struct of_by by[EFFECT_BYS];
-    effect_measures *last; /* [heads]: raw of the last NOISE */
+    effect_measures *last; /* [rows]: raw of the last NOISE */
     int64_t images;
 };
 
 limber_status effects_open(struct effects **out, const struct effects_shape *shape, limber_error *err)
 {
-    const size_t heads = (size_t)shape->layers * (size_t)shape->heads;
+    const size_t rows = (size_t)shape->layers * (size_t)shape->heads + (size_t)shape->sets;
     int kinds = 0;
     for (int b = 0; b < EFFECT_BYS; b++)
         kinds += shape->by >> b & 1;
     *out = NULL;
-    const double bytes = 8.0 * kinds * shape->replicates * (double)(heads + 1) * (double)BOOT_WIDTH;
+    const double bytes = 8.0 * kinds * shape->replicates * (double)(rows + 1) * (double)BOOT_WIDTH;
     if (bytes > MAX_BYTES)
-        return limber_fail(err, LIMBER_E_MEMORY, "patch: %d replicates of %zu heads take %.1f GB, the limit is %.1f",
-                           shape->replicates, heads, bytes / 1e9, MAX_BYTES / 1e9);
+        return limber_fail(err, LIMBER_E_MEMORY, "patch: %d replicates of %zu heads and sets take %.1f GB, the limit is %.1f",
+                           shape->replicates, rows, bytes / 1e9, MAX_BYTES / 1e9);
     struct effects *e = calloc(1, sizeof *e);
     bool fine = e != NULL;
     if (fine) {
         e->shape = *shape;
-        e->heads = heads;
-        fine = (e->last = calloc(heads, sizeof *e->last)) != NULL;
+        e->rows = rows;
+        fine = (e->last = calloc(rows, sizeof *e->last)) != NULL;
     }
     for (int b = 0; fine && b < EFFECT_BYS; b++) {
         struct of_by *of = &e->by[b];
         if (!(of->wanted = shape->by >> b & 1))
             continue;
-        of->boot_sum = calloc((heads + 1) * BOOT_WIDTH, sizeof *of->boot_sum);
-        of->plain_sum = calloc(heads * PLAIN_WIDTH, sizeof *of->plain_sum);
-        fine = heads_stream_open(&of->boot, heads + 1, BOOT_WIDTH, shape->replicates);
-        fine = heads_stream_open(&of->plain, heads, PLAIN_WIDTH, 0) && fine && of->boot_sum && of->plain_sum;
+        of->boot_sum = calloc((rows + 1) * BOOT_WIDTH, sizeof *of->boot_sum);
+        of->plain_sum = calloc(rows * PLAIN_WIDTH, sizeof *of->plain_sum);
+        fine = heads_stream_open(&of->boot, rows + 1, BOOT_WIDTH, shape->replicates);
+        fine = heads_stream_open(&of->plain, rows, PLAIN_WIDTH, 0) && fine && of->boot_sum && of->plain_sum;
     }
     if (!fine) {
         effects_close(&e);
-        return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for %d replicates of %zu heads", shape->replicates, heads);
+        return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for %d replicates of %zu heads and sets", shape->replicates,
+                           rows);
     }
     *out = e;
     return LIMBER_OK;
@@ -206,11 +207,11 @@ static void add_limb(struct effects *e, struct of_by *of, int c, const effect_me
     of->boot_count[DIRECT][c] += direct != NULL;
     of->image_people[c]++;
     for (size_t m = 0; m < EFFECT_METRICS; m++) {
-        for (size_t h = 0; h < e->heads; h++) {
+        for (size_t h = 0; h < e->rows; h++) {
             of->boot_sum[h * BOOT_WIDTH + boot_column(TOTAL, c, (int)m)] += raw[h][c][m];
             of->boot_sum[h * BOOT_WIDTH + boot_column(DIRECT, c, (int)m)] += direct ? direct[h][c][m] : 0;
         }
-        of->boot_sum[e->heads * BOOT_WIDTH + boot_column(TOTAL, c, (int)m)] += gap ? gap[c][m] : 0;
+        of->boot_sum[e->rows * BOOT_WIDTH + boot_column(TOTAL, c, (int)m)] += gap ? gap[c][m] : 0;
     }
 }
 
@@ -225,7 +226,7 @@ static void add_others(struct effects *e, struct of_by *of, int c, const bool ha
         if (!has[c2])
             continue;
         of->plain_count[c][c2]++;
-        for (size_t h = 0; h < e->heads; h++)
+        for (size_t h = 0; h < e->rows; h++)
             for (int m = 0; m < EFFECT_METRICS; m++) {
                 of->plain_sum[h * PLAIN_WIDTH + cross_column(c, c2, m)] += raw[h][c2][m];
                 if (c2 != c)
@@ -245,20 +246,20 @@ void effects_add(struct effects *e, enum effect_by by, int corrupted, const bool
         return;
     add_others(e, of, corrupted, has, raw);
     if (by == BY_NOISE)
-        memcpy(e->last, raw, e->heads * sizeof *e->last);
+        memcpy(e->last, raw, e->rows * sizeof *e->last);
     if (by != BY_MOVED || !has[corrupted])
         return;
     struct of_by *noise = &e->by[BY_NOISE];
     noise->over_count[corrupted]++;
-    for (size_t h = 0; h < e->heads; h++)
+    for (size_t h = 0; h < e->rows; h++)
         for (int m = 0; m < EFFECT_METRICS; m++)
             noise->plain_sum[h * PLAIN_WIDTH + over_column(corrupted, m)] += e->last[h][corrupted][m] - raw[h][corrupted][m];
 }
 
 static void clear(struct effects *e, struct of_by *of)
 {
-    memset(of->boot_sum, 0, (e->heads + 1) * BOOT_WIDTH * sizeof *of->boot_sum);
-    memset(of->plain_sum, 0, e->heads * PLAIN_WIDTH * sizeof *of->plain_sum);
+    memset(of->boot_sum, 0, (e->rows + 1) * BOOT_WIDTH * sizeof *of->boot_sum);
+    memset(of->plain_sum, 0, e->rows * PLAIN_WIDTH * sizeof *of->plain_sum);
     memset(of->boot_count, 0, sizeof of->boot_count);
     memset(of->plain_count, 0, sizeof of->plain_count);
     memset(of->over_count, 0, sizeof of->over_count);
@@ -313,13 +314,13 @@ static size_t each_sum(const struct effects *e, struct of_by *of, double *out, c
     size_t n = 0;
     for (int kind = 0; kind < KINDS; kind++)
         for (int c = 0; c < LIMBS; c++)
-            n += each_column(of->boot_sum, e->heads + 1, BOOT_WIDTH, boot_column(kind, c, 0), of->boot_count[kind][c],
+            n += each_column(of->boot_sum, e->rows + 1, BOOT_WIDTH, boot_column(kind, c, 0), of->boot_count[kind][c],
                              out ? out + n : NULL, in ? in + n : NULL);
     for (int c = 0; c < LIMBS; c++) {
         for (int c2 = 0; c2 < LIMBS; c2++)
-            n += each_column(of->plain_sum, e->heads, PLAIN_WIDTH, cross_column(c, c2, 0), of->plain_count[c][c2],
+            n += each_column(of->plain_sum, e->rows, PLAIN_WIDTH, cross_column(c, c2, 0), of->plain_count[c][c2],
                              out ? out + n : NULL, in ? in + n : NULL);
-        n += each_column(of->plain_sum, e->heads, PLAIN_WIDTH, over_column(c, 0), of->over_count[c], out ? out + n : NULL,
+        n += each_column(of->plain_sum, e->rows, PLAIN_WIDTH, over_column(c, 0), of->over_count[c], out ? out + n : NULL,
                          in ? in + n : NULL);
     }
     return n;
@@ -327,7 +328,7 @@ static size_t each_sum(const struct effects *e, struct of_by *of, double *out, c
 
 size_t effects_record_max(const struct effects *e)
 {
-    return EFFECT_BYS * (COUNTS + (e->heads + 1) * (BOOT_WIDTH + PLAIN_WIDTH));
+    return EFFECT_BYS * (COUNTS + (e->rows + 1) * (BOOT_WIDTH + PLAIN_WIDTH));
 }
 
 size_t effects_record(const struct effects *e, double *out)
@@ -348,11 +349,11 @@ static size_t numbers_of(const struct effects *e, const struct of_by *of)
 {
     size_t n = 0;
     for (int i = 0; i < KINDS * LIMBS; i++)
-        n += of->boot_count[i / LIMBS][i % LIMBS] ? (e->heads + 1) * EFFECT_METRICS : 0;
+        n += of->boot_count[i / LIMBS][i % LIMBS] ? (e->rows + 1) * EFFECT_METRICS : 0;
     for (int i = 0; i < LIMBS * LIMBS; i++)
-        n += of->plain_count[i / LIMBS][i % LIMBS] ? e->heads * EFFECT_METRICS : 0;
+        n += of->plain_count[i / LIMBS][i % LIMBS] ? e->rows * EFFECT_METRICS : 0;
     for (int i = 0; i < LIMBS; i++)
-        n += of->over_count[i] ? e->heads * EFFECT_METRICS : 0;
+        n += of->over_count[i] ? e->rows * EFFECT_METRICS : 0;
     return n;
 }
 
@@ -404,13 +405,13 @@ void effects_image(struct effects *e, uint64_t image)
         for (int kind = 0; kind < KINDS; kind++)
             for (int c = 0; c < LIMBS; c++)
                 for (int m = 0; m < EFFECT_METRICS; m++)
-                    divide(of->boot_sum, present, e->heads + 1, BOOT_WIDTH, boot_column(kind, c, m), of->boot_count[kind][c]);
+                    divide(of->boot_sum, present, e->rows + 1, BOOT_WIDTH, boot_column(kind, c, m), of->boot_count[kind][c]);
         heads_stream_add(&of->boot, of->boot_sum, present, e->shape.seed, image);
         for (int c = 0; c < LIMBS; c++)
             for (int m = 0; m < EFFECT_METRICS; m++) {
                 for (int c2 = 0; c2 < LIMBS; c2++)
-                    divide(of->plain_sum, present, e->heads, PLAIN_WIDTH, cross_column(c, c2, m), of->plain_count[c][c2]);
-                divide(of->plain_sum, present, e->heads, PLAIN_WIDTH, over_column(c, m), of->over_count[c]);
+                    divide(of->plain_sum, present, e->rows, PLAIN_WIDTH, cross_column(c, c2, m), of->plain_count[c][c2]);
+                divide(of->plain_sum, present, e->rows, PLAIN_WIDTH, over_column(c, m), of->over_count[c]);
             }
         heads_stream_add(&of->plain, of->plain_sum, present, e->shape.seed, image);
         clear(e, of);
@@ -482,7 +483,8 @@ static struct effect effect_of(const struct effects *e, const struct of_by *of, 
 {
     const struct heads_stream *s = &of->boot;
     const size_t total = boot_column(TOTAL, c, m), direct = boot_column(DIRECT, c, m), others = boot_column(OTHERS, c, m);
-    struct effect f = {.known = s->count[total] > 0 && (!e->shape.chosen || e->shape.chosen[h])};
+    const bool set = h >= (size_t)(e->shape.layers * e->shape.heads);
+    struct effect f = {.known = s->count[total] > 0 && (set || !e->shape.chosen || e->shape.chosen[h])};
     if (!f.known)
         return f;
     f.raw = estimate(s, h, &(struct mix){{total}, {1}, 1, NULL}, scratch);
@@ -507,11 +509,12 @@ static struct effect effect_of(const struct effects *e, const struct of_by *of, 
     return f;
 }
 
-static void adjust(struct effects_result *r, int by, int m, double *p, double *q, int *order, int *where)
+/* Over the rows first .. end - 1. */
+static void adjust(struct effects_result *r, int by, int m, int first, int end, double *p, double *q, int *order, int *where)
 {
-    struct effect *all = r->effect + (size_t)by * (size_t)r->head_count * LIMBS * EFFECT_METRICS;
+    struct effect *all = r->effect + (size_t)by * (size_t)r->rows * LIMBS * EFFECT_METRICS;
     int n = 0;
-    for (int i = 0; i < r->head_count * LIMBS; i++)
+    for (int i = first * LIMBS; i < end * LIMBS; i++)
         if (all[i * EFFECT_METRICS + m].tested) {
             where[n] = i * EFFECT_METRICS + m;
             p[n++] = all[i * EFFECT_METRICS + m].p;
@@ -529,22 +532,22 @@ static void summarise_by(const struct effects *e, struct effects_result *r, int 
         for (int m = 0; m < EFFECT_METRICS; m++) {
             const size_t column = boot_column(TOTAL, c, m);
             limber_heads_estimate *gap = &r->gap[b][c][m];
-            *gap = estimate(&of->boot, e->heads, &(struct mix){{column}, {1}, 1, NULL}, scratch);
+            *gap = estimate(&of->boot, e->rows, &(struct mix){{column}, {1}, 1, NULL}, scratch);
             /* one image has no interval: nothing says that its gap is one */
             r->gap_known[b][c][m] =
                 e->shape.replicates > 0 ? gap->interval && (gap->low > 0 || gap->high < 0) : gap->images > 0 && gap->mean != 0;
         }
     }
-    for (size_t h = 0; h < e->heads; h++)
+    for (size_t h = 0; h < e->rows; h++)
         for (int c = 0; c < LIMBS; c++)
             for (int m = 0; m < EFFECT_METRICS; m++) {
-                struct effect *f = &r->effect[(((size_t)b * e->heads + h) * LIMBS + (size_t)c) * EFFECT_METRICS + (size_t)m];
+                struct effect *f = &r->effect[(((size_t)b * e->rows + h) * LIMBS + (size_t)c) * EFFECT_METRICS + (size_t)m];
                 *f = effect_of(e, of, h, c, m, r->gap_known[b][c][m], scratch);
                 if (b == BY_NOISE && e->by[BY_MOVED].wanted)
                     f->control = e->by[BY_MOVED].boot.mean[h * BOOT_WIDTH + boot_column(TOTAL, c, m)];
                 for (int c2 = 0; c2 < LIMBS; c2++) {
                     const size_t from = cross_column(c, c2, m);
-                    r->cross[((size_t)b * e->heads + h) * CROSS_WIDTH + from] =
+                    r->cross[((size_t)b * e->rows + h) * CROSS_WIDTH + from] =
                         of->plain.count[from] ? of->plain.mean[h * PLAIN_WIDTH + from] : NAN;
                 }
             }
@@ -552,23 +555,29 @@ static void summarise_by(const struct effects *e, struct effects_result *r, int 
 
 limber_status effects_summarise(const struct effects *e, struct effects_result *out, limber_error *err)
 {
-    *out = (struct effects_result){
-        .layers = e->shape.layers, .heads = e->shape.heads, .head_count = (int)e->heads, .by = e->shape.by, .images = e->images};
-    const size_t n = e->heads * LIMBS;
+    *out = (struct effects_result){.layers = e->shape.layers,
+                                   .heads = e->shape.heads,
+                                   .head_count = e->shape.layers * e->shape.heads,
+                                   .rows = (int)e->rows,
+                                   .by = e->shape.by,
+                                   .images = e->images};
+    const size_t n = e->rows * LIMBS;
     out->effect = calloc(EFFECT_BYS * n * EFFECT_METRICS, sizeof *out->effect);
-    out->cross = malloc(EFFECT_BYS * e->heads * CROSS_WIDTH * sizeof *out->cross);
+    out->cross = malloc(EFFECT_BYS * e->rows * CROSS_WIDTH * sizeof *out->cross);
     double *scratch = malloc(((size_t)e->shape.replicates + 1) * sizeof *scratch), *p = malloc(n * sizeof *p),
            *q = malloc(n * sizeof *q);
     int *order = malloc(n * sizeof *order), *where = malloc(n * sizeof *where);
     const bool fine = out->effect && out->cross && scratch && p && q && order && where;
-    for (size_t i = 0; fine && i < EFFECT_BYS * e->heads * CROSS_WIDTH; i++)
+    for (size_t i = 0; fine && i < EFFECT_BYS * e->rows * CROSS_WIDTH; i++)
         out->cross[i] = NAN;
     for (int b = 0; fine && b < EFFECT_BYS; b++) {
         if (!e->by[b].wanted)
             continue;
         summarise_by(e, out, b, scratch);
-        for (int m = 0; m < EFFECT_METRICS; m++)
-            adjust(out, b, m, p, q, order, where);
+        for (int m = 0; m < EFFECT_METRICS; m++) {
+            adjust(out, b, m, 0, out->head_count, p, q, order, where);
+            adjust(out, b, m, out->head_count, out->rows, p, q, order, where);
+        }
     }
     free(scratch);
     free(p);
@@ -578,7 +587,7 @@ limber_status effects_summarise(const struct effects *e, struct effects_result *
     if (fine)
         return LIMBER_OK;
     effects_result_free(out);
-    return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for the effects of %zu heads", e->heads);
+    return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for the effects of %zu heads", e->rows);
 }
 
 void effects_result_free(struct effects_result *r)
@@ -588,15 +597,15 @@ void effects_result_free(struct effects_result *r)
     *r = (struct effects_result){0};
 }
 
-const struct effect *effects_at(const struct effects_result *r, enum effect_by by, int head, int limb, enum effect_metric m)
+const struct effect *effects_at(const struct effects_result *r, enum effect_by by, int row, int limb, enum effect_metric m)
 {
-    return &r->effect[(((size_t)by * (size_t)r->head_count + (size_t)head) * LIMBS + (size_t)limb) * EFFECT_METRICS + (size_t)m];
+    return &r->effect[(((size_t)by * (size_t)r->rows + (size_t)row) * LIMBS + (size_t)limb) * EFFECT_METRICS + (size_t)m];
 }
 
-double effects_cross(const struct effects_result *r, enum effect_by by, int head, int corrupted, int measured,
+double effects_cross(const struct effects_result *r, enum effect_by by, int row, int corrupted, int measured,
                      enum effect_metric m)
 {
-    return r->cross[((size_t)by * (size_t)r->head_count + (size_t)head) * CROSS_WIDTH + cross_column(corrupted, measured, m)];
+    return r->cross[((size_t)by * (size_t)r->rows + (size_t)row) * CROSS_WIDTH + cross_column(corrupted, measured, m)];
 }
 
 /* ---- ranks ---- */

@@ -50,6 +50,7 @@ void effect_measure(effect_measures out, const struct effect_target *t, const fl
 struct effects;
 struct effects_shape {
     int layers, heads; /* of the model */
+    int sets;          /* of heads that are patched together: rows after those of the heads */
     unsigned by;       /* bits of enum effect_by */
     int replicates;
     uint64_t seed;
@@ -58,7 +59,7 @@ struct effects_shape {
 limber_status effects_open(struct effects **out, const struct effects_shape *shape, limber_error *err);
 void effects_close(struct effects **e);
 
-/* One person, one change: raw[head][c][m] is by how much the patched run is better at c (the sign is the caller's: towards the clean run
+/* One person, one change: raw[row][c][m], a row a head and then a row a set, is by how much the patched run is better at c (the sign is the caller's: towards the clean run
  * for DENOISE, loss for the others), direct likewise; gap[c][m]: the clean run less the corrupted one. corrupted: the limb, or -1 where
  * the whole person was changed. has[c]: c can be measured. A person's MOVED of a limb comes directly after its NOISE. */
 void effects_add(struct effects *e, enum effect_by by, int corrupted, const bool has[LIMBS], const effect_measures *raw,
@@ -88,18 +89,20 @@ struct effect {
 };
 struct effects_result {
     int layers, heads, head_count;
+    int rows; /* head_count, and the sets */
     unsigned by;
     int64_t images;
     int64_t people[EFFECT_BYS][LIMBS];
     limber_heads_estimate gap[EFFECT_BYS][LIMBS][EFFECT_METRICS];
     bool gap_known[EFFECT_BYS][LIMBS][EFFECT_METRICS]; /* its interval excludes 0 */
-    struct effect *effect;                             /* [by][head][limb][metric]; effects_at */
-    double *cross; /* [by][head][corrupted][measured][metric]: mean raw; NaN where nobody says */
+    struct effect *effect;                             /* [by][row][limb][metric]; effects_at */
+    double *cross; /* [by][row][corrupted][measured][metric]: mean raw; NaN where nobody says */
 };
 limber_status effects_summarise(const struct effects *e, struct effects_result *out, limber_error *err);
 void effects_result_free(struct effects_result *r);
-const struct effect *effects_at(const struct effects_result *r, enum effect_by by, int head, int limb, enum effect_metric m);
-double effects_cross(const struct effects_result *r, enum effect_by by, int head, int corrupted, int measured,
+/* row: a head, or head_count and the number of a set */
+const struct effect *effects_at(const struct effects_result *r, enum effect_by by, int row, int limb, enum effect_metric m);
+double effects_cross(const struct effects_result *r, enum effect_by by, int row, int corrupted, int measured,
                      enum effect_metric m);
 
 /* ---- does what a head reads predict what it causes? ---- */

@@ -33,10 +33,10 @@ struct experiment {
     limber_patch *patch;
     struct effects *effects;
     struct corrupt corrupt;
-    size_t heads, crop_bytes;
+    size_t heads, rows, crop_bytes; /* heads of all layers; and the sets */
     uint8_t *crop, *changed;
     float *heat;
-    effect_measures *raw, *direct; /* [heads] */
+    effect_measures *raw, *direct; /* [rows] */
     struct donor donors[DONORS];
     int donor_count, donor_next;
     int64_t counted[EFFECT_BYS][LIMBS]; /* people; of SWAP, ZERO, MEAN and CONST all in [0] */
@@ -64,9 +64,11 @@ limber_status experiment_open(struct experiment **out, limber_session *session, 
     e->config = c;
     e->options = *options;
     e->heads = (size_t)c->layers * (size_t)c->heads;
+    e->rows = e->heads + (size_t)options->set_count;
     e->crop_bytes = (size_t)c->image_h * (size_t)c->image_w * 3;
     const struct effects_shape shape = {.layers = c->layers,
                                         .heads = c->heads,
+                                        .sets = options->set_count,
                                         .by = options->by,
                                         .replicates = options->bootstrap,
                                         .seed = options->seed,
@@ -81,8 +83,8 @@ limber_status experiment_open(struct experiment **out, limber_session *session, 
     e->crop = malloc(e->crop_bytes);
     e->changed = malloc(e->crop_bytes);
     e->heat = malloc((size_t)c->keypoints * (size_t)c->map_h * (size_t)c->map_w * sizeof *e->heat);
-    e->raw = calloc(e->heads, sizeof *e->raw);
-    e->direct = calloc(e->heads, sizeof *e->direct);
+    e->raw = calloc(e->rows, sizeof *e->raw);
+    e->direct = calloc(e->rows, sizeof *e->direct);
     e->entropy = malloc(e->heads * sizeof *e->entropy);
     e->loss = malloc(e->heads * EFFECT_METRICS * sizeof *e->loss);
     bool fine = e->crop && e->changed && e->heat && e->raw && e->direct && e->entropy && e->loss;
@@ -130,21 +132,39 @@ struct visit {
     double sign;
 };
 
+/* out: by how much a run is better at the limbs than the base, or worse. */
+static void change_of(effect_measures out, const struct visit *v, const float *heat, const limber_keypoint *joints)
+{
+    effect_measures got;
+    effect_measure(got, v->target, heat, joints);
+    for (int c = 0; c < LIMBS; c++)
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            out[c][m] = v->sign * (got[c][m] - v->base[c][m]);
+}
+
 static void see(void *context, const limber_patch_effect *f)
 {
-    struct visit *v = context;
+    const struct visit *v = context;
     const size_t head = (size_t)f->layer * (size_t)v->e->config->heads + (size_t)f->head;
-    effect_measures got;
-    effect_measure(got, v->target, f->heat, f->joints);
-    for (int c = 0; c < LIMBS; c++)
-        for (int m = 0; m < EFFECT_METRICS; m++)
-            v->e->raw[head][c][m] = v->sign * (got[c][m] - v->base[c][m]);
-    if (!f->direct_heat)
-        return;
-    effect_measure(got, v->target, f->direct_heat, f->direct_joints);
-    for (int c = 0; c < LIMBS; c++)
-        for (int m = 0; m < EFFECT_METRICS; m++)
-            v->e->direct[head][c][m] = v->sign * (got[c][m] - v->base[c][m]);
+    change_of(v->e->raw[head], v, f->heat, f->joints);
+    if (f->direct_heat)
+        change_of(v->e->direct[head], v, f->direct_heat, f->direct_joints);
+}
+
+static limber_status see_sets(const struct visit *v, int base, int source, bool direct, limber_error *err)
+{
+    struct experiment *e = v->e;
+    limber_keypoint joints[COCO_KEYPOINTS];
+    limber_status st = LIMBER_OK;
+    for (size_t row = e->heads; !st && row < e->rows; row++) {
+        const uint8_t *set = e->options.sets + (row - e->heads) * e->heads;
+        for (int turn = 0; !st && turn < 1 + direct; turn++) {
+            st = limber_patch_run(e->patch, base, source, set, turn ? LIMBER_PATCH_DIRECT : 0, joints, e->heat, err);
+            if (!st)
+                change_of(turn ? e->direct[row] : e->raw[row], v, e->heat, joints);
+        }
+    }
+    return st;
 }
 
 static limber_status measure_slot(struct experiment *e, effect_measures out, int slot, const struct effect_target *target,
@@ -173,7 +193,12 @@ static limber_status patch_all(struct experiment *e, enum effect_by by, int limb
     }
     if (!finite)
         return limber_fail(err, LIMBER_E_MODEL, "the network's heat maps are not finite");
-    limber_status st = limber_patch_each(e->patch, base, source, e->options.heads, direct, see, &v, err);
+    limber_status st = e->options.path ? limber_patch_path(e->patch, base, source, e->options.path, err) : LIMBER_OK;
+    source = e->options.path ? LIMBER_PATCH_PATH : source;
+    if (!st)
+        st = limber_patch_each(e->patch, base, source, e->options.heads, direct, see, &v, err);
+    if (!st)
+        st = see_sets(&v, base, source, direct, err);
     if (!st)
         effects_add(e->effects, by, limb, has, (const effect_measures *)e->raw,
                     direct ? (const effect_measures *)e->direct : NULL, gap);
@@ -343,7 +368,7 @@ static limber_status ablate(struct experiment *e, struct person *p, limber_error
         if (wanted(e, kinds[i].by, 0)) {
             st = patch_all(e, kinds[i].by, -1, CLEAR, kinds[i].source, &p->target, p->clear, NULL, err);
             e->counted[kinds[i].by][0]++;
-            if (!st && kinds[i].by == BY_MEAN)
+            if (!st && kinds[i].by == BY_MEAN && !e->options.path)
                 st = focus_person(e, p, err);
         }
     return st;

@@ -14,6 +14,9 @@ struct experiment_options {
     uint64_t seed;
     int people;           /* at most so many a limb and kind of change, the first that come; 0: all */
     const uint8_t *heads; /* [layers * heads], borrowed: which to patch; NULL: all */
+    const uint8_t *sets;  /* [set_count][layers * heads], borrowed: heads that are patched together, too */
+    int set_count;
+    const uint8_t *path;  /* [layers * heads], borrowed: what is patched sees these heads' direct change alone; NULL: no path */
     const double *sigmas; /* [17], COCO's, borrowed */
 };
 struct experiment_person {
@@ -42,7 +45,7 @@ limber_status experiment_replay(struct experiment *e, const limber_image *image,
 bool experiment_full(const struct experiment *e); /* nobody is wanted any more */
 limber_status experiment_summarise(const struct experiment *e, struct effects_result *out, limber_error *err);
 
-/* Of the people that MEAN was asked of. */
+/* Of the people that MEAN was asked of; of nobody where a path was. */
 const struct focus *experiment_focus(const struct experiment *e);
 
 /* The person of a limb drawn by lot among those counted; image is -1 where there is none. */

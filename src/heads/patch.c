@@ -22,7 +22,7 @@ struct kept {                /* one run */
     float *heat;             /* [keypoints][map] */
     limber_keypoint *joints; /* [keypoints], heatmap pixels */
     struct crop_region region;
-    bool there;
+    uint64_t capture; /* counts from 1; 0: holds no run */
 };
 
 struct limber_patch {
@@ -35,6 +35,9 @@ struct limber_patch {
     int64_t people;
     float *mean, *constant, *zero; /* [layers][tokens][hidden]; zero: [tokens][hidden] */
     bool mean_fresh;
+    uint64_t captures;
+    float *path;           /* [layers][tokens][hidden]: what limber_patch_path found; NULL: it was never called */
+    uint64_t path_capture; /* of the base it was found for */
     /* a batch of patched runs */
     float *room, *delta;                     /* [batch][tokens][hidden] */
     float *heat, *direct_heat;               /* [batch][keypoints][map] */
@@ -142,6 +145,7 @@ void limber_patch_close(limber_patch **patch)
     free(p->mean);
     free(p->constant);
     free(p->zero);
+    free(p->path);
     free(p->room);
     free(p->delta);
     free(p->heat);
@@ -168,7 +172,7 @@ static limber_status check_slot(const limber_patch *p, int slot, const char *wha
 {
     if (slot < 0 || slot >= p->slots)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: %s is slot %d, expected 0..%d", what, slot, p->slots - 1);
-    if (filled && !p->kept[slot].there)
+    if (filled && !p->kept[slot].capture)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: %s is slot %d, which holds no run: capture one first", what, slot);
     return LIMBER_OK;
 }
@@ -199,7 +203,7 @@ limber_status patch_capture(limber_patch *p, int slot, const uint8_t *crop, stru
     const struct config *c = p->config;
     const struct backend_ops *be = v->ex->ops;
     const struct span one = {.count = 1};
-    k->there = false;
+    k->capture = 0;
     v->whole = true; /* z of every head */
     be->upload(v->ex, crop, 1, (size_t)c->image_h * (size_t)c->image_w * 3);
     vit_embed(v, one, false);
@@ -215,7 +219,7 @@ limber_status patch_capture(limber_patch *p, int slot, const uint8_t *crop, stru
     v->whole = false;
     st = finish(p, 1, k->heat, k->joints, err);
     k->region = region;
-    k->there = !st;
+    k->capture = st ? 0 : ++p->captures;
     return st;
 }
 
@@ -298,20 +302,25 @@ static limber_status make_plan(struct plan *out, limber_patch *p, int base, int 
         st = check_slot(p, source, "the source", true, err);
     if (st)
         return st;
-    if (source < LIMBER_PATCH_CONST)
+    if (source < LIMBER_PATCH_PATH)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: the source is %d, expected a slot, or %d..%d", source,
-                           LIMBER_PATCH_CONST, LIMBER_PATCH_ZERO);
-    if (source < LIMBER_PATCH_ZERO && !p->people)
+                           LIMBER_PATCH_PATH, LIMBER_PATCH_ZERO);
+    if (source == LIMBER_PATCH_PATH && p->path_capture != p->kept[base].capture)
+        return limber_fail(err, LIMBER_E_ARGUMENT,
+                           "patch: no path was found for the run in slot %d: call limber_patch_path first", base);
+    const bool of_people = source == LIMBER_PATCH_MEAN || source == LIMBER_PATCH_CONST;
+    if (of_people && !p->people)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: a mean of nobody: call limber_patch_mean first");
     if (input && source < 0)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: LIMBER_PATCH_INPUT needs a source that is a slot, not %d", source);
-    if (source < LIMBER_PATCH_ZERO)
+    if (of_people)
         refresh_means(p);
     *out = (struct plan){.base = &p->kept[base],
                          .source = source >= 0 ? &p->kept[source] : NULL,
                          .z = source >= 0                    ? p->kept[source].z
                               : source == LIMBER_PATCH_MEAN  ? p->mean
                               : source == LIMBER_PATCH_CONST ? p->constant
+                              : source == LIMBER_PATCH_PATH  ? p->path
                                                              : p->zero,
                          .same = source == LIMBER_PATCH_ZERO,
                          .input = input};
@@ -393,6 +402,20 @@ static limber_status run_total(limber_patch *p, const struct plan *plan, int n, 
     return finish(p, n, p->heat, p->joints, err);
 }
 
+/* What the patched heads of this layer write to the residual stream beyond what the base's do, added to p->delta. */
+static void add_written(limber_patch *p, const struct plan *plan, int n, int layer)
+{
+    struct vit *v = &p->session->vit;
+    const struct span span = {.count = n};
+    fill(p, v->x, n, plan->base->x + (size_t)layer * p->layer);
+    fill_patched(p, plan, n, layer);
+    vit_projection(v, layer, span);
+    v->ex->ops->buf_read(v->ex, v->x, span, p->room);
+    const float *attended = plan->base->attended + (size_t)layer * p->layer;
+    for (size_t i = 0; i < (size_t)n * p->layer; i++)
+        p->delta[i] += p->room[i] - attended[i % p->layer];
+}
+
 static limber_status run_direct(limber_patch *p, const struct plan *plan, int n, limber_error *err)
 {
     struct vit *v = &p->session->vit;
@@ -401,17 +424,9 @@ static limber_status run_direct(limber_patch *p, const struct plan *plan, int n,
     const struct span span = {.count = n};
     v->whole = true;
     memset(p->delta, 0, (size_t)n * p->layer * sizeof *p->delta);
-    for (int l = 0; l < c->layers; l++) {
-        if (!any_patched_at(p, n, l))
-            continue;
-        fill(p, v->x, n, plan->base->x + (size_t)l * p->layer);
-        fill_patched(p, plan, n, l);
-        vit_projection(v, l, span);
-        be->buf_read(v->ex, v->x, span, p->room);
-        const float *attended = plan->base->attended + (size_t)l * p->layer;
-        for (size_t i = 0; i < (size_t)n * p->layer; i++)
-            p->delta[i] += p->room[i] - attended[i % p->layer];
-    }
+    for (int l = 0; l < c->layers; l++)
+        if (any_patched_at(p, n, l))
+            add_written(p, plan, n, l);
     v->whole = false;
     const float *last = plan->base->x + (size_t)c->layers * p->layer;
     for (size_t i = 0; i < (size_t)n * p->layer; i++)
@@ -425,6 +440,50 @@ static void to_image(const limber_patch *p, const struct kept *base, limber_keyp
     const struct config *c = p->config;
     for (int i = 0; i < n * c->keypoints; i++)
         joints[i] = crop_to_image(joints[i], c->map_h, c->map_w, base->region);
+}
+
+limber_status limber_patch_path(limber_patch *p, int base, int source, const uint8_t *senders, limber_error *err)
+{
+    if (!p || !senders)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_patch_path: %s is NULL", p ? "senders" : "patch");
+    if (source == LIMBER_PATCH_PATH)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_patch_path: a path cannot be the source of a path");
+    struct plan plan;
+    limber_status st = make_plan(&plan, p, base, source, false, err);
+    if (st)
+        return st;
+    const struct config *c = p->config;
+    struct vit *v = &p->session->vit;
+    const struct backend_ops *be = v->ex->ops;
+    const struct span one = {.count = 1};
+    if (!p->path && !(p->path = malloc((size_t)c->layers * p->layer * sizeof *p->path)))
+        return limber_fail(err, LIMBER_E_MEMORY, "patch: no memory for a path of %d layers, %d tokens of %d", c->layers,
+                           c->tokens, c->hidden);
+    p->path_capture = 0;
+    for (size_t i = 0; i < (size_t)(c->layers * c->heads); i++)
+        p->sets[i] = senders[i] != 0;
+    memset(p->delta, 0, p->layer * sizeof *p->delta);
+    v->whole = true;
+    bool changed = false;
+    for (int l = 0; l < c->layers; l++) {
+        const size_t at = (size_t)l * p->layer;
+        if (changed) {
+            for (size_t i = 0; i < p->layer; i++)
+                p->room[i] = plan.base->x[at + i] + p->delta[i];
+            be->buf_write(v->ex, v->x, one, p->room);
+            vit_attention(v, l, one);
+            be->buf_read(v->ex, v->y, one, p->path + at);
+        } else
+            memcpy(p->path + at, plan.base->z + at, p->layer * sizeof *p->path);
+        if (any_patched_at(p, 1, l)) {
+            add_written(p, &plan, 1, l);
+            changed = true;
+        }
+    }
+    v->whole = false;
+    st = be->finish(v->ex, err);
+    p->path_capture = st ? 0 : plan.base->capture;
+    return st;
 }
 
 limber_status limber_patch_run(limber_patch *p, int base, int source, const uint8_t *heads, int flags, limber_keypoint *joints,

@@ -253,6 +253,44 @@ test_patch_is_the_same_for_threads_and_batches() {
     status 2 patch_tiny --corrupt none --by zero --heads truth.json --out four
     says "not a heads.json"
 }
+# Sets of heads and paths between them, beside the heads one by one.
+test_patch_sets_and_paths() {
+    album 0
+    patch_tiny() { "$LIMBER" patch --model "$tiny" --quiet photos --annotations truth.json --bootstrap 20 "$@"; }
+    printf '# two\nboth "<ends": 0.0, 1.1\n\nlast:1.0,1.1\n' >sets
+    status 0 patch_tiny --by noise,mean --sets sets --out one
+    lines $((1 + 3 * (4 + 2) * 6 * 4)) one/patch.csv # changes, heads and sets, limbs, measures
+    head -1 one/patch.csv | grep -q ',q,set$' || fail "no column for sets"
+    [ "$(grep -c '^noise,,,.*,"both""<ends"""$' one/patch.csv)" = 24 ] || fail "the lines of a set"
+    has one/patch.json '"last": ["1.0","1.1"]'
+    has one/patch.json '"sum_of_heads_raw"'
+    status 0 patch_tiny --corrupt none --by zero --sets sets --out page
+    has page/patch.html "Sets of heads, patched together"
+    has page/patch.html "both&quot;&lt;ends&quot;<td>2"
+    ! grep -qiE '(^|[^a-z])(nan|inf)([^a-z]|$)' one/patch.csv one/patch.json || fail "a number that is none"
+    status 0 patch_tiny --by noise,mean --sets sets --out one --resume
+    printf 'last:1.0\n' >sets
+    status 2 patch_tiny --by noise,mean --sets sets --out one --resume
+    says "made with sets"
+    status 0 patch_tiny --by noise,mean --sets sets --path 0.1 --out two # heads of layer 1, and the set
+    lines $((1 + 3 * (2 + 1) * 6 * 4)) two/patch.csv
+    has two/patch.json '"path": ["0.1"]'
+    has two/patch.html "Here it is a <b>path</b>"
+    ! grep -q '"focus"' two/patch.json || fail "the loss by a path is not that of a head that says its mean"
+    status 2 patch_tiny --out three --path 1.0
+    says "lies behind layer 1"
+    status 2 patch_tiny --out three --path 0.2
+    says "heads 0 to 1"
+    printf 'a:0.0\n\na:0.1\n' >sets
+    status 2 patch_tiny --out three --sets sets
+    says "sets: line 3: two sets are called"
+    for wrong in 'a 0.1' ':0.1' 'a:' 'a:0.9' 'a:0.1,' '#'; do
+        echo "$wrong" >sets
+        status 2 patch_tiny --out three --sets sets
+        grep -qE 'sets: (line 1: )?("a0.1": expected NAME|":0.1": expected NAME|set "a": "(|0.9|0.1,)" is no LAYER|no set)' err || fail "$wrong: $(cat err)"
+    done
+    [ ! -e three ] || fail "a folder for nothing"
+}
 # A run that was stopped goes on, and ends with the same bytes; other options do not mix.
 test_patch_resumes() {
     album 0
@@ -328,6 +366,12 @@ test_prune_writes_a_model() {
     # neurons too; a compact file says the same, and so does what is made of it
     status 0 prune_tiny --drop 0.1 --neurons 0.5 --out lean
     grep -q '"neurons_dropped": 192' lean/prune.json || fail "half of 2 x 192 neurons were to go"
+    # the curve: the whole model, one without the head, eight that lose neurons; and with heads alone, one for each of the two that go
+    points() { tr -d ' \n' <"$1" | grep -oE '[{]"heads":[0-9]+,"neurons":[0-9]+,"parameters"' | tr -dc '0-9,\n'; }
+    points lean/prune.json >file
+    [ "$(tr '\n' ' ' <file)" = "4,384, 3,384, 3,360, 3,336, 3,312, 3,288, 3,264, 3,240, 3,216, 3,192, " ] || fail "the points of the curve: $(cat file)"
+    [ "$(points smaller/prune.json | tr '\n' ' ')" = "4,384, 3,384, 2,384, " ] || fail "the points of heads alone: $(points smaller/prune.json)"
+    [ "$(sed -n '/On the way/,$p' smaller/README.md | grep -cE '^[|] [23] [|] 384 [|]')" = 2 ] || fail "the table of the curve"
     [ "$(grep -c '"times_faster"' lean/prune.json)" -ge 1 ] || fail "no time"
     status 0 prune_tiny --drop 0.1 --neurons 0.5 --compact --out compact
     [ "$(wc -c <compact/model.safetensors)" -lt "$(wc -c <lean/model.safetensors)" ] || fail "compact is not smaller"

@@ -148,6 +148,107 @@ static void agrees_with_transformers(const char *backend)
     free(file.bytes);
 }
 
+/* Sets of heads, and paths from some to others (of nobias-eps past a layer that is held still), of which tools/make_patch_golden.py has
+ * the heat maps, every `step` pixels. */
+struct patched_case {
+    const char *senders, *heads; /* senders NULL: no path */
+};
+
+static void read_heads(uint8_t *set, const char *text, const struct config *c)
+{
+    bool *named = NULL;
+    limber_error err = {0};
+    cr_assert(!prune_parse(text, c, &named, &err), "%s", err.text);
+    for (int i = 0; i < c->layers * c->heads; i++)
+        set[i] = named[i];
+    free(named);
+}
+
+static void case_agrees(limber_patch *p, const struct config *c, const struct patched_case *k, int source, int direct, int step,
+                        const float *want, const char *name)
+{
+    const size_t map = (size_t)c->map_h * (size_t)c->map_w;
+    limber_error err = {0};
+    uint8_t heads[16], senders[16];
+    float *heat = malloc((size_t)c->keypoints * map * sizeof *heat);
+    double most = 0;
+    read_heads(heads, k->heads, c);
+    if (k->senders) {
+        read_heads(senders, k->senders, c);
+        cr_assert(!limber_patch_path(p, 0, source, senders, &err), "%s", err.text);
+    }
+    cr_assert(!limber_patch_run(p, 0, k->senders ? LIMBER_PATCH_PATH : source, heads, direct ? LIMBER_PATCH_DIRECT : 0, NULL,
+                                heat, &err),
+              "%s", err.text);
+    for (size_t j = 0; j < (size_t)c->keypoints; j++)
+        for (size_t y = 0; y < (size_t)c->map_h; y += (size_t)step)
+            for (size_t x = 0; x < (size_t)c->map_w; x += (size_t)step)
+                most = fmax(most, fabs((double)heat[j * map + y * (size_t)c->map_w + x] - (double)*want++));
+    cr_expect(most < 1e-5, "%s%s, %s -> %s differs by %.2g", name, direct ? ", direct" : "", k->senders ? k->senders : "",
+              k->heads, most);
+    free(heat);
+}
+
+static void sets_and_paths_agree(const char *backend, const char *model, const char *prefix, const struct patched_case *cases,
+                                 int step)
+{
+    limber_error err = {0};
+    limber_model *m = NULL;
+    limber_patch *p = NULL;
+    struct tensors t = {0}, golden = {0};
+    char dir[512];
+    snprintf(dir, sizeof dir, GOLDEN "/%s/golden.safetensors", model);
+    struct blob file = blob_read(GOLDEN "/patch.safetensors"), of_model = blob_read(dir);
+    cr_assert(!tensors_parse(&t, file.bytes, file.size, &err) && !tensors_parse(&golden, of_model.bytes, of_model.size, &err));
+    snprintf(dir, sizeof dir, GOLDEN "/%s", model);
+    limber_session *session = open_session(&m, dir, backend, "fp32", NULL, 1, 1);
+    cr_assert(!limber_patch_open(&p, session, NULL, &err), "%s", err.text);
+    const struct config *c = &m->config;
+    const size_t pixels = (size_t)c->image_h * (size_t)c->image_w;
+    uint8_t *crops = malloc(6 * pixels);
+    memcpy(crops, tensors_find(&golden, "crops")->data, 3 * pixels);
+    for (size_t i = 0; i < pixels; i++)
+        memcpy(crops + 3 * (2 * pixels - 1 - i), crops + 3 * i, 3);
+    for (int i = 0; i < 2; i++)
+        cr_assert(!limber_patch_capture_crop(p, i, crops + (size_t)i * 3 * pixels, &err), "%s", err.text);
+    const size_t sampled = (size_t)c->keypoints * (size_t)((c->map_h + step - 1) / step) * (size_t)((c->map_w + step - 1) / step);
+    for (int i = 0; i < 4; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "%s.%s%s", prefix, i / 2 ? "zero" : "swap", i % 2 ? ".direct" : "");
+        const struct tensor *answer = tensors_find(&t, name);
+        cr_assert(answer, "%s", name);
+        float *want = malloc(answer->bytes);
+        tensor_read(answer, 0, answer->bytes / 4, want);
+        size_t n = 0;
+        for (; cases[n].heads; n++)
+            case_agrees(p, c, &cases[n], i / 2 ? LIMBER_PATCH_ZERO : 1, i % 2, step, want + n * sampled, name);
+        cr_expect_eq(answer->bytes / 4, n * sampled);
+        free(want);
+    }
+    limber_patch_close(&p);
+    limber_session_close(&session);
+    limber_model_close(&m);
+    tensors_free(&t);
+    tensors_free(&golden);
+    free(file.bytes);
+    free(of_model.bytes);
+    free(crops);
+}
+
+static const struct patched_case set_cases[] = {{NULL, "0.0,1.1"}, {NULL, "0.1,1.0,1.1"}, {0}},
+                                 path_cases[] = {{"0.0", "1.0"}, {"0.0", "1.1"}, {"0.1", "1.0"}, {"0.0,0.1", "1.0,1.1"}, {0}},
+                                 deep_cases[] = {{"0.0", "2.0"}, {"1.0", "2.0"}, {"0.0,1.0", "2.0"}, {"0.0", "1.0,2.0"}, {0}};
+
+Test(patch, sets_and_paths_are_transformers)
+{
+    static const char *const backends[] = {"ref", "cpu"};
+    for (int i = 0; i < 2; i++) {
+        sets_and_paths_agree(backends[i], "simple-hd32", "sets", set_cases, 8);
+        sets_and_paths_agree(backends[i], "simple-hd32", "path", path_cases, 8);
+        sets_and_paths_agree(backends[i], "nobias-eps", "deep.path", deep_cases, 1);
+    }
+}
+
 Test(patch, ref_agrees_with_transformers)
 {
     agrees_with_transformers("ref");
@@ -186,6 +287,14 @@ static void equals_plain_runs(const char *precision)
                           precision, flags, head);
             }
     }
+    /* a path of nothing that changed is no path */
+    cr_assert(!limber_patch_path(b.patch, 0, 0, all, &err), "%s", err.text);
+    patched(&b, 0, 0, NULL, 0, plain);
+    for (int flags = 0; flags < 2; flags++) {
+        patched(&b, 0, LIMBER_PATCH_PATH, all, flags, heat);
+        cr_expect(!memcmp(heat, plain, sizeof(float) * KEYPOINTS * MAP), "%s: a path from itself, flags %d", precision, flags);
+    }
+    patched(&b, 1, 1, NULL, 0, plain);
     /* all of B, x_0 too: B */
     patched(&b, 0, 1, all, LIMBER_PATCH_INPUT, heat);
     cr_expect(!memcmp(heat, plain, sizeof(float) * KEYPOINTS * MAP), "%s: all of the other run is not the other run", precision);
@@ -371,9 +480,17 @@ static void draw_person(uint8_t *rgb, struct experiment_person *p, uint64_t seed
             }
 }
 
-static struct effects_result experiment_of(limber_session *session, unsigned by, int images, int people, bool labelled)
+static struct effects_result experiment_with(limber_session *session, unsigned by, int images, int people, bool labelled,
+                                             const uint8_t *path, const uint8_t *sets, int set_count)
 {
-    const struct experiment_options o = {.by = by, .bootstrap = 200, .seed = 5, .sigmas = skeleton_coco.sigmas, .people = people};
+    const struct experiment_options o = {.by = by,
+                                         .bootstrap = 200,
+                                         .seed = 5,
+                                         .sigmas = skeleton_coco.sigmas,
+                                         .people = people,
+                                         .path = path,
+                                         .sets = sets,
+                                         .set_count = set_count};
     struct experiment *e = NULL;
     struct effects_result r;
     limber_error err = {0};
@@ -396,6 +513,11 @@ static struct effects_result experiment_of(limber_session *session, unsigned by,
     experiment_close(&e);
     free(rgb);
     return r;
+}
+
+static struct effects_result experiment_of(limber_session *session, unsigned by, int images, int people, bool labelled)
+{
+    return experiment_with(session, by, images, people, labelled, NULL, NULL, 0);
 }
 
 enum { LEFT_ARM = 2 };
@@ -448,6 +570,60 @@ Test(patch, a_planted_cause_is_found_and_no_other)
 Test(patch, planted_mediation_is_found)
 {
     planted(true);
+}
+
+/* In the chain, (0,1) tells (1,0), which alone tells the heat maps. Together they do what each does alone, and two others nothing; what
+ * (0,1) causes goes through (1,0), and through no other head. */
+Test(patch, planted_sets_and_paths)
+{
+    static const uint8_t sets[3][4] = {{0, 1, 1, 0}, {1, 0, 0, 1}, {1, 1, 0, 0}}, from[2][4] = {{0, 1, 0, 0}, {1, 0, 0, 0}};
+    char dir[256];
+    limber_model *model = NULL;
+    directory_make(dir);
+    make_planted_checkpoint(dir, true);
+    limber_session *session = open_session(&model, dir, "cpu", "fp32", NULL, 1, 0);
+    const unsigned by = 1u << BY_DENOISE | 1u << BY_NOISE | 1u << BY_MOVED | 1u << BY_MEAN;
+    struct effects_result r = experiment_with(session, by, 6, 0, true, NULL, sets[0], 3);
+    cr_assert(r.rows == 7 && r.head_count == 4);
+    for (int b = BY_DENOISE; b <= BY_NOISE; b++)
+        for (int s = 0; s < 3; s++) {
+            const struct effect *f = effects_at(&r, (enum effect_by)b, 4 + s, LEFT_ARM, EFFECT_HEAT);
+            const struct effect *one = effects_at(&r, (enum effect_by)b, 1, LEFT_ARM, EFFECT_HEAT);
+            if (s == 1) {
+                cr_expect(f->known && f->raw.mean == 0 && f->direct.mean == 0 && f->p == 1 && f->q == 1,
+                          "the two others cause %g", f->raw.mean);
+                continue;
+            }
+            cr_expect(fabs(f->share.mean - 1) < 0.02 && f->share.interval, "%s: set %d causes %.3f", effect_by_names[b], s,
+                      f->share.mean);
+            cr_expect(fabs(f->direct_share.mean - (s == 0)) < 0.02, "%s: set %d directly %.3f", effect_by_names[b], s,
+                      f->direct_share.mean);
+            cr_expect(f->q < 0.01 && one->q < 0.01 && f->p <= f->q);
+            if (s == 2) /* to the bit what its one head of any effect does */
+                cr_expect(f->raw.mean == one->raw.mean && f->p == one->p);
+        }
+    /* q of sets does not depend on the heads beside them: 3 sets and 6 limbs are corrected for */
+    const struct effect *first = effects_at(&r, BY_NOISE, 4, LEFT_ARM, EFFECT_HEAT);
+    cr_expect(first->q <= first->p * 18 + 1e-15 && first->q > first->p, "p %g, q %g", first->p, first->q);
+    effects_result_free(&r);
+    for (int s = 0; s < 2; s++) {
+        r = experiment_with(session, by, 6, 0, true, from[s], sets[0], 1);
+        for (int b = BY_DENOISE; b <= BY_NOISE; b++)
+            for (int head = 0; head < 5; head++) { /* 4: the set, of which (1,0) is reached */
+                const struct effect *f = effects_at(&r, (enum effect_by)b, head, LEFT_ARM, EFFECT_HEAT);
+                if (s == 0 && (head == 2 || head == 4))
+                    cr_expect(fabs(f->share.mean - 1) < 0.02 && fabs(f->direct_share.mean - 1) < 0.02 && f->q < 0.01,
+                              "%s: through row %d goes %.3f", effect_by_names[b], head, f->share.mean);
+                else
+                    cr_expect(f->raw.mean == 0 && f->direct.mean == 0, "%s from %d: through row %d goes %g", effect_by_names[b],
+                              s, head, f->raw.mean);
+            }
+        cr_expect(effects_at(&r, BY_MEAN, 2, LEFT_ARM, EFFECT_HEAT)->known);
+        effects_result_free(&r);
+    }
+    limber_session_close(&session);
+    limber_model_close(&model);
+    directory_remove(dir);
 }
 
 /* An image added again from its record is the image: every number, those of shares and of the other limbs too. */
@@ -599,7 +775,7 @@ static bool finite_estimate(const limber_heads_estimate *e)
 static uint64_t hash_of(const struct effects_result *r)
 {
     uint64_t hash = 0, bits;
-    for (int i = 0; i < EFFECT_BYS * r->head_count * LIMBS * EFFECT_METRICS; i++) {
+    for (int i = 0; i < EFFECT_BYS * r->rows * LIMBS * EFFECT_METRICS; i++) {
         const struct effect *f = &r->effect[i];
         const limber_heads_estimate *const all[] = {&f->raw, &f->direct, &f->mediated, &f->share, &f->direct_share, &f->specific};
         for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
@@ -807,7 +983,18 @@ Test(patch, refusals)
     float *heat = malloc(sizeof(float) * KEYPOINTS * MAP);
     refuses(limber_patch_run(b.patch, 4, 0, NULL, 0, NULL, heat, &err), &err, "base is slot 4, expected 0..3");
     refuses(limber_patch_run(b.patch, 2, 0, NULL, 0, NULL, heat, &err), &err, "holds no run");
-    refuses(limber_patch_run(b.patch, 0, -4, NULL, 0, NULL, heat, &err), &err, "source is -4");
+    refuses(limber_patch_run(b.patch, 0, -5, NULL, 0, NULL, heat, &err), &err, "source is -5");
+    const uint8_t one[LAYERS * HEADS] = {1};
+    refuses(limber_patch_run(b.patch, 0, LIMBER_PATCH_PATH, one, 0, NULL, heat, &err), &err, "no path was found");
+    refuses(limber_patch_path(b.patch, 0, LIMBER_PATCH_PATH, one, &err), &err, "source of a path");
+    refuses(limber_patch_path(b.patch, 0, 1, NULL, &err), &err, "senders is NULL");
+    refuses(limber_patch_path(b.patch, 2, 1, one, &err), &err, "holds no run");
+    cr_assert(!limber_patch_path(b.patch, 0, 1, one, &err) &&
+              !limber_patch_run(b.patch, 0, LIMBER_PATCH_PATH, one, 0, NULL, heat, &err));
+    refuses(limber_patch_run(b.patch, 1, LIMBER_PATCH_PATH, one, 0, NULL, heat, &err), &err,
+            "no path was found for the run in slot 1");
+    cr_assert(!limber_patch_capture_crop(b.patch, 0, b.crops[0], &err));
+    refuses(limber_patch_run(b.patch, 0, LIMBER_PATCH_PATH, one, 0, NULL, heat, &err), &err, "no path was found");
     refuses(limber_patch_run(b.patch, 0, LIMBER_PATCH_ZERO, NULL, LIMBER_PATCH_INPUT, NULL, heat, &err), &err, "needs a source");
     refuses(limber_patch_run(b.patch, 0, 1, NULL, 3, NULL, heat, &err), &err, "flags are 3");
     refuses(limber_patch_each(b.patch, 0, 1, NULL, 0, NULL, NULL, &err), &err, "visit is NULL");

@@ -120,6 +120,12 @@ static const struct {
     AT(limber_heads_options, label_classes, 36),
     AT(limber_heads_options, label_names, 40),
     AT(limber_heads_options, reserved, 48),
+    VALUE(LIMBER_PATCH_ZERO, (size_t)-1),
+    VALUE(LIMBER_PATCH_MEAN, (size_t)-2),
+    VALUE(LIMBER_PATCH_CONST, (size_t)-3),
+    VALUE(LIMBER_PATCH_PATH, (size_t)-4),
+    VALUE(LIMBER_PATCH_DIRECT, 1),
+    VALUE(LIMBER_PATCH_INPUT, 2),
     SIZE(limber_patch_options, 32),
     AT(limber_patch_options, reserved, 4),
 };

@@ -32,7 +32,7 @@
 
 struct run {
     struct cli_common common;
-    const char *out, *annotations, *category, *corrupt, *by, *layers, *heads_file, *metric;
+    const char *out, *annotations, *category, *corrupt, *by, *layers, *heads_file, *metric, *sets_file, *path_text;
     int bootstrap, seed, people, calibrate, control, permutations;
     bool resume;
 
@@ -46,6 +46,8 @@ struct run {
     struct effects_result result;
     struct patch_reading reading;
     uint8_t *chosen; /* [layers * heads]; NULL: all */
+    uint8_t *path;   /* [layers * heads]; NULL: no path */
+    struct patch_sets sets;
     struct patch_kept kept;
     struct focus_head *focus; /* [layers * heads]; NULL: not known */
     uint64_t content;         /* of the model */
@@ -160,6 +162,11 @@ static int open_kept(struct run *r)
     put_key(&t, "by"), put_string(&t, r->by);
     put_key(&t, "control"), put_integer(&t, r->control);
     put_key(&t, "layers"), put_string(&t, r->layers);
+    put_key(&t, "path"), put_string(&t, r->path_text);
+    if (r->sets_file) {
+        snprintf(text, sizeof text, "%016llx", (unsigned long long)r->sets.content);
+        put_key(&t, "sets"), put_string(&t, text);
+    }
     put_key(&t, "people"), put_integer(&t, r->people);
     put_key(&t, "calibrate"), put_integer(&t, r->calibrate);
     put_key(&t, "seed"), put_integer(&t, r->seed);
@@ -334,7 +341,10 @@ static int write_results(struct run *r, bool complete)
                                       .content = r->content,
                                       .focus = experiment_focus(r->experiment)->count ? r->focus : NULL,
                                       .focus_people = experiment_focus(r->experiment)->count,
-                                      .chosen = r->chosen};
+                                      .chosen = r->chosen,
+                                      .sets = &r->sets,
+                                      .path = r->path,
+                                      .path_text = r->path_text};
     if (experiment_summarise(r->experiment, &r->result, &err))
         return cli_fail("%s", err.text);
     if (about.focus && !focus_summarise(experiment_focus(r->experiment), r->focus))
@@ -429,6 +439,38 @@ static int choose_layers(struct run *r, const struct cli_command *command)
     return CLI_DONE;
 }
 
+/* A head that a path may lead into lies behind the first that it starts from. */
+static int choose_path(struct run *r)
+{
+    const struct config *c = &r->model->config;
+    const int heads = c->layers * c->heads;
+    bool *from = NULL;
+    int first = 0;
+    limber_error err;
+    if (!r->path_text)
+        return CLI_DONE;
+    if (prune_parse(r->path_text, c, &from, &err))
+        return cli_fail("--path is \"%.80s\": expected LAYER.HEAD,... with layers 0 to %d and heads 0 to %d", r->path_text,
+                        c->layers - 1, c->heads - 1);
+    while (!from[first])
+        first++;
+    first = first / c->heads + 1;
+    const bool all = !r->chosen;
+    if (all)
+        r->chosen = malloc((size_t)heads);
+    r->path = malloc((size_t)heads);
+    bool any = false;
+    for (int h = 0; r->chosen && r->path && h < heads; h++) {
+        r->chosen[h] = (all || r->chosen[h]) && h / c->heads >= first;
+        r->path[h] = from[h];
+        any = any || r->chosen[h];
+    }
+    free(from);
+    if (!r->chosen || !r->path)
+        return cli_fail("no memory");
+    return any ? CLI_DONE : cli_fail("--path %s: no head that is patched lies behind layer %d", r->path_text, first - 1);
+}
+
 static int load_boxes(struct run *r)
 {
     limber_error err;
@@ -473,6 +515,10 @@ static int open_all(struct run *r, const struct cli_command *command)
     if (!status)
         status = choose_layers(r, command);
     if (!status)
+        status = choose_path(r);
+    if (!status && r->sets_file && patch_sets_open(&r->sets, r->sets_file, &r->model->config, &err))
+        status = cli_fail("%s", err.text);
+    if (!status)
         status = run_model_content(&r->content, cli_model_dir(&r->common), TASK_POSE);
     if (!status)
         status = open_reading(r);
@@ -485,6 +531,9 @@ static int open_all(struct run *r, const struct cli_command *command)
                                          .seed = (uint64_t)r->seed,
                                          .people = r->people,
                                          .heads = r->chosen,
+                                         .sets = r->sets.heads,
+                                         .set_count = r->sets.count,
+                                         .path = r->path,
                                          .sigmas = skeleton_coco.sigmas};
     if (!status && experiment_open(&r->experiment, r->session, &o, &err))
         status = cli_fail("%s", err.text);
@@ -512,6 +561,9 @@ int cli_patch(int argc, char **argv)
         CLI_OPTION("--by", "LIST", &r.by, "denoise, noise, zero, mean, const [denoise,noise]"),
         CLI_INT("--control", "0|1", &r.control, 0, 1, "blur elsewhere too, as noise's control [1]"),
         CLI_OPTION("--layers", "LIST", &r.layers, "only heads of these layers, from 0: 0,3-5 [all]"),
+        CLI_OPTION("--sets", "FILE", &r.sets_file, "patch these heads together, too: a line a set, NAME: LAYER.HEAD,..."),
+        CLI_OPTION("--path", "LAYER.HEAD,...", &r.path_text,
+                   "through which later heads these act: each sees their direct change alone, all else held still"),
         CLI_OPTION("--heads", "DIR", &r.heads_file,
                    "report of `limber heads`: is what is read what is caused? One page for both [that in --out]"),
         CLI_CHOICE("--metric", "heat|logp|oks|px", &r.metric, "the measure the page draws; the files hold all [heat]"),
@@ -564,6 +616,8 @@ int cli_patch(int argc, char **argv)
     inputs_free(&r.inputs);
     free(r.order);
     free(r.chosen);
+    free(r.path);
+    patch_sets_close(&r.sets);
     free(r.focus);
     return status;
 }

@@ -186,6 +186,15 @@ static void opening(const struct page *p)
     fputs("</div><p class=dim>A head&rsquo;s output is replaced by what it says in another run, and the network runs on from "
           "there. ",
           f);
+    if (p->about->path) {
+        fputs("Here it is a <b>path</b>: what is replaced is what each head would say if of all that it reads only the direct "
+              "change of ",
+              f);
+        page_text(f, p->about->path_text);
+        fputs(" reached it, every other block held as it was. So an effect is what ", f);
+        page_text(f, p->about->path_text);
+        fputs(" does through that head. ", f);
+    }
     fprintf(f,
             "This page draws <b>%s</b>: %s. Layers and heads are counted from 0. The other measures and kinds of change are in "
             "the table, "
@@ -428,6 +437,62 @@ static void ranking(const struct page *p)
         fputs("</div>", f);
     }
     free(rank);
+}
+
+/* ---- sets ---- */
+
+static void sets(const struct page *p)
+{
+    FILE *f = p->f;
+    bool any = false;
+    for (int row = p->r->head_count; row < p->r->rows; row++)
+        for (int c = 0; c < LIMBS; c++)
+            any = any || at(p, row, c)->known;
+    if (!any)
+        return;
+    fprintf(f,
+            "<h2>Sets of heads, patched together</h2><p>Beside each set what its heads do alone, added up: a set that does less "
+            "has heads that say the same, one that does more has heads that need each other. q corrects over sets and "
+            "limbs.</p><div class=wide><table><tr><th class=l>set<th>heads<th class=l>limb%s<th>raw<th>its heads alone, added "
+            "up<th>p<th>q</tr>",
+            has_gap(p->lead) ? "<th>share of the gap<th>direct" : "");
+    for (int row = p->r->head_count; row < p->r->rows; row++) {
+        const int s = row - p->r->head_count;
+        int n = 0;
+        for (int h = 0; h < p->r->head_count; h++)
+            n += p->about->sets->heads[s * p->r->head_count + h] != 0;
+        for (int c = 0; c < LIMBS; c++) {
+            const struct effect *e = at(p, row, c);
+            if (!e->known)
+                continue;
+            fputs("<tr><td class=l>", f);
+            page_text(f, p->about->sets->name[s]);
+            fprintf(f, "<td>%d<td class=l>", n);
+            limb_text(f, c);
+            if (has_gap(p->lead)) {
+                fputs("<td>", f);
+                small_estimate(f, e->shared, &e->share);
+                fputs("<td>", f);
+                small_estimate(f, e->shared && e->direct.images > 0, &e->direct_share);
+            }
+            fputs("<td>", f);
+            small_estimate(f, true, &e->raw);
+            const double sum = patch_set_sum(p->r, p->lead, row, c, p->metric, p->about);
+            fputs("<td>", f);
+            if (isfinite(sum))
+                small_number(f, sum);
+            else
+                fputs("&ndash;", f);
+            fputs("<td>", f);
+            if (e->tested)
+                page_probability(f, e->p);
+            fputs("<td>", f);
+            if (e->tested)
+                page_probability(f, e->q);
+            fputs("</tr>", f);
+        }
+    }
+    fputs("</table></div>", f);
 }
 
 /* ---- scatters ---- */
@@ -954,6 +1019,7 @@ void patch_report_page(FILE *f, const struct effects_result *r, const struct pat
         reading_section(&p);
         triples(&p, pictures, picture_count);
         ranking(&p);
+        sets(&p);
         swarm(&p);
         gaps(&p);
         focus_section(&p);

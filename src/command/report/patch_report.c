@@ -2,8 +2,8 @@
 /* command/report/patch_report.c - effects of patched heads as JSON and CSV, and what `limber heads` said of them.
  *
  * patch.json is one object. "changes" has a member a kind of change (denoise, noise, ...): the gaps by limb and measure, then a row a
- * head and limb; an estimate is {"mean", "low", "high", "images"}, null for what is not known. patch.csv has a line a change, head, limb
- * and measure, with empty cells for what is not known. */
+ * head and limb, and a row a set and limb; an estimate is {"mean", "low", "high", "images"}, null for what is not known. patch.csv has a
+ * line a change, head (or set, at the end, whose layer and head are empty), limb and measure, with empty cells for what is not known. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <jansson.h>
@@ -267,6 +267,59 @@ static void put_effect(struct json_text *t, const struct effects_result *r, enum
     put_close(t, '}');
 }
 
+/* The members of a head or a set. */
+static void put_limbs(struct json_text *t, const struct effects_result *r, enum effect_by b, int row)
+{
+    put_key(t, "limbs"), put_open(t, '{');
+    for (int c = 0; c < LIMBS; c++) {
+        put_key(t, heads_limb_names[c]), put_open(t, '{');
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            put_effect(t, r, b, row, c, m);
+        put_close(t, '}');
+    }
+    put_close(t, '}');
+    if (b > BY_MOVED)
+        return;
+    put_key(t, "cross_raw"), put_open(t, '{'); /* rows: the limb corrupted; columns: the limb measured */
+    for (int m = 0; m < EFFECT_METRICS; m++) {
+        put_key(t, effect_metric_names[m]), put_open(t, '[');
+        for (int c = 0; c < LIMBS; c++) {
+            put_open(t, '[');
+            for (int d = 0; d < LIMBS; d++)
+                put_number(t, effects_cross(r, b, row, c, d, (enum effect_metric)m), 6);
+            put_close(t, ']');
+        }
+        put_close(t, ']');
+    }
+    put_close(t, '}');
+}
+
+double patch_set_sum(const struct effects_result *r, enum effect_by b, int row, int limb, enum effect_metric m,
+                     const struct patch_about *about)
+{
+    const uint8_t *set = about->sets->heads + (size_t)(row - r->head_count) * (size_t)r->head_count;
+    double sum = 0;
+    for (int h = 0; h < r->head_count; h++)
+        if (set[h]) {
+            const struct effect *e = effects_at(r, b, h, limb, m);
+            sum += e->known ? e->raw.mean : NAN;
+        }
+    return sum;
+}
+
+static void put_sum(struct json_text *t, const struct effects_result *r, enum effect_by b, int row,
+                    const struct patch_about *about)
+{
+    put_key(t, "sum_of_heads_raw"), put_open(t, '{');
+    for (int c = 0; c < LIMBS; c++) {
+        put_key(t, heads_limb_names[c]), put_open(t, '{');
+        for (int m = 0; m < EFFECT_METRICS; m++)
+            put_key(t, effect_metric_names[m]), put_number(t, patch_set_sum(r, b, row, c, (enum effect_metric)m, about), 6);
+        put_close(t, '}');
+    }
+    put_close(t, '}');
+}
+
 static void put_change(struct json_text *t, const struct effects_result *r, enum effect_by b, const struct patch_about *about)
 {
     put_key(t, effect_by_names[b]), put_open(t, '{');
@@ -290,28 +343,16 @@ static void put_change(struct json_text *t, const struct effects_result *r, enum
         put_open(t, '{');
         put_key(t, "layer"), put_integer(t, h / r->heads);
         put_key(t, "head"), put_integer(t, h % r->heads);
-        put_key(t, "limbs"), put_open(t, '{');
-        for (int c = 0; c < LIMBS; c++) {
-            put_key(t, heads_limb_names[c]), put_open(t, '{');
-            for (int m = 0; m < EFFECT_METRICS; m++)
-                put_effect(t, r, b, h, c, m);
-            put_close(t, '}');
-        }
+        put_limbs(t, r, b, h);
         put_close(t, '}');
-        if (b <= BY_MOVED) { /* rows: the limb corrupted; columns: the limb measured */
-            put_key(t, "cross_raw"), put_open(t, '{');
-            for (int m = 0; m < EFFECT_METRICS; m++) {
-                put_key(t, effect_metric_names[m]), put_open(t, '[');
-                for (int c = 0; c < LIMBS; c++) {
-                    put_open(t, '[');
-                    for (int d = 0; d < LIMBS; d++)
-                        put_number(t, effects_cross(r, b, h, c, d, (enum effect_metric)m), 6);
-                    put_close(t, ']');
-                }
-                put_close(t, ']');
-            }
-            put_close(t, '}');
-        }
+    }
+    put_close(t, ']');
+    put_key(t, "sets"), put_open(t, '[');
+    for (int s = r->head_count; s < r->rows; s++) {
+        put_open(t, '{');
+        put_key(t, "name"), put_string(t, about->sets->name[s - r->head_count]);
+        put_limbs(t, r, b, s);
+        put_sum(t, r, b, s, about);
         put_close(t, '}');
     }
     t->pretty = true;
@@ -402,6 +443,18 @@ static void put_focus(struct json_text *t, const struct effects_result *r, const
     put_close(t, '}');
 }
 
+static void put_heads(struct json_text *t, const struct effects_result *r, const uint8_t *set)
+{
+    put_open(t, '[');
+    for (int h = 0; h < r->head_count; h++)
+        if (set[h]) {
+            char name[32];
+            snprintf(name, sizeof name, "%d.%d", h / r->heads, h % r->heads);
+            put_string(t, name);
+        }
+    put_close(t, ']');
+}
+
 void patch_report_json(struct json_text *t, const struct effects_result *r, const struct patch_reading *reading,
                        const struct patch_about *about)
 {
@@ -433,6 +486,11 @@ void patch_report_json(struct json_text *t, const struct effects_result *r, cons
     for (int c = 0; c < LIMBS; c++)
         put_string(t, heads_limb_names[c]);
     put_close(t, ']');
+    put_key(t, "path"), about->path ? put_heads(t, r, about->path) : put_string(t, NULL);
+    put_key(t, "sets"), put_open(t, '{');
+    for (int s = 0; s < about->sets->count; s++)
+        put_key(t, about->sets->name[s]), put_heads(t, r, about->sets->heads + (size_t)s * (size_t)r->head_count);
+    put_close(t, '}');
     if (reading && reading->there)
         put_reading(t, r, reading);
     if (about->focus)
@@ -465,21 +523,37 @@ static void csv_estimate(FILE *f, bool known, const limber_heads_estimate *e)
     csv_number(f, known && e->interval, e->high, "%.6f");
 }
 
+/* Quoted, as RFC 4180 has it, where it must be. */
+static void csv_text(FILE *f, const char *text)
+{
+    if (!strpbrk(text, ",\"\n\r")) {
+        fputs(text, f);
+        return;
+    }
+    fputc('"', f);
+    for (; *text; text++)
+        fputs((char[]){*text, *text == '"' ? '"' : 0, 0}, f);
+    fputc('"', f);
+}
+
 void patch_report_csv(FILE *f, const struct effects_result *r, const struct patch_about *about)
 {
     static const char *const estimates[] = {"effect", "raw", "direct", "mediated", "direct_effect", "specific", "gap"};
     fputs("change,layer,head,limb,measure,images,people", f);
     for (size_t i = 0; i < sizeof estimates / sizeof *estimates; i++)
         fprintf(f, ",%s,%s_low,%s_high", estimates[i], estimates[i], estimates[i]);
-    fputs(",control_raw,p,q\n", f);
+    fputs(about->sets->count ? ",control_raw,p,q,set\n" : ",control_raw,p,q\n", f);
     for (int b = 0; b < EFFECT_BYS; b++)
-        for (int h = 0; (r->by >> b & 1) && h < r->head_count; h++)
-            for (int c = 0; c < LIMBS && (!about->chosen || about->chosen[h]); c++)
+        for (int h = 0; (r->by >> b & 1) && h < r->rows; h++)
+            for (int c = 0; c < LIMBS && (h >= r->head_count || !about->chosen || about->chosen[h]); c++)
                 for (int m = 0; m < EFFECT_METRICS; m++) {
                     const struct effect *e = effects_at(r, (enum effect_by)b, h, c, (enum effect_metric)m);
                     const bool direct = e->known && e->direct.images > 0;
-                    fprintf(f, "%s,%d,%d,%s,%s,%d,%lld", effect_by_names[b], h / r->heads, h % r->heads, heads_limb_names[c],
-                            effect_metric_names[m], e->raw.images, (long long)r->people[b][c]);
+                    char head[32] = ",";
+                    if (h < r->head_count)
+                        snprintf(head, sizeof head, "%d,%d", h / r->heads, h % r->heads);
+                    fprintf(f, "%s,%s,%s,%s,%d,%lld", effect_by_names[b], head, heads_limb_names[c], effect_metric_names[m],
+                            e->raw.images, (long long)r->people[b][c]);
                     csv_estimate(f, e->shared, &e->share);
                     csv_estimate(f, e->known, &e->raw);
                     csv_estimate(f, direct, &e->direct);
@@ -490,6 +564,10 @@ void patch_report_csv(FILE *f, const struct effects_result *r, const struct patc
                     csv_number(f, b == BY_NOISE && e->known && (r->by >> BY_MOVED & 1), e->control, "%.6f");
                     csv_number(f, e->tested, e->p, "%.4g");
                     csv_number(f, e->tested, e->q, "%.4g");
+                    if (about->sets->count) {
+                        fputc(',', f);
+                        csv_text(f, h < r->head_count ? "" : about->sets->name[h - r->head_count]);
+                    }
                     fputc('\n', f);
                 }
 }

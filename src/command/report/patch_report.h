@@ -9,6 +9,7 @@
 #include "heads/effects.h"
 #include "heads/experiment.h"
 #include "heads/focus.h"
+#include "command/report/patch_sets.h"
 
 /* What the numbers were made from, for the reader. */
 struct patch_about {
@@ -22,6 +23,9 @@ struct patch_about {
     const struct focus_head *focus; /* [layers * heads], of focus_people people; NULL: not known */
     int focus_people;
     const uint8_t *chosen; /* [layers * heads]: patched; NULL: all */
+    const struct patch_sets *sets;
+    const uint8_t *path; /* [layers * heads]: what is patched sees these heads' direct change alone; NULL: no path */
+    const char *path_text;
 };
 
 /* Does what a head reads predict what it causes? Numbers of heads.json, [limb][layer * heads + head]. */
@@ -47,6 +51,11 @@ limber_status patch_reading_open(struct patch_reading *out, const char *path, in
 void patch_reading_close(struct patch_reading *r);
 limber_status patch_reading_compare(struct patch_reading *r, const struct effects_result *effects,
                                     const struct patch_about *about, limber_error *err);
+
+/* What a set's heads cause alone, added up: what the set causes beyond it is theirs together. NaN: one of them was not patched. row: of
+ * the set, from head_count on. */
+double patch_set_sum(const struct effects_result *r, enum effect_by b, int row, int limb, enum effect_metric m,
+                     const struct patch_about *about);
 
 void patch_report_json(struct json_text *t, const struct effects_result *r, const struct patch_reading *reading,
                        const struct patch_about *about);
