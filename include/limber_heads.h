@@ -46,6 +46,13 @@
  * p_moved and p_swapped; p is the larger one (the head must beat both), q its Benjamini-Hochberg (1995) adjusted value over all
  * heads and classes tested. It is an approximation that needs some tens of images; with fewer than two nothing is tested.
  *
+ * From anywhere. A head that finds a limb, or an edge, wherever it looks from, is asked by every patch of the crop: the same r, partial,
+ * lift and nulls with all patches as queries (the nulls move the mask alone). Beside the limbs (or regions) there are two classes of
+ * boundaries: `outline`, the patches that the edge of the person's capsules cuts, and `joints`, the patches within 0.75 of a joint that a bone ends
+ * in. On a grid of 16 x 12 most of an arm is outline. reader: q <= MAX_Q over all heads and classes so asked, over_moved and over_swapped >=
+ * MIN_GAIN, partial > 0, lift >= MIN_LIFT, and MIN_LIFT times that of every other class but the mirrored one. A boundary is held against
+ * the limbs all together instead, since it consists of them: lift >= MIN_LIFT times their mean, and each of them >= 1.
+ *
  * Names. In this order, with the thresholds defined below:
  *     specialist   of class c: q <= MAX_Q; over_moved and over_swapped >= MIN_GAIN; partial > 0 and > r_near of the same rows
  *                  (at equal distance, the limb counts for more than nearness does); lift >= MIN_LIFT both against flat attention
@@ -90,7 +97,8 @@ typedef struct limber_heads limber_heads; /* sums over the images so far; one ca
 /* Start from limber_heads_options_default(). */
 typedef struct {
     int moves;         /* shifted masks per limb and person, 0..LIMBER_HEADS_MAX_MOVES; 0: no null, nothing is tested. Default 2.
-                              A person passes through the network ceil(classes (2 + moves) / 8) times: 3 with six limbs and 2 */
+                              A person passes through the network ceil(classes (2 + moves) / 8) times: 4 with six limbs, outline,
+                              joints, and 2 */
     int bootstrap;     /* replicates, 0..100000; 0: no intervals. Default 1000 */
     uint64_t seed;     /* of shifts, swaps and bootstrap. Default 1 */
     int include_self;  /* 1: the query's own patch counts as a key. Default 0 */
@@ -99,7 +107,8 @@ typedef struct {
     int layer_count;
     int label_classes; /* 0: limbs from joints (limber_heads_add); 1..8: regions of a label map (limber_heads_add_labels) */
     const char *const *label_names; /* [label_classes], copied; NULL: "1", "2", ... */
-    int reserved[16];               /* zero */
+    int boundaries;                 /* 1: outline and joints too, from anywhere, of limbs. Default 1 */
+    int reserved[15];               /* zero */
 } limber_heads_options;
 
 /* images: how many it rests on. 0: nothing is known and all is 0. interval: low and high were found (two images or more). */
@@ -135,9 +144,20 @@ typedef enum { LIMBER_HEADS_MIXED, LIMBER_HEADS_SPECIALIST, LIMBER_HEADS_DIFFUSE
  * attention. FAR: it looks further than that. RING: nearer. */
 typedef enum { LIMBER_HEADS_RING, LIMBER_HEADS_OFFSET, LIMBER_HEADS_FAR, LIMBER_HEADS_FLAT } limber_heads_strategy;
 
+/* One head, one class, and every patch of the crop a query: "From anywhere" above. */
+typedef struct {
+    limber_heads_estimate r, partial, r_moved, r_swapped, over_moved, over_swapped;
+    double mass, share, lift;
+    int tested; /* p..., q are known */
+    double p_moved, p_swapped, p, q;
+    int reader;
+    int reserved[8];
+} limber_heads_any;
+
 /* One head. Estimates here are over all query patches of the crop. pair[a][b]: queries in class a, keys in class b; r_low and r_high an
  * interval of 95 % by Student's t over images (of z, turned back by tanh); over: r above that of a swapped body's two classes, which stand to each
- * other as a person's do, p two-sided over images, q over all heads and pairs tested. focused, exploring: shares of people on whom the entropy is below, above
+ * other as a person's do; over_moved: above that of the two moved together, so that they keep their places to each other. p_swapped, p_moved
+ * two-sided over images; p the larger one, 1 where the two nulls disagree in direction; q over all heads and pairs tested. focused, exploring: shares of people on whom the entropy is below, above
  * LIMBER_HEADS_FOCUSED, _EXPLORING. layer_p: Friedman's test that the heads of this layer differ in reach, images the blocks. ring: share of
  * attention in each ring, beside that of flat attention; at most 64 queries a head and person, evenly spread. */
 typedef struct {
@@ -148,9 +168,10 @@ typedef struct {
     struct {
         double lift, r, partial; /* 0 where images == 0 */
         int images;
-        int tested; /* over, p, q are known */
-        double r_low, r_high, over, p, q;
+        int tested; /* over, over_moved, p..., q are known */
+        double r_low, r_high, over, over_moved, p_swapped, p_moved, p, q;
     } pair[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES];
+    limber_heads_any any[LIMBER_HEADS_MAX_CLASSES]; /* [any_count] */
     double focused, exploring, layer_p;
     double ring[LIMBER_HEADS_RINGS], ring_flat[LIMBER_HEADS_RINGS];
     int offset_down, offset_right; /* in patches: where the strongest key most often is */
@@ -164,6 +185,7 @@ typedef struct {
     int class_count;
     char class_name[LIMBER_HEADS_MAX_CLASSES][48];
     int mirror[LIMBER_HEADS_MAX_CLASSES]; /* the class on the other side of the body, or -1 */
+    int any_count; /* classes asked from anywhere: class_count, and with boundaries 2 more, whose names stand in class_name too */
     int grid_h, grid_w;
     int64_t images, images_used, people, people_used; /* used: at least one class with two patches, not the whole grid */
     int class_people[LIMBER_HEADS_MAX_CLASSES];       /* people in which a class could be asked about */
@@ -186,7 +208,8 @@ LIMBER_API limber_status limber_heads_open(limber_heads **out, limber_session *s
                                            limber_error *err);
 LIMBER_API void limber_heads_close(limber_heads **heads); /* NULL and *NULL are fine */
 
-/* One image and its people. boxes NULL: the whole image is one box, refined as the session says. joints: [count][17] in image
+/* One image and its people. boxes NULL: as in limber_run, those that the session's detector finds; without a detector the whole image is one
+ * box, refined as the session says. joints: [count][17] in image
  * pixels, in COCO's order, with a score that min_score is held against (0: hidden or not labelled); NULL: the model's own joints,
  * found by a pass of their own (LIMBER_E_UNSUPPORTED where they are not COCO's 17). A patch belongs to a limb if its centre lies within a radius of a bone between two joints that are
  * both there; the radius is a share of the longer side of the person's box and at least 0.75 patch (src/model/skeleton.c, src/heads/masks.c).

@@ -9,8 +9,9 @@
  * A backend keeps eight masks a pass, and the null wants more: a person then stands in the batch several times, each time with
  * other masks ("copies"). Memory is that of `slots` copies, whatever the number of images. People are counted in the order they
  * come, so the result does not depend on how copies fall into batches. */
-#include "heads/rings.h"
+#include "heads/anywhere.h"
 #include "heads/heads.h"
+#include "heads/rings.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -27,17 +28,18 @@
 struct limber_heads {
     limber_session *session;
     const struct config *config;
-    int moves, bootstrap, classes;
+    int moves, bootstrap, classes, masks; /* masks: classes, and those of boundaries */
     bool limbs, include_self;
     uint64_t seed;
     float min_score;
     int *layers; /* [layer_count] of the model */
     int layer_count;
     char class_name[LIMBER_HEADS_MAX_CLASSES][48];
-    int mirror[LIMBER_HEADS_MAX_CLASSES];
+    int mirror[LIMBER_HEADS_MAX_CLASSES]; /* [masks], both */
     struct heads_grid grid;
     struct heads_stats *stats;
     struct rings rings;
+    struct anywhere anywhere;
     struct heads_donors donors, donors_before; /* before: as they were when the image began */
     struct heads_columns columns;
     uint8_t *own; /* [tokens] */
@@ -53,7 +55,7 @@ struct limber_heads {
 
 limber_heads_options limber_heads_options_default(void)
 {
-    return (limber_heads_options){.moves = 2, .bootstrap = 1000, .seed = 1, .min_score = 0.3f};
+    return (limber_heads_options){.moves = 2, .bootstrap = 1000, .seed = 1, .min_score = 0.3f, .boundaries = 1};
 }
 
 const char *limber_heads_limb_name(int limb)
@@ -107,7 +109,7 @@ static limber_status check_options(const limber_heads_options *o, const limber_s
 static limber_status open_buffers(limber_heads *h, limber_error *err)
 {
     const struct config *c = h->config;
-    size_t tokens = (size_t)c->tokens, copies = (size_t)heads_copies_max(h->classes, h->moves), layers = (size_t)h->layer_count;
+    size_t tokens = (size_t)c->tokens, copies = (size_t)heads_copies_max(h->masks, h->moves), layers = (size_t)h->layer_count;
     size_t copy = (size_t)c->heads * tokens * HEADS_SUMS;
     h->slots = (int)copies;
     h->own = malloc(tokens);
@@ -150,6 +152,11 @@ limber_status limber_heads_open(limber_heads **out, limber_session *session, con
     h->min_score = o.min_score;
     h->limbs = o.label_classes == 0;
     h->classes = h->limbs ? LIMBER_HEADS_LIMBS : o.label_classes;
+    h->masks = h->classes + (h->limbs && o.boundaries ? HEADS_BOUNDARIES : 0);
+    for (int k = h->classes; k < h->masks; k++) {
+        h->mirror[k] = -1;
+        snprintf(h->class_name[k], sizeof h->class_name[k], "%s", heads_boundary_names[k - h->classes]);
+    }
     for (int k = 0; k < h->classes; k++) {
         h->mirror[k] = h->limbs ? heads_limb_mirror[k] : -1;
         if (h->limbs || o.label_names)
@@ -158,7 +165,7 @@ limber_status limber_heads_open(limber_heads **out, limber_session *session, con
             snprintf(h->class_name[k], sizeof h->class_name[k], "%d", k + 1);
     }
     h->layer_count = o.layers ? o.layer_count : c->layers;
-    double replicas = 8.0 * o.bootstrap * h->layer_count * c->heads * (8.0 * h->classes + 7);
+    double replicas = 8.0 * o.bootstrap * h->layer_count * c->heads * (8.0 * h->classes + 7 + 8.0 * h->masks);
     if (replicas > MAX_BOOTSTRAP_BYTES)
         st = limber_fail(err, LIMBER_E_MEMORY, "heads: %d replicates of %d heads take %.1f GB, the limit is %.1f", o.bootstrap,
                          h->layer_count * c->heads, replicas / 1e9, MAX_BOOTSTRAP_BYTES / 1e9);
@@ -178,6 +185,10 @@ limber_status limber_heads_open(limber_heads **out, limber_session *session, con
     if (!st)
         st = heads_stats_open(&h->stats, &shape, &h->grid, err);
     if (!st)
+        shape.classes = h->masks;
+    if (!st)
+        st = anywhere_open(&h->anywhere, &shape, h->masks - h->classes, &h->grid, err);
+    if (!st)
         st = rings_open(&h->rings, &h->grid, (size_t)h->layer_count * (size_t)c->heads, err);
     if (!st)
         st = open_buffers(h, err);
@@ -194,6 +205,7 @@ void limber_heads_close(limber_heads **heads)
     limber_heads *h = *heads;
     heads_stats_close(&h->stats);
     rings_close(&h->rings);
+    anywhere_close(&h->anywhere);
     heads_grid_close(&h->grid);
     for (int l = 0; h->sums && l < h->layer_count; l++)
         free(h->sums[l]);
@@ -259,6 +271,8 @@ static int own_masks(limber_heads *h, uint8_t *masks, struct heads_capsule *caps
     }
     int n = heads_capsules(capsules, joints, h->min_score, box, place);
     heads_mask_capsules(masks, &h->grid, capsules, n);
+    if (h->masks > h->classes)
+        heads_mask_boundaries(masks, &h->grid, capsules, n);
     return n;
 }
 
@@ -271,11 +285,13 @@ static limber_status add_person(limber_heads *h, const limber_image *image, cons
     limber_status st = person_crop(h, &crop, &place, image, box, err);
     if (!st) {
         own_masks(h, h->own, capsules, image, labels, box, joints, place);
-        heads_columns_make(&h->columns, &h->grid, h->classes, h->own, h->moves, &h->donors, h->seed, h->images, person);
+        heads_columns_make(&h->columns, &h->grid, h->masks, h->own, h->moves, &h->donors, h->seed, h->images, person);
         if (heads_stats_usable(&h->columns, h->classes, h->grid.tokens)) {
             st = gather(h, crop, err);
-            if (!st)
+            if (!st) {
                 heads_stats_person(h->stats, &h->columns, (const float *const *)h->sums, person);
+                anywhere_person(&h->anywhere, &h->columns, (const float *const *)h->sums);
+            }
             if (!st)
                 st = rings_person(&h->rings, h->session, crop, h->layers, h->layer_count, err);
             heads_donors_keep(&h->donors, &h->grid, h->own, h->images);
@@ -305,11 +321,13 @@ static limber_status add_people(limber_heads *h, const limber_image *image, cons
     if (st) {
         heads_stats_forget(h->stats);
         rings_forget(&h->rings);
+        anywhere_forget(&h->anywhere);
         copy_donors(&h->donors, &h->donors_before, (size_t)h->grid.tokens);
         return st;
     }
     heads_stats_image(h->stats, h->images);
     rings_image(&h->rings);
+    anywhere_image(&h->anywhere, (uint64_t)h->images);
     h->images++;
     h->people += count;
     return LIMBER_OK;
@@ -401,6 +419,7 @@ limber_status limber_heads_summarise(const limber_heads *h, limber_heads_result 
         .heads_per_layer = h->config->heads,
         .head_count = h->layer_count * h->config->heads,
         .class_count = h->classes,
+        .any_count = h->masks,
         .grid_h = h->config->grid_h,
         .grid_w = h->config->grid_w,
         .images = h->images,
@@ -413,7 +432,10 @@ limber_status limber_heads_summarise(const limber_heads *h, limber_heads_result 
     memcpy(result->class_name, h->class_name, sizeof result->class_name);
     memcpy(result->mirror, h->mirror, sizeof result->mirror);
     limber_status st = heads_stats_summarise(h->stats, result, err);
+    if (!st)
+        st = anywhere_summarise(&h->anywhere, result->heads, err);
     if (st) {
+        free(result->heads);
         *result = (limber_heads_result){0};
         return st;
     }

@@ -13,6 +13,7 @@
 /* ---- limbs ---- */
 
 const char *const heads_limb_names[LIMBER_HEADS_LIMBS] = {"head", "torso", "left_arm", "right_arm", "left_leg", "right_leg"};
+const char *const heads_boundary_names[HEADS_BOUNDARIES] = {"outline", "joints"};
 const int heads_limb_mirror[LIMBER_HEADS_LIMBS] = {-1, -1, CLASS_RIGHT_ARM, CLASS_LEFT_ARM, CLASS_RIGHT_LEG, CLASS_LEFT_LEG};
 
 /* The bones of each class are skeleton_class_bones (model/skeleton.c), capsules here; a bone from a joint to itself is a disc.
@@ -78,6 +79,32 @@ void heads_mask_capsules(uint8_t *masks, const struct heads_grid *g, const struc
         for (int j = 0; j < g->tokens; j++)
             if (distance_to_segment(j % g->w, j / g->w, &capsules[i]) <= capsules[i].radius)
                 masks[j] |= (uint8_t)(1u << capsules[i].class);
+}
+
+/* Is patch j cut: of 5 x 5 points of its square, the corners among them, is one inside a capsule and one in none? */
+static bool is_cut(const struct heads_grid *g, int j, const struct heads_capsule *capsules, int count)
+{
+    int inside = 0;
+    for (int p = 0; p < 25; p++) {
+        const double x = j % g->w + (p % 5 - 2) / 4.0, y = j / g->w + (p / 5 - 2) / 4.0;
+        bool in = false;
+        for (int i = 0; !in && i < count; i++)
+            in = distance_to_segment(x, y, &capsules[i]) <= capsules[i].radius;
+        inside += in;
+    }
+    return inside > 0 && inside < 25;
+}
+
+void heads_mask_boundaries(uint8_t *masks, const struct heads_grid *g, const struct heads_capsule *capsules, int count)
+{
+    for (int j = 0; j < g->tokens; j++) {
+        bool joint = false;
+        for (int i = 0; !joint && i < count; i++)
+            joint = hypot(j % g->w - capsules[i].ax, j / g->w - capsules[i].ay) <= MIN_RADIUS ||
+                    hypot(j % g->w - capsules[i].bx, j / g->w - capsules[i].by) <= MIN_RADIUS;
+        masks[j] &= (uint8_t) ~(1u << HEADS_OUTLINE | 1u << HEADS_JOINTS);
+        masks[j] |= (uint8_t)((unsigned)is_cut(g, j, capsules, count) << HEADS_OUTLINE | (unsigned)joint << HEADS_JOINTS);
+    }
 }
 
 void heads_mask_labels(uint8_t *masks, const struct heads_grid *g, const uint8_t *labels, int width, int height,
@@ -181,6 +208,8 @@ static void add_moved(struct heads_columns *out, const struct heads_grid *g, con
 {
     int bit;
     uint8_t *masks = new_column(out, g, class, HEADS_MOVED, &bit);
+    out->column[out->count - 1].down = s.dr;
+    out->column[out->count - 1].right = s.dc;
     for (int j = 0; j < g->tokens; j++)
         if (own[j] >> class & 1) {
             int r = (j / g->w + s.dr + g->h) % g->h, c = (j % g->w + s.dc + g->w) % g->w;

@@ -28,6 +28,12 @@ struct heads_capsule {
 int heads_capsules(struct heads_capsule out[HEADS_MAX_CAPSULES], const limber_keypoint *joints, float min_score, limber_box box,
                    struct heads_place place);
 void heads_mask_capsules(uint8_t *masks, const struct heads_grid *g, const struct heads_capsule *capsules, int count);
+/* Bits HEADS_OUTLINE: patches that the edge of all capsules together cuts; HEADS_JOINTS: patches within 0.75 of an end of a capsule. */
+#define HEADS_OUTLINE LIMBER_HEADS_LIMBS
+#define HEADS_JOINTS (LIMBER_HEADS_LIMBS + 1)
+#define HEADS_BOUNDARIES 2
+extern const char *const heads_boundary_names[HEADS_BOUNDARIES];
+void heads_mask_boundaries(uint8_t *masks, const struct heads_grid *g, const struct heads_capsule *capsules, int count);
 
 /* labels: [height][width]; values 1..classes; 0 and 255 are none. The label under each patch's centre. */
 void heads_mask_labels(uint8_t *masks, const struct heads_grid *g, const uint8_t *labels, int width, int height,

@@ -104,7 +104,7 @@ double heads_partial(double r_limb, double r_near, double r_mask_near)
 /* What is kept of a class, and of a head; all z where the header says correlation. */
 enum { LIMB, NEAR, PARTIAL, MOVED, SWAPPED, OVER_MOVED, OVER_SWAPPED, SIDE, PER_CLASS };
 enum { HEAD_NEAR, HEAD_DISTANCE, HEAD_REACH, HEAD_ENTROPY, HEAD_SELF, HEAD_FOCUSED, HEAD_EXPLORING, PER_HEAD };
-enum { PAIR_R, PAIR_PARTIAL, PAIR_MASS, PAIR_SHARE, PAIR_OVER, PER_PAIR };
+enum { PAIR_R, PAIR_PARTIAL, PAIR_MASS, PAIR_SHARE, PAIR_OVER, PAIR_OVER_MOVED, PER_PAIR };
 #define OF_ROWS PAIR_OVER /* those before it are means over rows of one body */
 
 struct sums {       /* over the people of the image so far */
@@ -308,6 +308,12 @@ struct person_sums {
     int rows[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES];
 };
 
+/* Mean z of pairs under masks that were moved, over moves. */
+struct moved_pairs {
+    double sum[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES];
+    int moves[LIMBER_HEADS_MAX_CLASSES][LIMBER_HEADS_MAX_CLASSES];
+};
+
 /* One body: its masks, what geometry says of them, and where the mass on each class lies (copy and bit of a column). */
 struct body {
     const uint8_t *masks;
@@ -357,6 +363,38 @@ static void body_rows(const struct heads_stats *hs, const struct body *body, con
                 out->pair[a][b][q] /= out->rows[a][b] ? out->rows[a][b] : 1;
         out->near[a] /= out->rows[a][a] ? out->rows[a][a] : 1;
     }
+}
+
+/* Column j, class b moved, as the keys of each other class moved by as much: the two keep the places they have to each other. Rows that
+ * would leave the grid are not asked. masks: of the column's copy; own: the person's. */
+static void moved_rows(const struct heads_stats *hs, const struct heads_columns *columns, int j, const uint8_t *own,
+                       const uint8_t *masks, const float *rows, struct moved_pairs *out)
+{
+    const struct heads_grid *g = hs->grid;
+    const int tokens = g->tokens, bit = j % 8, size = mask_size(masks, tokens, bit), b = columns->column[j].class;
+    double sum[LIMBER_HEADS_MAX_CLASSES] = {0};
+    int n[LIMBER_HEADS_MAX_CLASSES] = {0};
+    for (int i = 0; i < tokens; i++) {
+        const int r = i / g->w + columns->column[j].down, c = i % g->w + columns->column[j].right;
+        if (!own[i] || r < 0 || r >= g->h || c < 0 || c >= g->w)
+            continue;
+        const int to = r * g->w + c;
+        const struct heads_keys keys = row_geometry(hs, to, size, masks[to] >> bit & 1);
+        if (!askable(&keys))
+            continue;
+        const float *row = rows + (size_t)to * HEADS_SUMS;
+        const double z = atanh(heads_r_mask(row, &keys, (double)row[4 + bit]));
+        for (int a = 0; a < hs->shape.classes; a++)
+            if (own[i] >> a & 1) {
+                sum[a] += z;
+                n[a]++;
+            }
+    }
+    for (int a = 0; a < hs->shape.classes; a++)
+        if (n[a]) {
+            out->sum[a][b] += sum[a] / n[a];
+            out->moves[a][b]++;
+        }
 }
 
 /* All patches of the crop as queries, whatever they show. */
@@ -459,6 +497,7 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
     for (size_t at = 0; at < hs->heads; at++) {
         const float *rows = sums[at / heads] + at % heads * (size_t)tokens * HEADS_SUMS;
         struct person_sums of_own = {0}, of_swapped = {0};
+        struct moved_pairs moved = {0};
         double moved_sum[LIMBER_HEADS_MAX_CLASSES] = {0}, head[PER_HEAD] = {0};
         int moved_count[LIMBER_HEADS_MAX_CLASSES] = {0};
         body_rows(hs, &own, rows, copy, &of_own);
@@ -467,8 +506,11 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
         for (int j = 0; j < columns->count; j++) {
             size_t of = (size_t)(j / 8);
             double mean;
-            if (columns->column[j].role != HEADS_MOVED ||
-                !moved_mean(hs, columns->masks + of * (size_t)tokens, j % 8, rows + of * copy, &mean))
+            const uint8_t *masks = columns->masks + of * (size_t)tokens;
+            if (columns->column[j].role != HEADS_MOVED || columns->column[j].class >= classes)
+                continue;
+            moved_rows(hs, columns, j, columns->masks, masks, rows + of * copy, &moved);
+            if (!moved_mean(hs, masks, j % 8, rows + of * copy, &mean))
                 continue;
             moved_sum[columns->column[j].class] += mean;
             moved_count[columns->column[j].class]++;
@@ -492,6 +534,9 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
                     pair[(c * classes + b) * PER_PAIR + q] += of_own.pair[c][b][q];
                 if (of_own.rows[c][b] && of_swapped.rows[c][b])
                     pair[(c * classes + b) * PER_PAIR + PAIR_OVER] += of_own.pair[c][b][PAIR_R] - of_swapped.pair[c][b][PAIR_R];
+                if (of_own.rows[c][b] && moved.moves[c][b])
+                    pair[(c * classes + b) * PER_PAIR + PAIR_OVER_MOVED] +=
+                        of_own.pair[c][b][PAIR_R] - moved.sum[c][b] / moved.moves[c][b];
             }
             if (at > 0)
                 continue; /* what is known depends on the masks alone */
@@ -500,8 +545,9 @@ bool heads_stats_person(struct heads_stats *hs, const struct heads_columns *colu
                 hs->single_sums.count[c * PER_CLASS + q] += known[q];
             for (int b = 0; b < classes; b++)
                 for (int q = 0; q < PER_PAIR; q++)
-                    hs->pair_sums.count[(c * classes + b) * PER_PAIR + q] +=
-                        of_own.rows[c][b] > 0 && (q != PAIR_OVER || of_swapped.rows[c][b] > 0);
+                    hs->pair_sums.count[(c * classes + b) * PER_PAIR + q] += of_own.rows[c][b] > 0 &&
+                                                                             (q != PAIR_OVER || of_swapped.rows[c][b] > 0) &&
+                                                                             (q != PAIR_OVER_MOVED || moved.moves[c][b] > 0);
         }
         for (int q = 0; q < PER_HEAD; q++) {
             single[classes * PER_CLASS + q] += head[q];
@@ -585,6 +631,15 @@ void heads_stats_forget(struct heads_stats *hs)
 
 /* ---- what it all says ---- */
 
+/* Two-sided t over images: is the mean another than 0? */
+static double two_sided(const struct heads_stream *s, size_t head, size_t column)
+{
+    if (s->mean[head * s->width + column] == 0)
+        return 1;
+    const double p = heads_stream_p(s, head, column);
+    return fmin(1, 2 * fmin(p, 1 - p));
+}
+
 static void summarise_head(const struct heads_stats *hs, limber_heads_head *out, size_t at, double *scratch)
 {
     int classes = hs->shape.classes;
@@ -614,12 +669,15 @@ static void summarise_head(const struct heads_stats *hs, limber_heads_head *out,
             out->pair[c][b].r_low = tanh(z - reach);
             out->pair[c][b].r_high = tanh(z + reach);
             out->pair[c][b].over = tanh(mean[PAIR_OVER]);
-            out->pair[c][b].tested = hs->pair.count[first + PAIR_OVER] > 1;
-            out->pair[c][b].p = out->pair[c][b].q = 1;
-            if (out->pair[c][b].tested && mean[PAIR_OVER] != 0) {
-                const double p = heads_stream_p(&hs->pair, at, first + PAIR_OVER);
-                out->pair[c][b].p = fmin(1, 2 * fmin(p, 1 - p));
-            }
+            out->pair[c][b].over_moved = tanh(mean[PAIR_OVER_MOVED]);
+            out->pair[c][b].tested = hs->pair.count[first + PAIR_OVER] > 1 && hs->pair.count[first + PAIR_OVER_MOVED] > 1;
+            out->pair[c][b].p_swapped = out->pair[c][b].tested ? two_sided(&hs->pair, at, first + PAIR_OVER) : 1;
+            out->pair[c][b].p_moved = out->pair[c][b].tested ? two_sided(&hs->pair, at, first + PAIR_OVER_MOVED) : 1;
+            /* against one more, against the other less: chance of some kind explains either */
+            out->pair[c][b].p = out->pair[c][b].over * out->pair[c][b].over_moved > 0
+                                    ? fmax(out->pair[c][b].p_moved, out->pair[c][b].p_swapped)
+                                    : 1;
+            out->pair[c][b].q = 1;
             if (b == c) {
                 k->mass = mean[PAIR_MASS];
                 k->share = mean[PAIR_SHARE];

@@ -55,6 +55,7 @@ struct heads_columns {
     struct {
         int class;
         enum heads_role role;
+        int down, right; /* MOVED: by how many patches, around the torus */
     } column[HEADS_MAX_COLUMNS];
     uint8_t *masks; /* [copies][tokens] */
 };

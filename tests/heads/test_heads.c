@@ -9,8 +9,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "heads/heads.h"
+#include "heads/anywhere.h"
 #include "heads/chance.h"
+#include "heads/heads.h"
 #include "limber_heads.h"
 #include "tensor_file.h"
 
@@ -570,6 +571,20 @@ Test(heads, planted_heads_are_found_and_no_others)
                   r.heads[P_BOTH_ARMS].pair[2][3].q < 0.01 && r.heads[P_BOTH_ARMS].pair[2][3].r_low > 0,
               "both arms: over %g, q %g", r.heads[P_BOTH_ARMS].pair[2][3].over, r.heads[P_BOTH_ARMS].pair[2][3].q);
     cr_expect(r.heads[P_ARM_ANYHOW].pair[5][2].q < 0.01 && r.heads[P_ARM_ANYHOW].pair[5][2].over > 0.1);
+    for (int y = 0; y < CLASSES * CLASSES;
+         y++) { /* against one null or the other they may look like something, against both they do not */
+        static const int places[] = {P_LOCAL, P_SMOOTH, P_CENTRE, P_BESIDE};
+        for (size_t x = 0; x < sizeof places / sizeof *places; x++)
+            cr_expect(r.heads[places[x]].pair[y / CLASSES][y % CLASSES].q > 0.05, "%s: %d from %d, q %g", want[places[x]].name,
+                      y % CLASSES, y / CLASSES, r.heads[places[x]].pair[y / CLASSES][y % CLASSES].q);
+    }
+    cr_expect(r.heads[P_BOTH_ARMS].pair[2][3].over_moved > 0.1 && r.heads[P_ARM_ANYHOW].pair[5][2].over_moved > 0.1);
+    for (int x = 0; getenv("LIMBER_SHOW") && x < PLANTED; x++)
+        for (int y = 0; y < 36; y++)
+            fprintf(stderr, "%-22s %d -> %d: swapped %6.3f p %.2g, moved %6.3f p %.2g, q %.2g\n", want[x].name, y / 6, y % 6,
+                    r.heads[x].pair[y / 6][y % 6].over, r.heads[x].pair[y / 6][y % 6].p_swapped,
+                    r.heads[x].pair[y / 6][y % 6].over_moved, r.heads[x].pair[y / 6][y % 6].p_moved,
+                    r.heads[x].pair[y / 6][y % 6].q);
     for (int a = 0; a < CLASSES; a++)
         for (int k = 0; k < CLASSES; k++) {
             cr_expect(r.heads[P_NOISE].pair[a][k].q > 0.05 && r.heads[P_DIFFUSE].pair[a][k].q > 0.05, "noise reads %d from %d", k,
@@ -674,6 +689,385 @@ Test(heads, the_null_keeps_its_level)
         cr_expect(low <= 0.05 * n + 3 * sqrt(0.05 * 0.95 * n), "%s: p <= 0.05 in %d of %d", kind[k], low, n);
         cr_expect_eq(specialists, 0, "%s: %d specialists", kind[k], specialists);
     }
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
+/* ---- from anywhere ---- */
+
+enum { ALL = CLASSES + HEADS_BOUNDARIES };
+
+/* A person with its boundaries, drawn at `scale`. */
+static void whole_person(uint8_t *own, const struct heads_grid *g, uint64_t seed, double scale)
+{
+    limber_keypoint k[17];
+    struct heads_capsule capsules[HEADS_MAX_CAPSULES];
+    random_joints(k, seed);
+    for (int i = 0; i < 17; i++) {
+        k[i].x *= (float)scale;
+        k[i].y *= (float)scale;
+    }
+    int n = heads_capsules(capsules, k, 0.3f, (limber_box){1, 1, (float)(10 * scale), (float)(13 * scale)},
+                           (struct heads_place){.scale_x = 1, .scale_y = 1});
+    heads_mask_capsules(own, g, capsules, n);
+    heads_mask_boundaries(own, g, capsules, n);
+}
+
+struct any_bench {
+    struct bench b;
+    struct anywhere any;
+};
+
+static void any_open(struct any_bench *a, int h, int w, int heads, int replicates, uint64_t seed)
+{
+    limber_error err = {0};
+    bench_open(&a->b, h, w, heads, ALL, 2, replicates, seed);
+    for (int c = 0; c < ALL; c++)
+        a->b.shape.mirror[c] = c < CLASSES ? heads_limb_mirror[c] : -1;
+    cr_assert(!anywhere_open(&a->any, &a->b.shape, HEADS_BOUNDARIES, &a->b.g, &err), "%s", err.text);
+}
+
+static void any_person(struct any_bench *a, const uint8_t *own, attention_fn attend, int64_t image, uint64_t state)
+{
+    const float *layers[] = {a->b.sums};
+    bench_person(&a->b, own, attend, image, 0, state);
+    anywhere_person(&a->any, &a->b.columns, layers);
+}
+
+static limber_heads_result any_result(struct any_bench *a)
+{
+    limber_error err = {0};
+    limber_heads_result r = bench_result(&a->b);
+    cr_assert(!anywhere_summarise(&a->any, r.heads, &err), "%s", err.text);
+    for (int h = 0; h < r.head_count; h++)
+        for (int c = 0; c < ALL; c++) {
+            const limber_heads_any *k = &r.heads[h].any[c];
+            const limber_heads_estimate *all[] = {&k->r,         &k->partial,    &k->r_moved,
+                                                  &k->r_swapped, &k->over_moved, &k->over_swapped};
+            for (size_t q = 0; q < sizeof all / sizeof *all; q++)
+                estimate_is_finite(all[q], "anywhere");
+            cr_expect(isfinite(k->lift) && k->p >= 0 && k->p <= 1 && k->q >= k->p - 1e-15 && k->q <= 1);
+        }
+    return r;
+}
+
+static void any_close(struct any_bench *a)
+{
+    anywhere_close(&a->any);
+    bench_close(&a->b);
+}
+
+/* A disc on a grid of 5 x 5: cut is what has its nearest point inside and its farthest outside. */
+Test(heads, boundaries_by_hand)
+{
+    struct heads_grid g;
+    limber_error err = {0};
+    uint8_t own[25];
+    const struct heads_capsule disc = {.ax = 2, .ay = 2, .bx = 2, .by = 2, .radius = 1.2};
+    cr_assert(!heads_grid_open(&g, 5, 5, &err));
+    memset(own, 0xff, sizeof own);
+    heads_mask_boundaries(own, &g, &disc, 1);
+    for (int j = 0; j < 25; j++) {
+        /* the nearest and the farthest point of the square, by geometry */
+        const double dx = fabs(j % 5 - 2.0), dy = fabs(j / 5 - 2.0), near_x = fmax(0, dx - 0.5), near_y = fmax(0, dy - 0.5);
+        const bool cut = hypot(near_x, near_y) <= 1.2 && hypot(dx + 0.5, dy + 0.5) > 1.2;
+        cr_expect_eq(own[j] >> HEADS_OUTLINE & 1, cut, "patch %d", j);
+        cr_expect_eq(own[j] >> HEADS_JOINTS & 1, j == 12, "patch %d", j);
+        cr_expect_eq(own[j] & 63, 63, "limbs stay");
+    }
+    heads_mask_boundaries(own, &g, &disc, 0); /* nobody */
+    for (int j = 0; j < 25; j++)
+        cr_expect_eq(own[j] >> CLASSES, 0);
+    heads_grid_close(&g);
+}
+
+enum { A_NOISE, A_OUTLINE, A_JOINTS, A_ARM, A_PERSON, A_LOCAL, A_CENTRE, A_OFFSET, A_SMOOTH, A_LIMB_FROM_LIMB, ANYWHERE };
+static void reading(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    for (int j = 0; j < g->tokens; j++) {
+        double seen = head == A_OUTLINE          ? 5 * (own[j] >> HEADS_OUTLINE & 1)
+                      : head == A_JOINTS         ? 8 * (own[j] >> HEADS_JOINTS & 1)
+                      : head == A_ARM            ? 5 * (own[j] >> 2 & 1)
+                      : head == A_PERSON         ? 5 * ((own[j] & 63) != 0)
+                      : head == A_LOCAL          ? 60 * blob(g, j, i / g->w, i % g->w, 1.5)
+                      : head == A_CENTRE         ? 20 * blob(g, j, 6, 5.5, 2)
+                      : head == A_OFFSET         ? 60 * blob(g, j, i / g->w + 2, i % g->w, 1.2)
+                      : head == A_LIMB_FROM_LIMB ? 6 * ((own[i] & own[j] & 4) != 0)
+                                                 : 0;
+        row[j] = seen + 1.5 * uniform(state);
+    }
+    if (head == A_SMOOTH) {
+        double r = 16 * uniform(state), c = 12 * uniform(state);
+        for (int j = 0; j < g->tokens; j++)
+            row[j] = blob(g, j, r, c, 2) + 0.01;
+    }
+}
+
+Test(heads, readers_from_anywhere_are_found_and_no_others)
+{
+    static const char *const names[ANYWHERE] = {"noise", "outline", "joints", "arm",    "person",
+                                                "local", "centre",  "offset", "smooth", "arm from arm"};
+    static const unsigned want[ANYWHERE] = {[A_OUTLINE] = 1u << HEADS_OUTLINE, [A_JOINTS] = 1u << HEADS_JOINTS, [A_ARM] = 4};
+    struct any_bench a;
+    any_open(&a, 16, 12, ANYWHERE, 200, 5);
+    for (int image = 0; image < 30; image++) {
+        uint8_t own[192];
+        whole_person(own, &a.b.g, 600 + (uint64_t)image, 1);
+        any_person(&a, own, reading, image, 700 + (uint64_t)image);
+        heads_stats_image(a.b.hs, image);
+        anywhere_image(&a.any, (uint64_t)image);
+    }
+    limber_heads_result r = any_result(&a);
+    for (int h = 0; h < ANYWHERE; h++) {
+        unsigned reader = 0;
+        for (int c = 0; c < ALL; c++) {
+            const limber_heads_any *k = &r.heads[h].any[c];
+            reader |= (unsigned)k->reader << c;
+            cr_expect(k->r.images == 30 && k->over_moved.images == 30 && k->over_swapped.images == 29 && k->r.interval &&
+                      k->p == fmax(k->p_moved, k->p_swapped));
+            if (getenv("LIMBER_SHOW"))
+                fprintf(stderr, "%-13s %d r %6.3f part %6.3f moved %6.3f swap %6.3f p %.2g %.2g q %.2g lift %5.2f\n", names[h], c,
+                        k->r.mean, k->partial.mean, k->over_moved.mean, k->over_swapped.mean, k->p_moved, k->p_swapped, k->q,
+                        k->lift);
+        }
+        cr_expect_eq(reader, want[h], "%s reads %#x, expected %#x", names[h], reader, want[h]);
+    }
+    limber_heads_result_free(&r);
+    any_close(&a);
+}
+
+/* Every number against whole rows in double, over two people of one image and one of another. */
+Test(heads, anywhere_by_definition)
+{
+    enum { H = 7, WIDE = 5, L = H * WIDE, N = 2 };
+    struct any_bench a;
+    any_open(&a, H, WIDE, N, 0, 9);
+    double want[N][ALL][8], of_image[N][ALL][8] = {{{0}}};
+    int people[8] = {0}, images[8] = {0};
+    memset(want, 0, sizeof want);
+    for (int person = 0; person < 3; person++) {
+        const uint64_t state = 31 + (uint64_t)person;
+        const int image = person / 2;
+        uint8_t own[L];
+        for (int j = 0; j < L; j++)
+            own[j] = (uint8_t)heads_hash(state, (uint64_t)j, 0, 0);
+        any_person(&a, own, noise, image, state);
+        int known[8] = {1, 1, 0, 0, 0, 0, 1, 1};
+        for (int h = 0; h < N; h++)
+            for (int c = 0; c < ALL; c++) {
+                double v[8] = {0}, null[2] = {0};
+                int nulls[2] = {0};
+                for (int j = 0; j < a.b.columns.count; j++) {
+                    const uint8_t *m = a.b.columns.masks + j / 8 * L;
+                    double z = 0;
+                    int role = a.b.columns.column[j].role;
+                    if (a.b.columns.column[j].class != c)
+                        continue;
+                    for (int i = 0; i < L; i++) {
+                        uint64_t s = heads_hash(state, (uint64_t)h, (uint64_t)i, 0);
+                        double p[L], x[L], y[L], d[L], sum = 0, mass = 0, all = 0, share = 0;
+                        int n = 0;
+                        noise(p, &a.b.g, own, h, i, &s);
+                        for (int k = 0; k < L; k++)
+                            sum += p[k];
+                        for (int k = 0; k < L; k++) {
+                            if (k == i)
+                                continue;
+                            x[n] = p[k] / sum;
+                            y[n] = m[k] >> j % 8 & 1;
+                            d[n] = -hypot(i / WIDE - k / WIDE, i % WIDE - k % WIDE);
+                            mass += x[n] * y[n];
+                            all += x[n];
+                            share += y[n];
+                            n++;
+                        }
+                        const double r = pearson(x, y, n), near = pearson(x, d, n), rm = pearson(y, d, n);
+                        z += atanh(r) / L;
+                        if (role == HEADS_OWN) {
+                            v[1] += atanh((r - near * rm) / sqrt((1 - near * near) * (1 - rm * rm))) / L;
+                            v[6] += mass / all / L;
+                            v[7] += share / n / L;
+                        }
+                    }
+                    if (role == HEADS_OWN)
+                        v[0] = z;
+                    else {
+                        null[role == HEADS_SWAPPED] += z;
+                        nulls[role == HEADS_SWAPPED]++;
+                    }
+                }
+                cr_assert(nulls[0] == 2 && nulls[1] == (person == 2));
+                for (int k = 0; k < 2; k++) {
+                    v[2 + k] = nulls[k] ? null[k] / nulls[k] : 0;
+                    v[4 + k] = nulls[k] ? v[0] - v[2 + k] : 0;
+                    known[2 + k] = known[4 + k] = nulls[k] > 0;
+                }
+                for (int q = 0; q < 8; q++)
+                    of_image[h][c][q] += v[q];
+            }
+        for (int q = 0; q < 8; q++)
+            people[q] += known[q];
+        if (person == 0)
+            continue;
+        for (int q = 0; q < 8; q++) {
+            for (int h = 0; h < N; h++)
+                for (int c = 0; c < ALL; c++)
+                    want[h][c][q] += people[q] ? of_image[h][c][q] / people[q] : 0;
+            images[q] += people[q] > 0;
+            people[q] = 0;
+        }
+        memset(of_image, 0, sizeof of_image);
+        heads_stats_image(a.b.hs, image);
+        anywhere_image(&a.any, (uint64_t)image);
+    }
+    limber_heads_result r = any_result(&a);
+    for (int h = 0; h < N; h++)
+        for (int c = 0; c < ALL; c++) {
+            const limber_heads_any *k = &r.heads[h].any[c];
+            const double got[8] = {k->r.mean,          k->partial.mean,      k->r_moved.mean, k->r_swapped.mean,
+                                   k->over_moved.mean, k->over_swapped.mean, k->mass,         k->share};
+            for (int q = 0; q < 8; q++) {
+                const double mean = want[h][c][q] / images[q];
+                cr_expect(fabs(got[q] - (q < 6 ? tanh(mean) : mean)) < 1e-5, "head %d, class %d, number %d: %g, by definition %g",
+                          h, c, q, got[q], q < 6 ? tanh(mean) : mean);
+            }
+            EXPECT_NEAR(k->lift, k->mass / k->share, 1e-12);
+        }
+    /* an image that is forgotten leaves nothing behind */
+    uint8_t own[L];
+    memset(own, 0x55, sizeof own);
+    own[0] = own[3] = 0xff;
+    any_person(&a, own, noise, 7, 7);
+    anywhere_forget(&a.any);
+    anywhere_image(&a.any, 7);
+    limber_heads_result again = bench_result(&a.b);
+    cr_assert(!anywhere_summarise(&a.any, again.heads, NULL));
+    for (int h = 0; h < N; h++)
+        cr_expect(!memcmp(again.heads[h].any, r.heads[h].any, sizeof r.heads[h].any));
+    limber_heads_result_free(&again);
+    limber_heads_result_free(&r);
+    any_close(&a);
+}
+
+static double strays(double *p, int n)
+{
+    double most = 0;
+    qsort(p, (size_t)n, sizeof *p, by_value);
+    for (int t = 0; t < n; t++)
+        most = fmax(most, fmax(fabs(p[t] - (double)t / n), fabs(p[t] - (t + 1.0) / n)));
+    return most;
+}
+
+/* Nothing, the same for every head. */
+static void noise_of_all(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    (void)head;
+    noise(row, g, own, 1, i, state);
+}
+
+/* Where nothing is, p is uniform (Kolmogorov and Smirnov at 1 %): boundaries and limbs from anywhere, and pairs of limbs, against each null. */
+Test(heads, p_of_nothing_is_uniform)
+{
+    enum { N = 300, IMAGES = 14, KINDS = 8 };
+    static const char *const names[KINDS] = {"outline, moved", "outline, swapped", "joints, moved", "joints, swapped",
+                                             "arm, moved",     "arm, swapped",     "pair, moved",   "pair, swapped"};
+    static double p[KINDS][N];
+    struct any_bench a;
+    any_open(&a, 8, 6, N, 0, 21);
+    for (int image = 0; image < IMAGES; image++) {
+        uint8_t own[48];
+        whole_person(own, &a.b.g, 4000 + (uint64_t)image, 0.5);
+        any_person(&a, own, noise_of_all, image, 5000 + (uint64_t)image);
+        heads_stats_image(a.b.hs, image);
+        anywhere_image(&a.any, (uint64_t)image);
+    }
+    limber_heads_result r = any_result(&a);
+    int both = 0;
+    for (int h = 0; h < N; h++) {
+        const limber_heads_any *any = r.heads[h].any;
+        for (int k = 0; k < 3; k++) {
+            const limber_heads_any *of = &any[k == 2 ? 2 : HEADS_OUTLINE + k];
+            p[2 * k][h] = of->p_moved;
+            p[2 * k + 1][h] = of->p_swapped;
+            both += of->p <= 0.05;
+        }
+        cr_assert(r.heads[h].pair[1][4].tested);
+        p[6][h] = r.heads[h].pair[1][4].p_moved;
+        p[7][h] = r.heads[h].pair[1][4].p_swapped;
+    }
+    for (int k = 0; k < KINDS; k++) {
+        const double most = strays(p[k], N);
+        cr_expect(most < 1.63 / sqrt(N), "%s: p strays by %.3f from uniform", names[k], most);
+    }
+    cr_expect(both < 0.05 * 3 * N, "p of both nulls is at most .05 in %d of %d", both, 3 * N);
+    limber_heads_result_free(&r);
+    any_close(&a);
+}
+
+/* Pairs against masks that are moved together, by their definition: column by column, the rows of the first class moved as the second was. */
+Test(heads, pairs_are_moved_together)
+{
+    enum { A = 2, B = 1 };
+    struct bench b;
+    double z = 0;
+    bench_open(&b, 9, 8, 1, CLASSES, 3, 0, 4);
+    uint8_t own[72];
+    memset(own, 0, sizeof own);
+    for (int j = 0; j < 72; j++)
+        own[j] = (uint8_t)((j / 8 >= 2 && j / 8 < 5 && j % 8 >= 1 && j % 8 < 3) << A |
+                           (j / 8 >= 3 && j / 8 < 5 && j % 8 >= 4 && j % 8 < 6) << B);
+    for (int image = 0; image < 2; image++) {
+        const uint64_t state = 90 + (uint64_t)image;
+        double of_person = 0, own_z = 0;
+        int moves = 0;
+        bench_person(&b, own, noise, image, 0, state);
+        for (int j = 0; j < b.columns.count; j++) {
+            const bool moved = b.columns.column[j].role == HEADS_MOVED;
+            if (b.columns.column[j].class != B || b.columns.column[j].role == HEADS_SWAPPED)
+                continue;
+            /* where the moved mask lies against the own one, found by looking */
+            const uint8_t *m = b.columns.masks + j / 8 * 72;
+            int down = 0, right = 0, rows = 0;
+            for (int s = 0; moved && s < 72; s++) {
+                int equal = 0;
+                for (int t = 0; t < 72; t++)
+                    equal += (m[(t / 8 + s / 8) % 9 * 8 + (t % 8 + s % 8) % 8] >> j % 8 & 1) == (own[t] >> B & 1);
+                if (equal == 72) {
+                    down = s / 8 > 4 ? s / 8 - 9 : s / 8;
+                    right = s % 8 > 3 ? s % 8 - 8 : s % 8;
+                }
+            }
+            double sum = 0;
+            for (int i = 0; i < 72; i++) {
+                const int y = i / 8 + down, x = i % 8 + right;
+                if (!(own[i] >> A & 1) || y < 0 || y >= 9 || x < 0 || x >= 8)
+                    continue;
+                const int to = y * 8 + x;
+                uint64_t s = heads_hash(state, 0, (uint64_t)to, 0);
+                double p[72], in[72];
+                int n = 0;
+                noise(p, &b.g, own, 0, to, &s);
+                for (int k = 0; k < 72; k++)
+                    if (k != to) {
+                        p[n] = p[k];
+                        in[n++] = m[k] >> j % 8 & 1;
+                    }
+                sum += atanh(pearson(p, in, n));
+                rows++;
+            }
+            if (!moved)
+                own_z = sum / rows;
+            else if (rows) {
+                of_person += sum / rows;
+                moves++;
+            }
+        }
+        cr_assert(moves >= 1);
+        z += (own_z - of_person / moves) / 2;
+        heads_stats_image(b.hs, image);
+    }
+    limber_heads_result r = bench_result(&b);
+    EXPECT_NEAR(r.heads[0].pair[A][B].over_moved, tanh(z), 1e-5);
     limber_heads_result_free(&r);
     bench_close(&b);
 }
@@ -1010,8 +1404,8 @@ static void joints_in_pixels(limber_keypoint *k, uint64_t seed)
 /* The small random checkpoint with its embedding and three of its four heads made by hand. Dimensions 0-5 of the residual stream hold how
  * red, green, blue a patch is (twice, with opposite signs, so that layernorm's mean stays 0), 8 and 9 a large constant, so that
  * layernorm's scale hardly moves; the rest holds the position, as it was. Head (0,0) multiplies the query's red with the key's, (0,1) green,
- * (1,0) blue; (1,1) stays random and sees positions alone. The blocks add nothing to the stream. */
-static void make_planted_checkpoint(const char *dir)
+ * (1,0) blue; (1,1) stays random and sees positions alone. The blocks add nothing to the stream. anywhere: (0,0) asks for red whatever its query is. */
+static void make_planted_checkpoint(const char *dir, bool anywhere)
 {
     static const char golden[] = LIMBER_TEST_DIR "/golden/simple-hd32";
     struct tensors in = {0};
@@ -1044,10 +1438,11 @@ static void make_planted_checkpoint(const char *dir)
                 v[p] = p % 64 < 10 ? 0 : v[p];
             for (int head = 0; head < (layer ? 1 : 2); head++) {
                 int row = 32 * head, colour = layer ? 2 : head;
+                const bool any = anywhere && query && !layer && !head;
                 for (int p = 0; !bias && p < 64; p++)
-                    v[row * 64 + p] = p == 2 * colour ? 2 * LIMB_WEIGHT : 0;
-                if (bias)
-                    v[row] = query ? 2 * LIMB_WEIGHT : 0; /* other colours are -1: their queries multiply with nothing */
+                    v[row * 64 + p] = p == 2 * colour && !any ? 2 * LIMB_WEIGHT : 0;
+                if (bias) /* other colours are -1: their queries multiply with nothing */
+                    v[row] = !query ? 0 : any ? 3 * LIMB_WEIGHT : 2 * LIMB_WEIGHT;
             }
         }
         tensor_file_add(&out, t->name, t->shape, t->dims, v);
@@ -1067,7 +1462,7 @@ static void make_planted_checkpoint(const char *dir)
     }
 }
 
-static limber_heads_result heads_of_pictures(limber_session *session, int images, int people, int bootstrap)
+static limber_heads_result heads_of_pictures_with(limber_session *session, int images, int people, int bootstrap, int boundaries)
 {
     limber_heads_options o = limber_heads_options_default();
     limber_heads *heads = NULL;
@@ -1075,6 +1470,7 @@ static limber_heads_result heads_of_pictures(limber_session *session, int images
     limber_error err = {0};
     uint8_t *rgb = malloc(W * H * 3);
     o.bootstrap = bootstrap;
+    o.boundaries = boundaries;
     cr_assert(!limber_heads_open(&heads, session, &o, &err), "%s", err.text);
     for (int i = 0; i < images; i++) {
         limber_keypoint k[2][17];
@@ -1091,12 +1487,17 @@ static limber_heads_result heads_of_pictures(limber_session *session, int images
     return r;
 }
 
+static limber_heads_result heads_of_pictures(limber_session *session, int images, int people, int bootstrap)
+{
+    return heads_of_pictures_with(session, images, people, bootstrap, 1);
+}
+
 Test(heads, a_planted_checkpoint_is_read_back)
 {
     char dir[256];
     limber_model *model = NULL;
     directory_make(dir);
-    make_planted_checkpoint(dir);
+    make_planted_checkpoint(dir, false);
     limber_session *session = open_session(&model, dir, "auto", 0, 0);
     limber_heads_result r = heads_of_pictures(session, 30, 1, 200);
     static const unsigned want[2][2] = {{4 /* left arm: red */, 32 /* right leg: green */}, {1 /* head: blue */, 0}};
@@ -1117,6 +1518,89 @@ Test(heads, a_planted_checkpoint_is_read_back)
     limber_session_close(&session);
     limber_model_close(&model);
     directory_remove(dir);
+}
+
+/* The patches of a person's outline, or of the joints, painted red: the head that asks for red from anywhere reads that boundary, and no
+ * other head does. */
+Test(heads, planted_boundaries_are_read_back)
+{
+    char dir[256];
+    limber_model *model = NULL;
+    limber_error err = {0};
+    struct heads_grid g;
+    uint8_t *rgb = malloc(W * H * 3);
+    directory_make(dir);
+    make_planted_checkpoint(dir, true);
+    limber_session *session = open_session(&model, dir, "auto", 0, 0);
+    const struct config *c = &model->config;
+    const struct heads_place place =
+        heads_place_of(c, crop_region_of_box(whole_crop, c->image_h, c->image_w, c->normalize_factor));
+    cr_assert(!heads_grid_open(&g, c->grid_h, c->grid_w, &err));
+    for (int bit = HEADS_OUTLINE; bit <= HEADS_JOINTS; bit++) {
+        limber_heads_options o = limber_heads_options_default();
+        limber_heads *heads = NULL;
+        limber_heads_result r;
+        o.bootstrap = 100;
+        cr_assert(!limber_heads_open(&heads, session, &o, &err), "%s", err.text);
+        for (uint64_t i = 0; i < 20; i++) {
+            limber_keypoint k[17];
+            struct heads_capsule capsules[HEADS_MAX_CAPSULES];
+            uint8_t own[192];
+            joints_in_pixels(k, 800 + i);
+            paint(rgb, NULL, i);
+            int n = heads_capsules(capsules, k, 0.3f, whole_crop, place);
+            heads_mask_capsules(own, &g, capsules, n);
+            heads_mask_boundaries(own, &g, capsules, n);
+            for (int y = 0; y < H - 2; y++)
+                for (int x = 0; x < W - 2; x++) /* a patch reads from 2 pixels before its corner on */
+                    if (own[(y + 2) / 16 * 12 + (x + 2) / 16] >> bit & 1)
+                        memcpy(rgb + 3 * (y * W + x), "\xff\0", 3);
+            limber_image image = {.pixels = rgb, .width = W, .height = H, .stride = 3 * W};
+            cr_assert(!limber_heads_add(heads, &image, &whole_crop, k, 1, &err), "%s", err.text);
+        }
+        cr_assert(!limber_heads_summarise(heads, &r, &err), "%s", err.text);
+        cr_assert(r.any_count == ALL && !strcmp(r.class_name[HEADS_OUTLINE], "outline") &&
+                  !strcmp(r.class_name[HEADS_JOINTS], "joints") && r.class_count == CLASSES);
+        for (int h = 0; h < r.head_count; h++)
+            for (int q = 0; q < ALL; q++)
+                cr_expect_eq(r.heads[h].any[q].reader, h == 0 && q == bit, "%s painted: head %d, class %d: lift %.2f, q %.2g",
+                             r.class_name[bit], h, q, r.heads[h].any[q].lift, r.heads[h].any[q].q);
+        result_is_finite(&r);
+        limber_heads_result_free(&r);
+        limber_heads_close(&heads);
+        /* without boundaries six classes are asked, and limbs are as they were */
+        o.boundaries = 0;
+        cr_assert(!limber_heads_open(&heads, session, &o, &err), "%s", err.text);
+        cr_assert(!limber_heads_summarise(heads, &r, &err) && r.any_count == CLASSES);
+        limber_heads_result_free(&r);
+        limber_heads_close(&heads);
+    }
+    heads_grid_close(&g);
+    limber_session_close(&session);
+    limber_model_close(&model);
+    directory_remove(dir);
+    free(rgb);
+}
+
+/* Boundaries beside them change no number of the limbs. */
+Test(heads, limbs_are_the_same_with_boundaries)
+{
+    limber_model *model = NULL;
+    limber_session *session = open_session(&model, LIMBER_TEST_DIR "/golden/simple-hd32", "cpu", 1, 2);
+    limber_heads_result r[2];
+    for (int i = 0; i < 2; i++)
+        r[i] = heads_of_pictures_with(session, 5, 2, 20, i);
+    for (int h = 0; h < r[0].head_count; h++) {
+        cr_expect(!memcmp(r[0].heads[h].classes, r[1].heads[h].classes, sizeof r[0].heads[h].classes), "head %d, classes", h);
+        cr_expect(!memcmp(r[0].heads[h].pair, r[1].heads[h].pair, sizeof r[0].heads[h].pair), "head %d, pairs", h);
+        cr_expect(!memcmp(r[0].heads[h].any, r[1].heads[h].any, 6 * sizeof r[0].heads[h].any[0]) ||
+                  r[0].heads[h].any[2].q != r[1].heads[h].any[2].q);
+        cr_expect(r[1].heads[h].any[HEADS_OUTLINE].r.images == 5 && r[0].heads[h].any[HEADS_OUTLINE].r.images == 0);
+    }
+    for (int i = 0; i < 2; i++)
+        limber_heads_result_free(&r[i]);
+    limber_session_close(&session);
+    limber_model_close(&model);
 }
 
 /* Every number of a small random model against the whole softmax maps, in double, of its own queries and keys. */

@@ -32,7 +32,7 @@
 struct run {
     struct cli_common common;
     const char *out, *boxes_file, *category, *annotations, *labels, *label_names, *layers;
-    int bootstrap, moves, seed;
+    int bootstrap, moves, boundaries, seed;
     double joint_score;
     bool include_self;
     struct find_options find;
@@ -379,6 +379,7 @@ static int open_all(struct run *r, const struct cli_command *command)
     limber_error err;
     o.bootstrap = r->bootstrap;
     o.moves = r->moves;
+    o.boundaries = r->boundaries;
     o.seed = (uint64_t)r->seed;
     o.include_self = r->include_self;
     o.min_score = (float)r->joint_score;
@@ -410,6 +411,7 @@ int cli_heads(int argc, char **argv)
     struct run r = {.common = cli_common_default(),
                     .bootstrap = defaults.bootstrap,
                     .moves = defaults.moves,
+                    .boundaries = defaults.boundaries,
                     .seed = (int)defaults.seed,
                     .joint_score = (double)defaults.min_score};
     const struct cli_option options[] = {
@@ -424,6 +426,8 @@ int cli_heads(int argc, char **argv)
         CLI_OPTION("--label-names", "A,B,...", &r.label_names, "names of classes 1, 2, ... of --labels [their numbers]"),
         CLI_OPTION("--layers", "LIST", &r.layers, "only these layers, from 0: 0,3-5 [all]"),
         CLI_INT("--bootstrap", "N", &r.bootstrap, 0, 100000, "replicates for the intervals [1000]"),
+        CLI_INT("--boundaries", "0|1", &r.boundaries, 0, 1,
+                "who reads the person's outline, or joints, from anywhere; a pass more [1]"),
         CLI_INT("--moves", "N", &r.moves, 0, LIMBER_HEADS_MAX_MOVES, "moved masks a limb, for the null; 0: no tests [2]"),
         CLI_INT("--seed", "S", &r.seed, 0, INT_MAX, "of the bootstrap and the null [1]"),
         CLI_NUMBER("--joint-score", "S", &r.joint_score, 0, 1, "the model's joints below S are left out [0.3]"),

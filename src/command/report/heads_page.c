@@ -286,6 +286,89 @@ static void limb_maps(FILE *f, const limber_heads_result *r)
     fputs("</div>", f);
 }
 
+/* ---- from anywhere ---- */
+
+static double any_gain(const limber_heads_any *k)
+{
+    return k->over_moved.images && k->over_swapped.images ? fmin(k->over_moved.mean, k->over_swapped.mean) : 0;
+}
+
+static void any_map(FILE *f, const limber_heads_result *r, int c, double full)
+{
+    struct map m = map_of(r, 340);
+    fputs("<figure><h3>", f);
+    class_text(f, r, c);
+    fputs("</h3>", f);
+    map_open(f, r, &m, "gain over chance from anywhere, by layer and head");
+    for (int i = 0; i < r->head_count; i++) {
+        const double gain = any_gain(&r->heads[i].any[c]), strength = fmax(0, fmin(1, gain / full));
+        char fill[96];
+        cell_rect(f, &m, i, r, "style=\"fill:var(--cell)\"");
+        snprintf(fill, sizeof fill, "style=\"fill:var(--more);fill-opacity:%.2f\"", strength);
+        if (strength > 0.005)
+            cell_rect(f, &m, i, r, fill);
+        if (r->heads[i].any[c].reader)
+            cell_rect(f, &m, i, r, "fill=none style=\"stroke:var(--fg);stroke-width:1.8\"");
+    }
+    fputs("</svg></figure>", f);
+}
+
+/* Boundaries, which limb_maps does not have; and which heads read what from anywhere. */
+static void from_anywhere(FILE *f, const limber_heads_result *r)
+{
+    double full = 0.15;
+    for (int h = 0; h < r->head_count; h++)
+        for (int c = 0; c < r->any_count; c++)
+            full = fmax(full, any_gain(&r->heads[h].any[c]));
+    fputs(
+        "<h2>From anywhere</h2><p>Here every patch of the crop asks, on the person or beside it: does the head find the limb, or "
+        "an edge, wherever it looks from?",
+        f);
+    if (r->any_count > r->class_count)
+        fprintf(
+            f,
+            " <i>outline</i>: the patches that the edge of the person&rsquo;s capsules cuts; <i>joints</i>: those at a joint. On "
+            "a "
+            "grid of %d by %d most of an arm is outline. Colour: r above the stricter of the two nulls, full at %.2f; a frame "
+            "marks a reader.</p><div class=maps>",
+            r->grid_h, r->grid_w, full);
+    else
+        fputs("</p>", f);
+    for (int c = r->class_count; c < r->any_count; c++)
+        any_map(f, r, c, full);
+    if (r->any_count > r->class_count)
+        fputs("</div>", f);
+    fputs("<div class=wide><table><tr><th class=l>what<th>heads that read it from anywhere<th class=l>the clearest<th>r<th>moved"
+          "<th>swapped<th>lift<th>q</tr>",
+          f);
+    for (int c = 0; c < r->any_count; c++) {
+        int readers = 0, best = -1;
+        for (int h = 0; h < r->head_count; h++) {
+            readers += r->heads[h].any[c].reader;
+            if (r->heads[h].any[c].tested && (best < 0 || any_gain(&r->heads[h].any[c]) > any_gain(&r->heads[best].any[c])))
+                best = h;
+        }
+        fputs("<tr><td class=l>", f);
+        class_text(f, r, c);
+        fprintf(f, "<td>%d<td class=l>", readers);
+        if (best < 0) {
+            fputs("&ndash;<td><td><td><td><td></tr>", f);
+            continue;
+        }
+        const limber_heads_any *k = &r->heads[best].any[c];
+        fprintf(f, "layer %d, head %d%s<td>", r->heads[best].layer, r->heads[best].head, k->reader ? "" : " (no reader)");
+        page_estimate(f, &k->r);
+        fputs("<td>", f);
+        page_number(f, k->r_moved.mean);
+        fputs("<td>", f);
+        page_number(f, k->r_swapped.mean);
+        fprintf(f, "<td>%.2f<td>", k->lift);
+        page_probability(f, k->q);
+        fputs("</tr>", f);
+    }
+    fputs("</table></div>", f);
+}
+
 /* ---- ranking ---- */
 
 static double percent(double r)
@@ -594,9 +677,10 @@ static void matrices(FILE *f, const limber_heads_result *r)
           "many times its fair "
           "share of attention that limb gets: 1 is what its area alone would earn, <span style=\"color:var(--more)\">more</span> "
           "and "
-          "<span style=\"color:var(--less)\">less</span>. A dot: r differs from that of a swapped body, whose limbs stand to "
-          "each other as a person&rsquo;s do (two-sided t over images, q at most " MAX_Q_TEXT
-          " over all pairs of all heads); squares without one may be chance. A strong diagonal reads "
+          "<span style=\"color:var(--less)\">less</span>. A dot: r differs, the same way, from that of a swapped body and from "
+          "that "
+          "of the two limbs moved together, which keep their places to each other (two-sided t over images, the larger p, q at "
+          "most " MAX_Q_TEXT " over all pairs of all heads); squares without one may be chance. A strong diagonal reads "
           "its own limb; two strong squares "
           "across it mix left and right; "
           "a strong column reads that limb from everywhere. Limbs overlap where they meet (shoulders, hips), so neighbours share "
@@ -742,47 +826,52 @@ static void table(FILE *f, const limber_heads_result *r)
 
 static void method(FILE *f, const limber_heads_result *r)
 {
-    fprintf(f,
-            "<h2>How what is read is computed</h2><dl>"
-            "<dt>r<sub>limb</sub></dt><dd>Take one patch on a limb and the row of attention it pays to all the other patches of "
-            "the person%s. Correlate "
-            "(Pearson) that row with a row of ones on the limb and zeros elsewhere. 1: it reads exactly the limb, all of it "
-            "alike. 0: it does not know it. "
-            "Averages go over Fisher&rsquo;s z, first over the limb&rsquo;s patches, then people, then images.</dd>"
-            "<dt>Chance: moved, swapped</dt><dd>Blobs of attention agree with blobs of limbs by luck. So the same is computed "
-            "for limb shapes that are not "
-            "there: the limb&rsquo;s own shape moved over the picture together with the patches that ask, and the same limb of "
-            "another person. A head that "
-            "only prefers a distance or direction scores as much when moved, a head that only knows where arms tend to be scores "
-            "as much when "
-            "swapped. It must beat both: per image, one-sided t over images, the larger of the two p values.</dd>"
-            "<dt>q</dt><dd>That p corrected for the %d pairs of head and limb that were tested (Benjamini&ndash;Hochberg): of "
-            "the heads with q up to %g, "
-            "at most that share is expected to be luck.</dd>"
-            "<dt>r<sub>near</sub>, partial</dt><dd>Correlation of the same row with nearness (minus the distance to the asking "
-            "patch), and what remains of "
-            "r<sub>limb</sub> when nearness is taken out of both.</dd>"
-            "<dt>Specialist</dt><dd>q at most %g, r<sub>limb</sub> at least %g above both nulls, partial above 0 and above "
-            "r<sub>near</sub>, and attention on the limb at least "
-            "%g times its area share, and %g times what any other limb gets for its area (the same limb on the other side "
-            "aside). &ldquo;Told from the other side&rdquo;: "
-            "its partial correlation exceeds that with the mirrored limb, by more than it does for a swapped body, and so says "
-            "the whole interval.</dd>"
-            "<dt>Diffuse, local, mixed</dt><dd>Entropy at least %g of flat attention; else mean distance at most %g of flat "
-            "attention&rsquo;s; else neither.</dd>"
-            "<dt>By distance</dt><dd>At most 64 patches of a person ask, evenly spread. Offset: in half of the rows or more the "
-            "patch that is read most "
-            "lies the same step away. Flat: by ring it differs from flat attention by less than a tenth (total variation). Far: "
-            "its mean distance is "
-            "above flat attention&rsquo;s. Ring: the others.</dd>"
-            "<dt>What it does not say</dt><dd>A correlation is no cause: a head may read an arm and the network may make nothing "
-            "of it. A head that reads "
-            "whatever of the person is near can resemble a limb reader; the partial correlation and the comparison with other "
-            "limbs are the guards against that, not a "
-            "proof. Labels are capsules around bones between joints; where joints are wrong, so are they, and where they are the "
-            "model&rsquo;s own, they share its errors and flatter it.</dd></dl>",
-            r->include_self ? " (its own included)" : "", r->tests, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MIN_GAIN,
-            LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_ENTROPY, LIMBER_HEADS_MAX_REACH);
+    fprintf(
+        f,
+        "<h2>How what is read is computed</h2><dl>"
+        "<dt>r<sub>limb</sub></dt><dd>Take one patch on a limb and the row of attention it pays to all the other patches of "
+        "the person%s. Correlate "
+        "(Pearson) that row with a row of ones on the limb and zeros elsewhere. 1: it reads exactly the limb, all of it "
+        "alike. 0: it does not know it. "
+        "Averages go over Fisher&rsquo;s z, first over the limb&rsquo;s patches, then people, then images.</dd>"
+        "<dt>Chance: moved, swapped</dt><dd>Blobs of attention agree with blobs of limbs by luck. So the same is computed "
+        "for limb shapes that are not "
+        "there: the limb&rsquo;s own shape moved over the picture together with the patches that ask, and the same limb of "
+        "another person. A head that "
+        "only prefers a distance or direction scores as much when moved, a head that only knows where arms tend to be scores "
+        "as much when "
+        "swapped. It must beat both: per image, one-sided t over images, the larger of the two p values.</dd>"
+        "<dt>q</dt><dd>That p corrected for the %d pairs of head and limb that were tested (Benjamini&ndash;Hochberg): of "
+        "the heads with q up to %g, "
+        "at most that share is expected to be luck.</dd>"
+        "<dt>r<sub>near</sub>, partial</dt><dd>Correlation of the same row with nearness (minus the distance to the asking "
+        "patch), and what remains of "
+        "r<sub>limb</sub> when nearness is taken out of both.</dd>"
+        "<dt>Specialist</dt><dd>q at most %g, r<sub>limb</sub> at least %g above both nulls, partial above 0 and above "
+        "r<sub>near</sub>, and attention on the limb at least "
+        "%g times its area share, and %g times what any other limb gets for its area (the same limb on the other side "
+        "aside). &ldquo;Told from the other side&rdquo;: "
+        "its partial correlation exceeds that with the mirrored limb, by more than it does for a swapped body, and so says "
+        "the whole interval.</dd>"
+        "<dt>Diffuse, local, mixed</dt><dd>Entropy at least %g of flat attention; else mean distance at most %g of flat "
+        "attention&rsquo;s; else neither.</dd>"
+        "<dt>From anywhere</dt><dd>All patches ask; the nulls move the mask alone. A reader: q at most %g over all heads and "
+        "classes so asked, r at least %g above both nulls, partial above 0, attention at least %g times the area share, and as "
+        "many times that of any other limb; of a boundary, of the limbs&rsquo; mean, none of which it leaves out.</dd>"
+        "<dt>By distance</dt><dd>At most 64 patches of a person ask, evenly spread. Offset: in half of the rows or more the "
+        "patch that is read most "
+        "lies the same step away. Flat: by ring it differs from flat attention by less than a tenth (total variation). Far: "
+        "its mean distance is "
+        "above flat attention&rsquo;s. Ring: the others.</dd>"
+        "<dt>What it does not say</dt><dd>A correlation is no cause: a head may read an arm and the network may make nothing "
+        "of it. A head that reads "
+        "whatever of the person is near can resemble a limb reader; the partial correlation and the comparison with other "
+        "limbs are the guards against that, not a "
+        "proof. Labels are capsules around bones between joints; where joints are wrong, so are they, and where they are the "
+        "model&rsquo;s own, they share its errors and flatter it.</dd></dl>",
+        r->include_self ? " (its own included)" : "", r->tests, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MAX_Q, LIMBER_HEADS_MIN_GAIN,
+        LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_LIFT, LIMBER_HEADS_MIN_ENTROPY, LIMBER_HEADS_MAX_REACH, LIMBER_HEADS_MAX_Q,
+        LIMBER_HEADS_MIN_GAIN, LIMBER_HEADS_MIN_LIFT);
 }
 
 void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads_about *about,
@@ -800,6 +889,7 @@ void heads_report_page(FILE *f, const limber_heads_result *r, const struct heads
         limb_maps(f, r);
     page_part(f, "reading", about->json);
     if (r->images_used) {
+        from_anywhere(f, r);
         rings(f, r);
         scatter(f, r);
         photographs(f, r, pictures, picture_count);

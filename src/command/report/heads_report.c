@@ -152,6 +152,26 @@ static void put_class(struct json_text *t, const limber_heads_result *r, const l
     put_close(t, '}');
 }
 
+static void put_any(struct json_text *t, const char *name, const limber_heads_any *k)
+{
+    put_key(t, name), put_open(t, '{');
+    put_estimate(t, "r", &k->r);
+    put_estimate(t, "partial", &k->partial);
+    put_estimate(t, "r_moved", &k->r_moved);
+    put_estimate(t, "r_swapped", &k->r_swapped);
+    put_estimate(t, "over_moved", &k->over_moved);
+    put_estimate(t, "over_swapped", &k->over_swapped);
+    put_maybe(t, "mass", k->r.images > 0, k->mass, 5);
+    put_maybe(t, "share", k->r.images > 0, k->share, 5);
+    put_maybe(t, "lift", k->r.images > 0, k->lift, 4);
+    put_small(t, "p_moved", k->tested, k->p_moved);
+    put_small(t, "p_swapped", k->tested, k->p_swapped);
+    put_small(t, "p", k->tested, k->p);
+    put_small(t, "q", k->tested, k->q);
+    put_key(t, "reader"), put_bool(t, k->reader);
+    put_close(t, '}');
+}
+
 static void put_pairs(struct json_text *t, const limber_heads_result *r, const limber_heads_head *h, const char *key,
                       size_t offset)
 {
@@ -202,6 +222,10 @@ static void put_head(struct json_text *t, const limber_heads_result *r, const li
     for (int c = 0; c < r->class_count; c++)
         put_class(t, r, h, c);
     put_close(t, '}');
+    put_key(t, "anywhere"), put_open(t, '{');
+    for (int c = 0; c < r->any_count; c++)
+        put_any(t, r->class_name[c], &h->any[c]);
+    put_close(t, '}');
     const size_t base = offsetof(limber_heads_head, pair);
     put_pairs(t, r, h, "co_attention_lift", offsetof(limber_heads_head, pair[0][0].lift) - base);
     put_pairs(t, r, h, "co_attention_r", offsetof(limber_heads_head, pair[0][0].r) - base);
@@ -209,6 +233,9 @@ static void put_head(struct json_text *t, const limber_heads_result *r, const li
     put_pairs(t, r, h, "co_attention_r_low", offsetof(limber_heads_head, pair[0][0].r_low) - base);
     put_pairs(t, r, h, "co_attention_r_high", offsetof(limber_heads_head, pair[0][0].r_high) - base);
     put_pairs(t, r, h, "co_attention_over_swapped", offsetof(limber_heads_head, pair[0][0].over) - base);
+    put_pairs(t, r, h, "co_attention_over_moved", offsetof(limber_heads_head, pair[0][0].over_moved) - base);
+    put_pairs(t, r, h, "co_attention_p_swapped", offsetof(limber_heads_head, pair[0][0].p_swapped) - base);
+    put_pairs(t, r, h, "co_attention_p_moved", offsetof(limber_heads_head, pair[0][0].p_moved) - base);
     put_pairs(t, r, h, "co_attention_q", offsetof(limber_heads_head, pair[0][0].q) - base);
     put_close(t, '}');
 }
