@@ -9,6 +9,7 @@
 set -u
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 only=${1-.}
+shift $#
 work=${MUTANT_BUILD-$root/build/mutants}
 . "$root/scripts/packages.sh"
 number=0
@@ -23,16 +24,16 @@ mkdir -p "$copy"
 # A defect that an earlier run was stopped in goes.
 (cd "$root" && git ls-files src) | while read -r file; do cmp -s "$root/$file" "$copy/$file" || cp "$root/$file" "$copy/$file"; done
 quiet() { "$@" >"$work/out" 2>&1; }
-# A defect changes a file and what is linked of it: optimising much would be most of the time.
+# Built as a checkout is, where one would have it: with ccache nothing is compiled twice but what a defect changes.
+build=$copy/build/mutants
 command -v ccache >/dev/null && set -- -DCMAKE_C_COMPILER_LAUNCHER=ccache
-set -- "$@" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O1
 # Lines of an earlier run, of this very source.
 state=$(cd "$root" && git ls-files -z | xargs -0 cksum 2>/dev/null | cksum)
 [ "$(cat "$work/state" 2>/dev/null)" = "$state" ] || rm -f "$work/lines" "$work/as_it_is"
 echo "$state" >"$work/state"
 touch "$work/lines"
-[ -f "$work/build/CMakeCache.txt" ] || set -- -G "$(generator)" "$@"
-quiet cmake -S "$copy" -B "$work/build" "$@" -DLIMBER_CUDA=OFF -DLIMBER_BENCH=OFF ${MUTANT_CMAKE-} || { tail -20 "$work/out"; exit 2; }
+[ -f "$build/CMakeCache.txt" ] || set -- -G "$(generator)" "$@"
+quiet cmake -S "$copy" -B "$build" "$@" -DLIMBER_CUDA=OFF ${MUTANT_CMAKE-} || { tail -20 "$work/out"; exit 2; }
 
 # What has to be built for the tests of a regular expression of ctest's.
 targets_of() {
@@ -42,7 +43,7 @@ targets_of() {
 }
 build() {
     # shellcheck disable=SC2046 # a list of words
-    quiet cmake --build "$work/build" --parallel "${JOBS:-1}" --target $(targets_of "$1")
+    quiet cmake --build "$build" --parallel "${JOBS:-1}" --target $(targets_of "$1")
 }
 
 # First the source as it is: what fails there would catch everything.
@@ -52,7 +53,7 @@ if [ ! -f "$work/as_it_is" ]; then
     . "$root/scripts/mutants.list"
     all=$(echo "$all" | tr '|' '\n' | sed '/^$/d' | sort -u | tr '\n' '|' | sed 's/|$//')
     build "$all" || { grep -m5 error "$work/out"; exit 2; }
-    quiet ctest --test-dir "$work/build" -R "^($all)\$" --timeout 300 || { sed -n 's/.*[0-9] - \([^ ]*\) (/fails as it is: \1 (/p' "$work/out"; exit 1; }
+    quiet ctest --test-dir "$build" -R "^($all)\$" --timeout 300 || { sed -n 's/.*[0-9] - \([^ ]*\) (/fails as it is: \1 (/p' "$work/out"; exit 1; }
     touch "$work/as_it_is"
 fi
 
@@ -78,7 +79,7 @@ try() {
         result="THE SOURCE HAS CHANGED: this defect no longer applies"
     elif ! build "$3"; then
         result="does not compile: $(grep -m1 error "$work/out" | cut -c1-100)"
-    elif quiet ctest --test-dir "$work/build" -R "^($3)\$" --timeout 120 --stop-on-failure; then
+    elif quiet ctest --test-dir "$build" -R "^($3)\$" --timeout 120 --stop-on-failure; then
         result="NOT CAUGHT by $3"
     else
         result="caught by $(sed -n 's/.*[0-9] - \([^ ]*\) (.*/\1/p' "$work/out" | head -1)"

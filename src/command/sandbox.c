@@ -219,33 +219,140 @@ static const uint16_t refused[] = {
 #endif
 };
 
+/* All that a decoder needs, once what it works on is open: memory, threads, clocks, and to end. */
+static const uint16_t needed[] = {
+    SYS_futex,
+    SYS_brk,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_exit,
+    SYS_exit_group,
+    SYS_rt_sigreturn,
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_sigaltstack,
+    SYS_restart_syscall,
+    SYS_set_robust_list,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_getcpu,
+    SYS_getrandom,
+    SYS_getrusage,
+    SYS_sysinfo,
+    SYS_gettimeofday,
+    SYS_clock_gettime,
+    SYS_clock_getres,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    SYS_membarrier,
+    ARCHITECTURE == AUDIT_ARCH_AARCH64 ? 293 : 334 /* rseq */,
+};
+
+enum {
+    MOST_CALLS = sizeof refused / sizeof *refused > sizeof needed / sizeof *needed ? sizeof refused / sizeof *refused
+                                                                                   : sizeof needed / sizeof *needed
+};
+struct filter {
+    struct sock_filter code[MOST_CALLS + 48];
+    unsigned n;
+};
+
+static void put(struct filter *f, unsigned what, uint32_t value, unsigned then, unsigned otherwise)
+{
+    f->code[f->n++] = (struct sock_filter){(uint16_t)what, (uint8_t)then, (uint8_t)otherwise, value};
+}
+static void put_result(struct filter *f, uint32_t result)
+{
+    put(f, BPF_RET | BPF_K, result, 0, 0);
+}
+/* Where it is this call, the next n instructions, which must end with a result. */
+static void put_call(struct filter *f, uint32_t call, unsigned n)
+{
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, call, 0, n);
+}
+/* The lower half of an argument: all that these calls look at. */
+static void put_argument(struct filter *f, unsigned i)
+{
+    put(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * i), 0, 0);
+}
+static void put_list(struct filter *f, const uint16_t *calls, unsigned count, uint32_t listed, uint32_t others)
+{
+    for (unsigned i = 0; i < count; i++)
+        put(f, BPF_JMP | BPF_JEQ | BPF_K, calls[i], count - i, 0);
+    put_result(f, others);
+    put_result(f, listed);
+}
+
+#define ALLOW SECCOMP_RET_ALLOW
+#define REFUSE (SECCOMP_RET_ERRNO | EPERM)
+#define CLONE3 435 /* its flags lie in memory, where a filter cannot look */
+
+/* What all filters begin with: other ways to name a call, and threads but no processes. */
+static void put_beginning(struct filter *f)
+{
+    put(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+    put(f, BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
+    put_result(f, SECCOMP_RET_KILL_PROCESS); /* 32-bit calls, which have other numbers */
+    put(f, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+#ifdef __x86_64__
+    put(f, BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1); /* x32 likewise */
+    put_result(f, REFUSE);
+#endif
+    put_call(f, CLONE3, 1);
+    put_result(f, SECCOMP_RET_ERRNO | ENOSYS);
+    put_call(f, SYS_clone, 4);
+    put_argument(f, 0);
+    put(f, BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0);
+    put_result(f, REFUSE); /* another process */
+    put_result(f, ALLOW);
+}
+
+static bool install(const struct filter *f)
+{
+    const struct sock_fprog program = {.len = (unsigned short)f->n, .filter = (struct sock_filter *)f->code};
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
 static bool filter_calls(void)
 {
-    enum { COUNT = sizeof refused / sizeof *refused };
-    struct sock_filter code[COUNT + 16];
-    unsigned n = 0;
-#define OUT(result) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, result)
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
-    code[n++] = OUT(SECCOMP_RET_KILL_PROCESS); /* 32-bit calls, which have other numbers */
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-#ifdef __x86_64__
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1); /* x32 likewise */
-    code[n++] = OUT(SECCOMP_RET_ERRNO | EPERM);
-#endif
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 435 /* clone3: its flags cannot be seen */, 0, 1);
-    code[n++] = OUT(SECCOMP_RET_ERRNO | ENOSYS);
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
-    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
-    code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0);
-    code[n++] = OUT(SECCOMP_RET_ERRNO | EPERM); /* another process */
-    code[n++] = OUT(SECCOMP_RET_ALLOW);
-    for (unsigned i = 0; i < COUNT; i++)
-        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, refused[i], (uint8_t)(COUNT - i), 0);
-    code[n++] = OUT(SECCOMP_RET_ALLOW);
-    code[n++] = OUT(SECCOMP_RET_ERRNO | EPERM);
-    const struct sock_fprog program = {.len = (unsigned short)n, .filter = code};
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+    struct filter f = {.n = 0};
+    put_beginning(&f);
+    put_list(&f, refused, sizeof refused / sizeof *refused, REFUSE, ALLOW);
+    return install(&f);
+}
+
+/* What is not known to be needed is refused; a call that is newer than this list does not exist, so that a newer libc does without. */
+static bool filter_all_calls(void)
+{
+    static const uint16_t maps[] = {SYS_mmap, SYS_mprotect}, writes[] = {SYS_write, SYS_writev};
+    struct filter f = {.n = 0};
+    put_beginning(&f);
+    for (unsigned i = 0; i < 2; i++) { /* memory, but no code */
+        put_call(&f, maps[i], 4);
+        put_argument(&f, 2);
+        put(&f, BPF_JMP | BPF_JSET | BPF_K, 4 /* PROT_EXEC */, 0, 1);
+        put_result(&f, REFUSE);
+        put_result(&f, ALLOW);
+    }
+    for (unsigned i = 0; i < 2; i++) { /* libc's last words, and a sanitizer's */
+        put_call(&f, writes[i], 4);
+        put_argument(&f, 0);
+        put(&f, BPF_JMP | BPF_JEQ | BPF_K, STDERR_FILENO, 1, 0);
+        put_result(&f, REFUSE);
+        put_result(&f, ALLOW);
+    }
+    put_call(&f, SYS_tgkill, 4); /* abort() */
+    put_argument(&f, 0);
+    put(&f, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 1, 0);
+    put_result(&f, REFUSE);
+    put_result(&f, ALLOW);
+    put(&f, BPF_JMP | BPF_JGE | BPF_K, CLONE3, 0, 1);
+    put_result(&f, SECCOMP_RET_ERRNO | ENOSYS);
+    put_list(&f, needed, sizeof needed / sizeof *needed, ALLOW, REFUSE);
+    return install(&f);
 }
 static bool can_filter(void)
 {
@@ -257,11 +364,30 @@ static bool filter_calls(void)
 {
     return true;
 }
+static bool filter_all_calls(void)
+{
+    return true;
+}
 static bool can_filter(void)
 {
     return false;
 }
 #endif
+
+limber_status sandbox_seal(limber_error *err)
+{
+    struct sandbox s = {.rules = -1};
+    const bool files = sandbox_open(&s, err) == LIMBER_OK, calls = can_filter();
+    if (!files && !calls)
+        return LIMBER_E_UNSUPPORTED;
+    limber_status st = LIMBER_OK;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || (files && syscall(RESTRICT_SELF, s.rules, 0)))
+        st = limber_fail(err, LIMBER_E_IO, "Landlock: %s", error_text(errno));
+    sandbox_close(&s);
+    if (!st && calls && !filter_all_calls())
+        st = limber_fail(err, LIMBER_E_IO, "seccomp: %s", error_text(errno));
+    return st;
+}
 
 limber_status sandbox_enter(struct sandbox *s, limber_error *err)
 {
@@ -309,6 +435,10 @@ limber_status sandbox_enter(struct sandbox *s, limber_error *err)
 {
     (void)s, (void)err;
     return LIMBER_OK;
+}
+limber_status sandbox_seal(limber_error *err)
+{
+    return limber_fail(err, LIMBER_E_UNSUPPORTED, NONE_HERE);
 }
 void sandbox_close(struct sandbox *s)
 {

@@ -27,6 +27,10 @@ limber_status sandbox_allow_write(struct sandbox *s, const char *folder, limber_
 limber_status sandbox_enter(struct sandbox *s, limber_error *err);
 void sandbox_close(struct sandbox *s); /* instead */
 
+/* For a process without other threads that only computes: from here on it has what is open and standard error to write to, memory, and
+ * threads of its own, and opens nothing. LIMBER_E_UNSUPPORTED: this machine has neither Landlock nor seccomp. */
+limber_status sandbox_seal(limber_error *err);
+
 /* "Landlock 7 and seccomp", or "none: " and why. */
 void sandbox_describe(char *text, size_t room);
 

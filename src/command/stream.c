@@ -19,14 +19,20 @@
 #include "base/file.h"
 #include "base/system.h"
 
+struct worker {
+    struct stream *stream;
+    struct decoder *decoder; /* NULL: itself */
+    pthread_t thread;
+};
+
 struct stream {
     const struct limber_model *model;
     const struct inputs *inputs;
     struct stream_calls calls;
     pthread_mutex_t lock;
     pthread_cond_t work, news; /* for workers; for the caller */
-    pthread_t *threads;
-    int thread_count;
+    struct worker *workers;
+    int worker_count;
     bool stop;
     struct stream_item *ring;
     size_t window;
@@ -82,7 +88,7 @@ static bool admit(struct stream *s, struct stream_item *item)
     return true;
 }
 
-static void prepare(struct stream *s, struct stream_item *item)
+static void prepare(struct stream *s, struct decoder *decoder, struct stream_item *item)
 {
     uint8_t *bytes = NULL;
     size_t size = 0;
@@ -96,7 +102,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     limber_status st = LIMBER_OK;
     st = input_read(item->input, &bytes, &size, err);
     if (!st)
-        st = image_examine(&about, &options, bytes, size, err);
+        st = decoder_examine(decoder, &about, &options, bytes, size, err);
     if (!st && s->calls.boxes)
         st = s->calls.boxes(s->calls.context, item, &boxes, &count, err);
     const bool look = !st && !boxes && s->calls.find;
@@ -112,7 +118,7 @@ static void prepare(struct stream *s, struct stream_item *item)
     pthread_mutex_unlock(&s->lock);
     begin = system_now();
     if (go && !st)
-        st = image_decode_with(&item->image, &options, bytes, size, err);
+        st = decoder_decode(decoder, &item->image, &options, bytes, size, err);
     free(bytes);
     double decoded = system_now();
     item->seconds_decode += decoded - begin;
@@ -142,9 +148,10 @@ static void prepare(struct stream *s, struct stream_item *item)
     pthread_cond_signal(&s->news);
 }
 
-static void *worker(void *argument)
+static void *work(void *argument)
 {
-    struct stream *s = argument;
+    const struct worker *w = argument;
+    struct stream *s = w->stream;
     pthread_mutex_lock(&s->lock);
     while (!s->stop) {
         if (s->finish_head != s->finish_tail) {
@@ -153,7 +160,7 @@ static void *worker(void *argument)
             size_t index = s->claimed++;
             struct stream_item *item = at(s, index);
             *item = (struct stream_item){.index = index, .input = &s->inputs->v[index], .state = STREAM_READING};
-            prepare(s, item);
+            prepare(s, w->decoder, item);
         } else {
             pthread_cond_wait(&s->work, &s->lock);
         }
@@ -198,20 +205,21 @@ limber_status stream_open(struct stream **out, const struct limber_model *model,
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&s->news, &clock);
     pthread_condattr_destroy(&clock);
-    s->threads = calloc((size_t)workers, sizeof *s->threads);
+    s->workers = calloc((size_t)workers, sizeof *s->workers);
     s->ring = calloc(window, sizeof *s->ring);
     s->to_finish = calloc(window, sizeof *s->to_finish);
     limber_status st = LIMBER_OK;
-    if (!s->threads || !s->ring || !s->to_finish)
+    if (!s->workers || !s->ring || !s->to_finish)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d workers", workers);
     for (int i = 0; !st && i < workers; i++) {
-        int failure = pthread_create(&s->threads[i], NULL, worker, s);
+        s->workers[i] = (struct worker){.stream = s, .decoder = decoders_at(calls->decoders, i)};
+        int failure = pthread_create(&s->workers[i].thread, NULL, work, &s->workers[i]);
         if (failure && i == 0)
             st = limber_fail(err, LIMBER_E_MEMORY, "no thread can be started: %s", error_text(failure));
         else if (failure)
             break; /* fewer do too */
         else
-            s->thread_count++;
+            s->worker_count++;
     }
     if (st)
         stream_close(&s);
@@ -296,14 +304,14 @@ void stream_close(struct stream **stream)
     s->stop = true;
     pthread_cond_broadcast(&s->work);
     pthread_mutex_unlock(&s->lock);
-    for (int i = 0; i < s->thread_count; i++)
-        pthread_join(s->threads[i], NULL);
+    for (int i = 0; i < s->worker_count; i++)
+        pthread_join(s->workers[i].thread, NULL);
     for (size_t i = s->released; s->ring && i < s->claimed; i++)
         item_free(at(s, i));
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->news);
-    free(s->threads);
+    free(s->workers);
     free(s->ring);
     free(s->to_finish);
     free(s);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "command/decoder.h"
 #include "command/inputs.h"
 #include "image/image.h"
 #include "pose/conveyor.h"
@@ -49,6 +50,7 @@ struct stream_calls {
      * of the whole picture. NULL: the whole image is one box. */
     limber_status (*find)(void *context, struct stream_item *item, limber_error *err);
     limber_status (*finish)(void *context, struct stream_item *item, limber_error *err);
+    struct decoders *decoders;         /* NULL: pictures are decoded in this process */
     const volatile sig_atomic_t *stop; /* NULL, or set when no more is wanted: stream_next waits no longer */
     bool built_in;                     /* --decoder stb */
     bool reduce; /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) ... */

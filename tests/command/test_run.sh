@@ -1253,14 +1253,19 @@ test_sandbox() {
     grep -q "misbehave:" err || skip "this build decodes JPEG without libjpeg"
     [ "$(grep -c COULD err)" -ge 12 ] || fail "the attack does not attack"
     has free/run.json '"sandbox": "none: --sandbox=off"'
-    status 0 confined --out free
-    if grep -q '"sandbox": "none: this kernel' free/run.json; then skip "this kernel has no Landlock"; fi
-    has free/run.json '"sandbox": "Landlock'
-    says "misbehave: could not open a socket"
-    if grep COULD err; then fail "it came through"; fi
-    has outside/secret kept
-    status 0 confined
-    if grep COULD err; then fail "it came through, with standard output alone"; fi
+    for isolate in on off; do
+        status 0 confined --out free --isolate=$isolate
+        if grep -q '"sandbox": "none: this kernel' free/run.json; then skip "this kernel has no Landlock"; fi
+        has free/run.json '"sandbox": "Landlock'
+        says "misbehave: could not open a socket"
+        # in a process of its own it has not even the other inputs
+        [ $isolate = on ] || sed -i '/read another picture/d' err
+        if grep COULD err; then fail "it came through"; fi
+        has outside/secret kept
+        status 0 confined --isolate=$isolate
+        [ $isolate = on ] || sed -i '/read another picture/d' err
+        if grep COULD err; then fail "it came through, with standard output alone"; fi
+    done
     status 0 "$LIMBER" info
     has out "sandbox  Landlock"
 }
@@ -1289,6 +1294,99 @@ test_sandbox_loses_nothing() {
     says "--sandbox: this kernel has no Landlock"
     status 0 env LD_PRELOAD="$SHIM" LIMBER_FAULT="landlock 1+ 38" "$LIMBER" run photos --model "$tiny" --whole --out without
     has without/run.json '"sandbox": "none: this kernel has no Landlock'
+}
+
+# ---- decoders in processes of their own ----
+
+# brought_down NAME WHAT: a picture that does WHAT to its decoder, where that is misbehave.c's
+brought_down() {
+    { printf '\377\330\377\376\0\024MISBEHAVE %-8s' "$2" && tail -c +3 "$pictures/ok_baseline.jpg"; } >"photos/$1"
+}
+# Nothing that the run started is left.
+nobody_left() {
+    tries=0
+    while for p in /proc/[0-9]*; do [ "$(readlink "$p/cwd" 2>/dev/null)" = "$work" ] && grep -lsE '^limber' "$p/comm"; done | grep .; do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || fail "somebody is left"
+        sleep 0.1
+    done
+}
+
+# A picture that crashes its decoder costs its own line, whatever stands beside it; a run without isolation would be over.
+test_decoder_crashes() {
+    [ -n "${MISBEHAVE:-}" ] || skip "not in this build"
+    fragile() { LD_PRELOAD=$MISBEHAVE run photos --threads 3 "$@"; }
+    album 24
+    status 0 run photos --out wanted
+    for what in segv abort exit killed; do brought_down "007-$what.jpg" $what; done
+    brought_down 000-first.jpg segv
+    brought_down 099-last.jpg segv
+    status 1 fragile --out result
+    if ! grep -q '"isolate": "processes"' result/run.json; then skip "$(grep isolate result/run.json)"; fi
+    if grep -q '"libjpeg' result/run.json; then :; else skip "this build decodes JPEG without libjpeg"; fi
+    has result/poses.jsonl '{"image":"photos/000-first.jpg","error":"its decoder crashed: signal 11 (SIGSEGV)"}'
+    has result/poses.jsonl '{"image":"photos/007-segv.jpg","error":"its decoder crashed: signal 11 (SIGSEGV)"}'
+    has result/poses.jsonl '{"image":"photos/007-abort.jpg","error":"its decoder crashed: signal 6 (SIGABRT)"}'
+    has result/poses.jsonl '{"image":"photos/007-exit.jpg","error":"its decoder ended with status 0"}'
+    has result/poses.jsonl '{"image":"photos/007-killed.jpg","error":"its decoder crashed: signal 9 (SIGKILL: no memory?)"}'
+    has result/poses.jsonl '{"image":"photos/099-last.jpg","error":"its decoder crashed: signal 11 (SIGSEGV)"}'
+    says "photos/007-segv.jpg: its decoder crashed"
+    grep -v '"error"' result/poses.jsonl >others
+    same wanted/poses.jsonl others
+    # The rest of a run that ended early has the same bytes.
+    cp -r result resumed
+    head -9 result/poses.jsonl >resumed/poses.jsonl
+    status 1 fragile --out resumed --resume --isolate
+    same result/poses.jsonl resumed/poses.jsonl
+    nobody_left
+    status 139 fragile --isolate=off --threads 1
+}
+
+# One that never ends is stopped.
+test_decoder_hangs() {
+    [ -n "${MISBEHAVE:-}" ] || skip "not in this build"
+    album 6
+    status 0 run photos --out wanted
+    brought_down 003-hang.jpg hang
+    status 1 env LD_PRELOAD="$MISBEHAVE" timeout 200 "$LIMBER" run --model "$tiny" --whole --quiet photos --out result --threads 2
+    has result/poses.jsonl '{"image":"photos/003-hang.jpg","error":"its decoder took more than 300 s"}'
+    grep -v '"error"' result/poses.jsonl >others
+    same wanted/poses.jsonl others
+    nobody_left
+}
+
+# Its processes end with it: by a signal that all of them get from the terminal, or one that it cannot see.
+test_decoders_end() {
+    command -v setsid >/dev/null || skip "needs setsid"
+    album 16
+    slow --out wanted --isolate=off
+    for signal in INT KILL; do
+        rm -rf result
+        setsid "$LIMBER" run --model "$tiny" --whole --backend ref --batch 1 --threads 1 --quiet photos --out result 2>err &
+        pid=$!
+        tries=0
+        until [ -f result/poses.jsonl ] && [ "$(wc -l <result/poses.jsonl)" -ge 2 ]; do
+            tries=$((tries + 1))
+            [ $tries -lt 600 ] || fail "no lines in a minute"
+            sleep 0.1
+        done
+        if [ $signal = INT ]; then kill -INT -$pid; else kill -KILL $pid; fi
+        got=0
+        wait $pid || got=$?
+        [ $signal = KILL ] || [ $got = 130 ] || fail "status $got after SIGINT"
+        nobody_left
+        whole_lines
+        if grep '"error"' result/poses.jsonl; then fail "a signal is no error of a picture"; fi
+        status 0 slow --out result --resume
+        same wanted/poses.jsonl result/poses.jsonl
+    done
+    # Without room for processes it does without them, and says so where it was asked for them.
+    [ -n "${SHIM:-}" ] || return 0
+    status 0 env LD_PRELOAD="$SHIM" LIMBER_FAULT="mmap 1+ 12" "$LIMBER" run photos --model "$tiny" --whole --out without --quiet --backend ref
+    same wanted/poses.jsonl without/poses.jsonl
+    has without/run.json '"isolate": "none: '
+    status 2 env LD_PRELOAD="$SHIM" LIMBER_FAULT="mmap 1+ 12" "$LIMBER" run photos --model "$tiny" --whole --isolate
+    says "--isolate: "
 }
 
 case ${1:-} in

@@ -452,6 +452,7 @@ static int run(struct run *r)
                                        .boxes = r->detects ? NULL : boxes_of_item,
                                        .find = looks ? find_people : NULL,
                                        .finish = draw_overlay,
+                                       .decoders = r->decoders,
                                        .stop = &cli_stopped,
                                        .built_in = run_only_built_in(r),
                                        .reduce = run_reduces(r),
@@ -483,6 +484,7 @@ struct run run_default(void)
                         .min_score = -INFINITY,
                         .lines = OUTPUT_CLOSED,
                         .decoder = "auto",
+                        .isolate = "on",
                         .sandbox = "on",
                         .overlay_kind = image_writes_jpeg() ? "jpeg" : "png",
                         .overlay_size = OVERLAY_SIZE,
@@ -516,6 +518,7 @@ static int check_options(const struct run *r, const struct cli_command *command,
 
 void run_close(struct run *r)
 {
+    decoders_close(&r->decoders);
     limber_heads_close(&r->heads);
     limber_session_close(&r->session);
     limber_model_close(&r->model);
@@ -550,6 +553,8 @@ int run_inputs(struct run *r, const struct cli_command *command, char **argv, in
         status = run_overlay_alike(&r->overlay_alike, &r->inputs);
     if (!status && parts)
         inputs_slice(&r->inputs, part, parts);
+    if (!status)
+        status = run_open_decoders(r);
     if (!status && !r->detects)
         status = cli_model_open(&r->common, &r->model);
     if (!status)

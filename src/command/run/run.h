@@ -58,6 +58,10 @@ struct run {
     limber_session *session;
     limber_heads *heads; /* --heads */
     int threads, workers;
+    struct decoders *decoders; /* processes that decode; NULL: this one does */
+    bool isolate_asked;
+    const char *isolate; /* "on", "off" */
+    char isolated[160];  /* "processes", or "none: " and why */
     bool sandbox_asked;
     const char *sandbox; /* "on", "off" */
     char cuda[256];      /* why there is none, where it could have been asked for */
@@ -88,6 +92,7 @@ struct run run_default(void);
     CLI_INT("--overlay-size", "N", &(r).overlay_size, 0, 65500, "with --overlay: pixels of the longer side at most, 0: all [1600]"), \
     CLI_FLAG("--coco", &(r).coco, "write DIR/" COCO), \
     CLI_FLAG_CHOICE("--sandbox", "on|off", &(r).sandbox_asked, &(r).sandbox, "on: an error where it cannot be; else where it can [where it can]"), \
+    CLI_FLAG_CHOICE("--isolate", "on|off", &(r).isolate_asked, &(r).isolate, "decode in other processes: a picture that crashes a decoder costs its line alone; on: an error where they cannot be [where they can]"), \
     CLI_CHOICE("--decoder", "auto|stb", &(r).decoder, "stb: only decoders that every build has, the same bytes everywhere [auto]"), \
     CLI_FLAG("--full-resolution", &(r).full_resolution, "decode large JPEGs whole, also where the network needs fewer pixels")
 /* clang-format on */
@@ -131,6 +136,10 @@ void run_close(struct run *r);
 /* run_sandbox.c: from here on this process has the inputs to read and DIR to write, and nothing else (command/sandbox.h). All else that
  * is needed must be open, and no thread started. CLI_DONE; CLI_NOTHING with the reason on stderr where --sandbox asked for it. */
 int run_enter_sandbox(struct run *r);
+
+/* run_sandbox.c: starts the processes that decode; before anything large is in memory. CLI_DONE; CLI_NOTHING with the reason on stderr
+ * where --isolate asked for what cannot be. */
+int run_open_decoders(struct run *r);
 
 /* run_about.c: run.json; CLI_DONE, or CLI_NOTHING with the reason on stderr. */
 int run_write_about(const struct run *r, bool complete);

@@ -176,6 +176,7 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     put_close(t, '}');
     put_key(t, "shard"), put_string(t, r->shard);
     put_key(t, "sandbox"), put_string(t, *r->sandboxed ? r->sandboxed : NULL);
+    put_key(t, "isolate"), put_string(t, *r->isolated ? r->isolated : NULL);
     put_key(t, "threads"), put_integer(t, r->threads);
     put_key(t, "workers"), put_integer(t, r->workers);
     if (!r->detects)

@@ -20,9 +20,9 @@
 #include "model/built_in.h"
 
 /* Of run.json, what differs between runs whose lines are the same. Where a model or a boxes file lies is nothing, what is in it is. */
-static const char *const indifferent[] = {"sandbox", "complete", "model",   "boxes",  "boxes_read", "left_out",
-                                          "shard",   "threads",  "workers", "batch",  "counts",     "decoded",
-                                          "seconds", "heads",    "cuda",    "merged", "detector",   "frames"};
+static const char *const indifferent[] = {"sandbox", "isolate", "complete", "model",    "boxes",  "boxes_read", "left_out",
+                                          "shard",   "threads", "workers",  "batch",    "counts", "decoded",    "seconds",
+                                          "heads",   "cuda",    "merged",   "detector", "frames"};
 
 static bool decides(const char *key)
 {

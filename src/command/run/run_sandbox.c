@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* command/run/run_sandbox.c - what a run may touch once it decodes: its inputs to read, DIR to write. */
+/* command/run/run_sandbox.c - what a run may touch once it decodes: its inputs to read, DIR to write; and who decodes. */
 #define _GNU_SOURCE
 #include <ftw.h>
 #include <stdio.h>
@@ -56,6 +56,25 @@ static limber_status allow_links(struct sandbox *s, const char *dir, limber_erro
         free(path);
     }
     return st;
+}
+
+int run_open_decoders(struct run *r)
+{
+    limber_error err;
+    struct image_decoder decoders[DECODERS];
+    if (!strcmp(r->isolate, "off")) {
+        snprintf(r->isolated, sizeof r->isolated, "none: --isolate=off");
+        return CLI_DONE;
+    }
+    image_decoders(decoders, DECODERS, run_only_built_in(r)); /* what is opened at run time is opened now */
+    if (decoders_open(&r->decoders, r->threads, strcmp(r->sandbox, "off") != 0, &err) == LIMBER_OK) {
+        snprintf(r->isolated, sizeof r->isolated, "processes");
+        return CLI_DONE;
+    }
+    if (r->isolate_asked)
+        return cli_fail("--isolate: %s", err.text);
+    snprintf(r->isolated, sizeof r->isolated, "none: %.150s", err.text);
+    return CLI_DONE;
 }
 
 int run_enter_sandbox(struct run *r)

@@ -161,6 +161,7 @@ static int check_options(struct run *r, const struct cli_command *command, char 
                            : r->want_heads      ? "--heads"
                            : r->shard           ? "--shard"
                            : r->full_resolution ? "--full-resolution"
+                           : r->isolate_asked   ? "--isolate"
                                                 : NULL;
     if (pictures)
         return cli_usage(command, "%s is for pictures: leave it out with videos", pictures);
@@ -746,8 +747,6 @@ static int run_all(struct run *r, char **inputs, int count)
         status = run_enter_sandbox(r);
     if (!status)
         status = run_open_session(r);
-    if (!status)
-        status = run_enter_sandbox(r);
     if (!status && r->out)
         status = run_write_about(r, false);
     if (!status) {
