@@ -37,6 +37,7 @@ static char model[4096];
 static long rounds = -1, every = 1;
 static uint64_t seed = 1;
 static bool without_heif; /* see shim.c */
+static bool in_one;       /* process: the decoders' memory is the run's */
 static bool cannot_clean; /* the mishap is one of those calls that tell what is one's own, or remove it */
 static int defects, done_rounds, failed_pictures, complete_at_once;
 
@@ -258,7 +259,8 @@ static pid_t start(const char *dir, const struct mishap *m, bool resume)
                                "--coco",
                                "--out",
                                dir,
-                               resume ? "--resume" : NULL,
+                               resume ? "--resume" : "--quiet",
+                               in_one ? "--isolate=off" : NULL,
                                NULL};
     execv(limber, (char **)arguments);
     _exit(127);
@@ -676,6 +678,7 @@ int main(int argc, char **argv)
     if (!mkdtemp(work) || chdir(work))
         die(work);
     make_photos();
+    in_one = !strcmp(kind, "memory");
     without_heif = !strcmp(kind, "memory") || !strcmp(kind, "limits");
     const double begin = now();
     if (wait_for(start("base", NULL, false))) {
