@@ -241,7 +241,7 @@ static bool has(const struct kernels *k)
     return k->attention != NULL;
 }
 
-/* ---- timed: a head of 64 columns and 192 tokens ---- */
+/* ---- timed: all heads, one after the other ---- */
 
 static struct {
     struct question x;
@@ -251,22 +251,24 @@ static struct {
 static void timed_call(void *context)
 {
     (void)context;
-    for (int p = 0, panels; p < timed.x.panels; p += panels) {
-        panels = timed.x.panels - p < timed.k->attention_panels ? timed.x.panels - p : timed.k->attention_panels;
-        timed.k->attention(&timed.x.a, 0, p, panels, timed.scratch);
-    }
+    for (int head = 0; head < timed.x.a.heads; head++)
+        for (int p = 0, panels; p < timed.x.panels; p += panels) {
+            panels = timed.x.panels - p < timed.k->attention_panels ? timed.x.panels - p : timed.k->attention_panels;
+            timed.k->attention(&timed.x.a, head, p, panels, timed.scratch);
+        }
 }
 static void time_it(struct check *c, struct timed *t, enum variant variant)
 {
     timed.k = c->set->kernels;
-    question_make(c, &timed.x, 192, 1, 64, 1);
+    const int tokens = timed_shape.tokens, head_dim = timed_shape.head_dim;
+    question_make(c, &timed.x, tokens, timed_shape.heads, head_dim, 1);
     if (variant == STATS)
         question_stats(c, &timed.x, 8);
     if (variant == GROUPED)
         question_groups(c, &timed.x);
     free(timed.x.q), free(timed.x.k), free(timed.x.v);
-    timed.scratch = room(c, timed.k->attention_scratch(192, 64));
-    *t = (struct timed){timed_call, NULL, 2. * 2 * 192 * 192 * 64};
+    timed.scratch = room(c, timed.k->attention_scratch(tokens, head_dim));
+    *t = (struct timed){timed_call, NULL, 4. * tokens * tokens * head_dim * timed_shape.heads};
 }
 static void time_plain(struct check *c, struct timed *t)
 {

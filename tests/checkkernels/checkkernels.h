@@ -62,6 +62,12 @@ void operand_set(uint32_t *panel, bool paired, int c, int lane, float value);
 
 /* ---- the kernels ---- */
 
+/* Of the attention that is timed; main.c has it from the command line. */
+struct shape {
+    int tokens, heads, head_dim;
+};
+extern struct shape timed_shape;
+
 /* What the clock runs: `call` once, `work` floating-point operations (0: none worth counting). */
 struct timed {
     void (*call)(void *context);

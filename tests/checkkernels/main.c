@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* main.c - checkkernels: every kernel of every instruction set of backend `cpu`, checked against plain loops and timed, in one table.
  *
- *   checkkernels [--bench] [--set NAME] [--kernel NAME] [--seed N]
+ *   checkkernels [--bench] [--set NAME] [--kernel NAME] [--seed N] [--tokens N] [--heads N] [--head-dim N]
  *
  * Checking: random shapes and numbers from the seed; each result against a loop in C (gemm.c, attention.c, rows.c say how close it must
  * be); buffers between pages that may not be touched; words that belong to other calls must stay. The column `worst` is the largest error
  * in units of what is allowed, or "same bits". Exit status 0: all well; 1: a kernel is wrong; 2: usage.
  *
  * --bench also times the shapes of ViTPose-B, one thread, by its own processor time: the median of 25 slices, with the loop of the set's
- * peak (struct kernels) in turns beside it. A kernel that an emulation stands for is checked and not timed.
+ * peak (struct kernels) in turns beside it. Attention is that of 12 heads of 64 columns over 192 tokens, or what the last three options say. A kernel that an emulation stands for is checked and not timed.
  *
  * A new instruction set is a row of compute/cpu/dispatch.c and appears here by itself; a new kernel of struct kernels is a row of
  * `kernels` below. */
@@ -26,6 +26,8 @@ static const struct kernel *const kernels[] = {&kernel_linear,          &kernel_
                                                &kernel_attention_stats, &kernel_attention_grouped, &kernel_layernorm,
                                                &kernel_quantise};
 #define KERNELS (sizeof kernels / sizeof *kernels)
+
+struct shape timed_shape = {.tokens = 192, .heads = 12, .head_dim = 64};
 
 /* Tables that run anywhere the vector half does: taken where dispatch.c has none for this CPU. */
 static const struct emulation {
@@ -217,7 +219,8 @@ static void print_row(const struct check *c, bool bench, const struct figures *f
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: checkkernels [--bench] [--set NAME] [--kernel NAME] [--seed N]\n");
+    fprintf(stderr,
+            "usage: checkkernels [--bench] [--set NAME] [--kernel NAME] [--seed N] [--tokens N] [--heads N] [--head-dim N]\n");
     return 2;
 }
 
@@ -236,9 +239,17 @@ int main(int argc, char **argv)
             only_kernel = argv[++i];
         else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
             seed = strtoul(argv[++i], NULL, 0);
+        else if (!strcmp(argv[i], "--tokens") && i + 1 < argc)
+            timed_shape.tokens = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--heads") && i + 1 < argc)
+            timed_shape.heads = atoi(argv[++i]);
+        else if (!strcmp(argv[i], "--head-dim") && i + 1 < argc)
+            timed_shape.head_dim = atoi(argv[++i]);
         else
             return usage();
     }
+    if (timed_shape.tokens < 1 || timed_shape.heads < 1 || timed_shape.head_dim < 2 || timed_shape.head_dim % 2)
+        return usage();
     struct set sets[MAX_SETS];
     const int n = list_sets(sets);
     printf("seed %lu\n%-25s %-11s %9s  %-9s", seed, "kernel", "set", "results", "worst");

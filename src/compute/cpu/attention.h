@@ -10,28 +10,33 @@
  *     m' = max(m, max of the tile)    l' = l 2^(m - m') + sum 2^(s - m')    O' = O 2^(m - m') + V^T 2^(s - m')
  *
  * Scores of a tile stay in the worker's scratch (KEY_TILE x ATT_PANELS lines, L1 to L2), P over S; no L x L matrix exists.
- * Tiles begin at multiples of KEY_TILE, so a result does not depend on which queries are computed together.
+ * Tiles begin at multiples of KEY_TILE, so a result does not depend on which queries are computed together: a call takes up to
+ * ATT_CALL_PANELS panels of queries past each tile of keys in blocks of ATT_PANELS, so that K and V come from far once a call and not
+ * once a block, and the first block fetches them ahead.
  *
- * Both products are gemm.h's loop: NK keys (then ND columns of V) x ATT_PANELS panels in registers, weights broadcast from K's
+ * Both products are gemm.h's loop: ATT_KEYS keys (then ATT_DIMS columns of V) x ATT_PANELS panels in registers, weights broadcast from K's
  * (V's) lines, 16 tokens of which lie side by side. Floor for head_dim 64 and 192 keys: 2 * 192 * 192 * 64 / UNIT multiply-adds
  * a head, and 192 * 192 / VW vectors of exp at about 11 instructions: an eighth of the fp32 products, a quarter of bf16's.
  *
  * Statistics (compute/backend.h) are sums down the same lines; the variant without them is compiled apart and pays nothing.
  *
- * Included by a kernels_*.c after its simd_*.h, with ATT_PANELS, ATT_KEYS (divides 16) and ATT_DIMS (a power of 2) defined; with
- * ATT_TILES the products are attention_amx.h's. */
+ * Included by a kernels_*.c after its simd_*.h, with ATT_PANELS, ATT_KEYS and ATT_DIMS defined; with ATT_TILES the products are
+ * attention_amx.h's. */
 #include "compute/cpu/vmath.h"
 
 #define KEY_TILE 256
 #define V_LINE (LANES / UNIT) /* words that hold 16 tokens of one column of V */
 
-/* What one call works on. Lines of scratch: s [KEY_TILE][panels][16], o [head_dim][panels][16]. */
+/* What one block of queries works on. Lines of scratch: s [KEY_TILE][panels][16], o [head_dim][panels][16] of each
+ * block. */
 struct att_state {
     const struct attention *a;
-    const uint32_t *q, *k, *v; /* this head's columns in the first query panel and the first key panel */
+    const uint32_t *q, *k, *v; /* this head's columns in the block's first panel of queries and the first of keys */
+    uint32_t *out;             /* and where the result goes */
     float *s, *o;
     uint32_t *tiles; /* what attention_amx.h has packed; others leave it alone */
     int panels;
+    bool first;                                      /* block of a call */
     vf max[ATT_PANELS * VPL], sum[ATT_PANELS * VPL]; /* max in the units of the exponent: log2 */
 };
 
@@ -40,6 +45,12 @@ struct att_sums {
     vf mask[ATTENTION_STATS_MAX_CLASSES][ATT_PANELS * VPL];
     vf query[ATT_PANELS * VPL], qx[ATT_PANELS * VPL], qy[ATT_PANELS * VPL];
 };
+
+#define ATT_CALL_PANELS 12 /* of queries, at most, in a call */
+
+/* A line of 16 keys is cut into tiles of ATT_KEYS, or as evenly as it goes into as many: 6, 5 and 5. */
+#define ATT_KEY_TILES ((LANES + ATT_KEYS - 1) / ATT_KEYS)
+#define ATT_FIRST_KEY(tile) (((tile)*LANES + ATT_KEY_TILES - 1) / ATT_KEY_TILES)
 
 #ifdef ATT_TILES
 #include "compute/cpu/attention_amx.h"
@@ -95,35 +106,68 @@ ALWAYS_INLINE void att_mac(vf acc[][ATT_PANELS * VPL], const uint32_t *w, size_t
     }
 }
 
+/* The first block of queries of a call finds K and V where the qkv layer left them, which may be far: with every tile of scores it asks for
+ * `share` of LANES parts of the next panel of K and of this one of V. */
+ALWAYS_INLINE void att_fetch_keys(const struct att_state *t, size_t panel, int part, const int share)
+{
+    const int lines = t->a->head_dim / UNIT, last = lines * (part + share) / LANES;
+    for (int i = lines * part / LANES; i < last; i++) {
+        __builtin_prefetch(t->k + panel + t->a->qkv_stride + i * LANES, 0, 3);
+        __builtin_prefetch(t->v + panel + i * LANES, 0, 2);
+    }
+}
+
+/* Likewise with every tile of values the next block's Q, and the lines where this block's result will go. */
+ALWAYS_INLINE void att_fetch_queries(const struct att_state *t, int d, const int columns, const int panels)
+{
+    for (int p = 0; p < panels; p++)
+        for (int i = d / UNIT; i < (d + columns) / UNIT; i++) {
+            __builtin_prefetch(t->q + (size_t)(panels + p) * t->a->qkv_stride + i * LANES, 0, 3);
+            __builtin_prefetch(t->out + (size_t)p * t->a->out_stride + i * LANES, 1, 3);
+        }
+}
+
+/* Scores of `rows` keys from j0 + j on, which lie side by side in one line of K, and their maximum; past key `keys` lies rubbish. */
+ALWAYS_INLINE void att_scores_tile(struct att_state *t, int j0, int j, int keys, vf *top, const int rows, const int panels)
+{
+    vf acc[ATT_KEYS][ATT_PANELS * VPL];
+    float *s = t->s + (size_t)(j * panels * LANES);
+    UNROLL
+    for (int n = 0; n < rows; n++)
+        UNROLL
+    for (int v = 0; v < panels * VPL; v++)
+        acc[n][v] = vf_set1(0);
+    const size_t panel = (size_t)((j0 + j) / LANES) * t->a->qkv_stride;
+    if (t->first)
+        att_fetch_keys(t, panel, j % LANES, rows);
+    att_mac(acc, t->k + panel + j % LANES, LANES, 1, t->q, LANES, t->a->qkv_stride, t->a->head_dim / UNIT, rows, panels);
+    UNROLL
+    for (int n = 0; n < rows; n++)
+        UNROLL
+    for (int v = 0; v < panels * VPL; v++)
+        vf_store(s + n * panels * LANES + v * VW, acc[n][v]);
+    if (j + rows <= keys) {
+        UNROLL
+        for (int n = 0; n < rows; n++)
+            UNROLL
+        for (int v = 0; v < panels * VPL; v++)
+            top[v] = vf_max(top[v], acc[n][v]);
+    } else {
+        for (int n = 0; n < keys - j; n++)
+            for (int v = 0; v < panels * VPL; v++)
+                top[v] = vf_max(top[v], vf_load(s + n * panels * LANES + v * VW));
+    }
+}
+
 /* Scores of the `keys` keys from j0 on, and their maximum over the keys. */
 ALWAYS_INLINE void att_scores(struct att_state *t, int j0, int keys, vf *top, const int panels)
 {
-    const int units = t->a->head_dim / UNIT;
-    for (int j = 0; j < keys; j += ATT_KEYS) {
-        vf acc[ATT_KEYS][ATT_PANELS * VPL];
+    for (int j = 0; j < keys; j += LANES) {
         UNROLL
-        for (int n = 0; n < ATT_KEYS; n++)
-            UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            acc[n][v] = vf_set1(0);
-        const uint32_t *k = t->k + (size_t)((j0 + j) / LANES) * t->a->qkv_stride + (j0 + j) % LANES;
-        att_mac(acc, k, LANES, 1, t->q, LANES, t->a->qkv_stride, units, ATT_KEYS, panels);
-        UNROLL
-        for (int n = 0; n < ATT_KEYS; n++)
-            UNROLL
-        for (int v = 0; v < panels * VPL; v++)
-            vf_store(t->s + (size_t)((j + n) * panels * LANES + v * VW), acc[n][v]);
-        const int valid = keys - j < ATT_KEYS ? keys - j : ATT_KEYS; /* past the last key lies rubbish */
-        if (valid == ATT_KEYS) {
-            UNROLL
-            for (int n = 0; n < ATT_KEYS; n++)
-                UNROLL
-            for (int v = 0; v < panels * VPL; v++)
-                top[v] = vf_max(top[v], acc[n][v]);
-        } else {
-            for (int n = 0; n < valid; n++)
-                for (int v = 0; v < panels * VPL; v++)
-                    top[v] = vf_max(top[v], vf_load(t->s + (size_t)((j + n) * panels * LANES + v * VW)));
+        for (int i = 0; i < ATT_KEY_TILES; i++) {
+            const int first = ATT_FIRST_KEY(i), rows = ATT_FIRST_KEY(i + 1) - first;
+            if (first < keys - j)
+                att_scores_tile(t, j0, j + first, keys, top, rows, panels);
         }
     }
 }
@@ -133,6 +177,8 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
 {
     vf acc[ATT_DIMS][ATT_PANELS * VPL];
     float *o = t->o + (size_t)(d * panels * LANES);
+    if (!j0)
+        att_fetch_queries(t, d, rows, panels);
     UNROLL
     for (int n = 0; n < rows; n++)
         UNROLL
@@ -160,12 +206,13 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
     }                                                                                                                            \
     static __attribute__((noinline)) void att_values_##panels(struct att_state *t, int j0, int keys, const vf *fade)             \
     {                                                                                                                            \
-        int d = 0;                                                                                                               \
+        int d = 0, narrow = (ATT_DIMS - t->a->head_dim % ATT_DIMS) % ATT_DIMS; /* tiles of one column less, that none be left */ \
+        narrow = narrow * (ATT_DIMS - 1) <= t->a->head_dim ? narrow : 0;                                                         \
+        for (; narrow > 0; narrow--, d += ATT_DIMS - 1)                                                                          \
+            att_values(t, j0, keys, d, fade, ATT_DIMS - 1, panels);                                                              \
         for (; d + ATT_DIMS <= t->a->head_dim; d += ATT_DIMS)                                                                    \
             att_values(t, j0, keys, d, fade, ATT_DIMS, panels);                                                                  \
-        for (; d + 2 <= t->a->head_dim; d += 2) /* head dims that ATT_DIMS does not divide */                                    \
-            att_values(t, j0, keys, d, fade, 2, panels);                                                                         \
-        for (; d < t->a->head_dim; d++)                                                                                          \
+        for (; d < t->a->head_dim; d++) /* head dims that are neither */                                                         \
             att_values(t, j0, keys, d, fade, 1, panels);                                                                         \
     }
 ATT_PRODUCTS(1)
@@ -203,37 +250,55 @@ ALWAYS_INLINE void att_count(struct att_sums *z, const struct attention *a, int 
             z->mask[c][v] = vf_add(z->mask[c][v], p);
 }
 
-/* S of the tile becomes P, in place: [key][panel][16] in fp32, [pair of keys][panel][16][2] in bf16. */
+/* P of `n` keys from j on, one or two, from their S, in place: [key][panel][16] in fp32, [pair of keys][panel][16][2] in bf16. */
+ALWAYS_INLINE void att_softmax_keys(struct att_state *t, struct att_sums *z, int j0, int j, const vf *max, vf *sum, vf scale,
+                                    const int n, const int panels, const bool stats, const bool grouped)
+{
+    const int vectors = panels * VPL;
+    float *const s = t->s + (size_t)(j * vectors * VW);
+    vf x[2 * ATT_PANELS * VPL], p[2 * ATT_PANELS * VPL];
+    UNROLL
+    for (int i = 0; i < n * vectors; i++) {
+        x[i] = vf_sub(vf_mul(vf_load(s + i * VW), scale), max[i % vectors]); /* not fused: the largest score's is 0 */
+        if (grouped) /* the maximum leaves this out: it only has to keep 2^x finite */
+            x[i] = vf_add(x[i], vf_set1(t->a->key_log2[j0 + j + i / vectors]));
+    }
+    v_exp2_each(p, x, n * vectors);
+    UNROLL
+    for (int i = 0; i < n * vectors; i++) {
+        sum[i % vectors] = vf_add(sum[i % vectors], p[i]);
+        if (stats)
+            att_count(z, t->a, j0 + j + i / vectors, i % vectors, p[i], vf_max(vf_set1(-125), x[i]));
+    }
+#if UNIT == 2
+    UNROLL
+    for (int v = 0; v < vectors; v++)
+        pair_store((uint32_t *)(void *)(t->s + (size_t)(j / 2 * vectors * VW + v * VW)), p[v],
+                   n == 2 ? p[vectors + v] : vf_set1(0));
+#else
+    UNROLL
+    for (int i = 0; i < n * vectors; i++)
+        vf_store(s + i * VW, p[i]);
+#endif
+}
+
 ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, int keys, vf scale, const int panels,
                                const bool stats, const bool grouped)
 {
-    for (int j = 0; j < keys; j += UNIT) {
-        UNROLL
-        for (int v = 0; v < panels * VPL; v++) {
-            vf p[UNIT];
-            UNROLL
-            for (int i = 0; i < UNIT; i++) {
-                if (j + i >= keys) {
-                    p[i] = vf_set1(0);
-                    continue;
-                }
-                const float *s = t->s + (size_t)((j + i) * panels * LANES + v * VW);
-                vf x = vf_sub(vf_mul(vf_load(s), scale), t->max[v]);
-                if (grouped) /* the maximum leaves this out: it only has to keep 2^x finite */
-                    x = vf_add(x, vf_set1(t->a->key_log2[j0 + j + i]));
-                p[i] = v_exp2(x);
-                t->sum[v] = vf_add(t->sum[v], p[i]);
-                if (stats)
-                    att_count(z, t->a, j0 + j + i, v, p[i], vf_max(vf_set1(-125), x));
-            }
-            float *line = t->s + (size_t)(j / UNIT * panels * LANES + v * VW);
-#if UNIT == 2
-            pair_store((uint32_t *)(void *)line, p[0], p[1]);
-#else
-            vf_store(line, p[0]);
-#endif
-        }
+    vf max[ATT_PANELS * VPL], sum[ATT_PANELS * VPL];
+    int j = 0;
+    UNROLL
+    for (int v = 0; v < panels * VPL; v++) {
+        max[v] = t->max[v];
+        sum[v] = t->sum[v];
     }
+    for (; j + 2 <= keys; j += 2)
+        att_softmax_keys(t, z, j0, j, max, sum, scale, 2, panels, stats, grouped);
+    if (j < keys)
+        att_softmax_keys(t, z, j0, j, max, sum, scale, 1, panels, stats, grouped);
+    UNROLL
+    for (int v = 0; v < panels * VPL; v++)
+        t->sum[v] = sum[v];
 }
 
 ALWAYS_INLINE void att_sums_start(struct att_sums *z, const struct attention *a, int panel0, int panels)
@@ -299,93 +364,123 @@ static inline void att_sums_write(const struct att_state *t, const struct att_su
     }
 }
 
-ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, void *scratch, uint32_t *tiles,
-                                 const int panels, const bool stats, const bool grouped)
+/* The keys from j0 to j0 + KEY_TILE, as far as there are any, for one block of queries. */
+ALWAYS_INLINE void att_key_tile(struct att_state *t, struct att_sums *z, int j0, const int panels, const bool stats,
+                                const bool grouped)
 {
-    const size_t dim = (size_t)a->heads * (size_t)a->head_dim, column = (size_t)head * (size_t)a->head_dim;
+    const struct attention *a = t->a;
     const vf scale = vf_set1((float)(1.4426950408889634 / sqrt((double)a->head_dim)));
-    struct att_sums z;
-    struct att_state t = {
-        .a = a,
-        .q = a->qkv + (size_t)panel0 * a->qkv_stride + column / UNIT * LANES,
-        .k = a->qkv + (dim + column) / UNIT * LANES,
-        .v = a->qkv + (2 * dim + column) * V_LINE,
-        .s = scratch,
-        .o = (float *)scratch + (size_t)KEY_TILE * ATT_PANELS * LANES,
-        .tiles = tiles,
-        .panels = panels,
-    };
-    if (stats)
-        att_sums_start(&z, a, panel0, panels);
-    for (int j0 = 0; j0 < a->tokens; j0 += KEY_TILE) {
-        const int keys = a->tokens - j0 < KEY_TILE ? a->tokens - j0 : KEY_TILE;
-        vf top[ATT_PANELS * VPL], fade[ATT_PANELS * VPL], shift[ATT_PANELS * VPL];
-        for (int v = 0; v < panels * VPL; v++)
-            top[v] = vf_set1(-INFINITY);
-        ATT_CALL(att_scores, panels, &t, j0, keys, top);
-        for (int v = 0; v < panels * VPL; v++) {
-            vf max = vf_mul(top[v], scale);
-            if (j0) {
-                max = vf_max(t.max[v], max);
-                shift[v] = vf_max(vf_set1(-125), vf_sub(t.max[v], max));
-                fade[v] = v_exp2(shift[v]);
-                t.sum[v] = vf_mul(t.sum[v], fade[v]);
-            } else {
-                t.sum[v] = fade[v] = vf_set1(0);
-            }
-            t.max[v] = max;
+    const int keys = a->tokens - j0 < KEY_TILE ? a->tokens - j0 : KEY_TILE;
+    vf top[ATT_PANELS * VPL], fade[ATT_PANELS * VPL], shift[ATT_PANELS * VPL];
+    for (int v = 0; v < panels * VPL; v++)
+        top[v] = vf_set1(-INFINITY);
+    ATT_CALL(att_scores, panels, t, j0, keys, top);
+    for (int v = 0; v < panels * VPL; v++) {
+        vf max = vf_mul(top[v], scale);
+        if (j0) {
+            max = vf_max(t->max[v], max);
+            shift[v] = vf_max(vf_set1(-125), vf_sub(t->max[v], max));
+            fade[v] = v_exp2(shift[v]);
+            t->sum[v] = vf_mul(t->sum[v], fade[v]);
+        } else {
+            t->sum[v] = fade[v] = vf_set1(0);
         }
-        if (stats && j0)
-            att_sums_fade(&z, a->stats, fade, shift, panels * VPL);
-        att_softmax(&t, &z, j0, keys, scale, panels, stats, grouped);
-        ATT_CALL(att_values, panels, &t, j0, keys, fade);
+        t->max[v] = max;
     }
+    if (stats && j0)
+        att_sums_fade(z, a->stats, fade, shift, panels * VPL);
+    att_softmax(t, z, j0, keys, scale, panels, stats, grouped);
+    ATT_CALL(att_values, panels, t, j0, keys, fade);
+}
+
+/* O / sum to the operand's columns of this head. */
+ALWAYS_INLINE void att_write(const struct att_state *t, const int panels)
+{
+    const struct attention *a = t->a;
     for (int p = 0; p < panels; p++) {
-        uint32_t *out = a->out + (size_t)(panel0 + p) * a->out_stride;
+        uint32_t *out = t->out + (size_t)p * a->out_stride;
+        vf share[VPL];
+        UNROLL
+        for (int v = 0; v < VPL; v++)
+            share[v] = vf_div(vf_set1(1), t->sum[p * VPL + v]);
         for (int d = 0; d < a->head_dim; d += UNIT) {
             vf x[UNIT][VPL];
             UNROLL
             for (int i = 0; i < UNIT; i++)
                 UNROLL
             for (int v = 0; v < VPL; v++)
-                x[i][v] = vf_div(vf_load(t.o + (size_t)((d + i) * panels * LANES + p * LANES + v * VW)), t.sum[p * VPL + v]);
+                x[i][v] = vf_mul(vf_load(t->o + (size_t)((d + i) * panels * LANES + p * LANES + v * VW)), share[v]);
 #if UNIT == 2
-            operand_pair(out, (int)column + d, x[0], x[1]);
+            operand_pair(out, d, x[0], x[1]);
 #else
             UNROLL
             for (int v = 0; v < VPL; v++)
-                vf_store((float *)(void *)out + (column + (size_t)d) * LANES + v * VW, x[0][v]);
+                vf_store((float *)(void *)out + d * LANES + v * VW, x[0][v]);
 #endif
         }
     }
-    if (stats)
-        att_sums_write(&t, &z, head, panel0);
+}
+
+/* `blocks` blocks of `panels` panels of queries from panel0 on. */
+ALWAYS_INLINE void attention_run(const struct attention *a, int head, int panel0, int blocks, void *scratch, uint32_t *tiles,
+                                 const int panels, const bool stats, const bool grouped)
+{
+    const size_t dim = (size_t)a->heads * (size_t)a->head_dim, column = (size_t)head * (size_t)a->head_dim;
+    struct att_state t[ATT_CALL_PANELS];
+    struct att_sums z[ATT_CALL_PANELS];
+    for (int b = 0; b < blocks; b++) {
+        t[b] = (struct att_state){
+            .a = a,
+            .q = a->qkv + (size_t)(panel0 + b * panels) * a->qkv_stride + column / UNIT * LANES,
+            .k = a->qkv + (dim + column) / UNIT * LANES,
+            .v = a->qkv + (2 * dim + column) * V_LINE,
+            .out = a->out + (size_t)(panel0 + b * panels) * a->out_stride + column / UNIT * LANES,
+            .s = scratch,
+            .o = (float *)scratch + ((size_t)KEY_TILE * ATT_PANELS + (size_t)(b * panels * a->head_dim)) * LANES,
+            .tiles = tiles,
+            .panels = panels,
+            .first = b == 0,
+        };
+        if (stats)
+            att_sums_start(&z[b], a, panel0 + b * panels, panels);
+    }
+    for (int j0 = 0; j0 < a->tokens; j0 += KEY_TILE)
+        for (int b = 0; b < blocks; b++)
+            att_key_tile(&t[b], &z[b], j0, panels, stats, grouped);
+    for (int b = 0; b < blocks; b++) {
+        att_write(&t[b], panels);
+        if (stats)
+            att_sums_write(&t[b], &z[b], head, panel0 + b * panels);
+    }
 }
 
 #ifndef ATT_TILES
 
 static void attention(const struct attention *a, int head, int panel0, int panels, void *scratch)
 {
+    if (a->stats) {
+        attention_run(a, head, panel0, panels, scratch, NULL, 1, true, false);
+    } else if (a->key_log2) {
+        attention_run(a, head, panel0, panels, scratch, NULL, 1, false, true);
+    } else {
+        const int blocks = panels / ATT_PANELS, rest = panels % ATT_PANELS;
+        attention_run(a, head, panel0, blocks, scratch, NULL, ATT_PANELS, false, false);
+        panel0 += blocks * ATT_PANELS;
 #if ATT_PANELS == 3
-    if (panels == 3 && !a->stats && !a->key_log2)
-        attention_run(a, head, panel0, scratch, NULL, 3, false, false);
-    else if (panels == 2 && !a->stats && !a->key_log2)
-        attention_run(a, head, panel0, scratch, NULL, 2, false, false);
-    else
+        if (rest == 2)
+            attention_run(a, head, panel0, 1, scratch, NULL, 2, false, false);
+        else if (rest)
+            attention_run(a, head, panel0, 1, scratch, NULL, 1, false, false);
+#else
+        (void)rest;
 #endif
-        for (int p = panel0; p < panel0 + panels; p++)
-            if (a->stats)
-                attention_run(a, head, p, scratch, NULL, 1, true, false);
-            else if (a->key_log2)
-                attention_run(a, head, p, scratch, NULL, 1, false, true);
-            else
-                attention_run(a, head, p, scratch, NULL, 1, false, false);
+    }
 }
 
 static size_t attention_scratch(int tokens, int head_dim)
 {
     (void)tokens;
-    return ((size_t)KEY_TILE + (size_t)head_dim) * ATT_PANELS * LANES * sizeof(float);
+    return ((size_t)KEY_TILE * ATT_PANELS + (size_t)head_dim * ATT_CALL_PANELS) * LANES * sizeof(float);
 }
 
 #endif

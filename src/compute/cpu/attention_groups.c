@@ -35,12 +35,13 @@ struct regrouping {
     int tokens, panels;     /* of the rows */
     struct rows queries, keys;
     struct window *windows;
-    int window_count, query_groups; /* the most groups of query panels that a window has (while arranging: of queries) */
-    int *row;                       /* [tokens]: the row that answers a token */
-    int *group;                     /* [tokens]: its window or group */
-    int *next;                      /* [windows]: the next free row of each */
-    float *key_log2;                /* [keys.count], or NULL */
-    float *plain_keys;              /* [tokens][dim] of merge */
+    int window_count, each; /* panels of queries in a call of attention */
+    int query_groups;       /* the most groups of query panels that a window has (while arranging: of queries) */
+    int *row;               /* [tokens]: the row that answers a token */
+    int *group;             /* [tokens]: its window or group */
+    int *next;              /* [windows]: the next free row of each */
+    float *key_log2;        /* [keys.count], or NULL */
+    float *plain_keys;      /* [tokens][dim] of merge */
     void *matching;
     uint32_t *q_k_v, *out; /* panels of rows, strided as in qkv and y */
 };
@@ -129,7 +130,7 @@ static void attend_chunk(void *context, int worker, int chunk)
     const int part = chunk % g->query_groups, head = chunk / g->query_groups % g->args->heads;
     const struct window *w = &g->windows[chunk / g->query_groups / g->args->heads];
     const int panels = panels_of(g->args->kind == ATTENTION_WINDOW ? w->tokens : g->queries.count);
-    const int first = part * kernels->attention_panels;
+    const int first = part * g->each;
     if (first >= panels)
         return;
     const struct attention a = {.qkv = g->q_k_v + (size_t)w->panel * g->qkv->stride,
@@ -141,8 +142,7 @@ static void attend_chunk(void *context, int worker, int chunk)
                                 .head_dim = g->args->head_dim,
                                 .grid_w = g->args->grid_w,
                                 .key_log2 = g->key_log2};
-    kernels->attention(&a, head, first, panels - first < kernels->attention_panels ? panels - first : kernels->attention_panels,
-                       g->ex->scratch[worker]);
+    kernels->attention(&a, head, first, panels - first < g->each ? panels - first : g->each, g->ex->scratch[worker]);
 }
 
 /* ---- who goes where ---- */
@@ -296,8 +296,8 @@ void cpu_attention_grouped(struct cpu_exec *ex, struct span span, struct buf *y,
             arrange_windows(&g);
         else
             arrange_groups(&g);
-        const int each = ex->kernels->attention_panels;
-        g.query_groups = (panels_of(g.query_groups) + each - 1) / each; /* of the tokens of the largest window */
+        g.each = cpu_attention_panels(ex, span, panels_of(g.query_groups), g.window_count * a->heads);
+        g.query_groups = (panels_of(g.query_groups) + g.each - 1) / g.each; /* of the tokens of the largest window */
         cpu_chunks(&ex->base, span, g.panels, gather_chunk, &g);
         cpu_chunks(&ex->base, span, g.window_count * a->heads * g.query_groups, attend_chunk, &g);
         cpu_chunks(&ex->base, span, g.y->panels, scatter_chunk, &g);

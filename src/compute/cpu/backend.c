@@ -636,14 +636,14 @@ struct attention_job {
     const struct attention_args *args;
     const struct buf *qkv;
     struct buf *y;
-    int first, groups;
+    int first, each, groups; /* panels of queries a call; calls a head */
 };
 
 static void attention_chunk(void *context, int worker, int chunk)
 {
     const struct attention_job *j = context;
     const struct cpu_buf *qkv = (const struct cpu_buf *)j->qkv, *y = (const struct cpu_buf *)j->y;
-    const int each = j->ex->kernels->attention_panels, group = chunk % j->groups, head = chunk / j->groups % j->args->heads;
+    const int each = j->each, group = chunk % j->groups, head = chunk / j->groups % j->args->heads;
     const int person = j->first + chunk / j->groups / j->args->heads, panel = group * each;
     const struct attention a = {.qkv = buf_person(j->qkv, person),
                                 .qkv_stride = qkv->stride,
@@ -658,6 +658,16 @@ static void attention_chunk(void *context, int worker, int chunk)
     j->ex->kernels->attention(&a, head, panel, qkv->panels - panel < each ? qkv->panels - panel : each, j->ex->scratch[worker]);
 }
 
+/* The more there are the seldomer K and V are read; but no thread shall go without: 4 calls each even out. */
+int cpu_attention_panels(const struct cpu_exec *ex, struct span span, int panels, int heads)
+{
+    const int block = ex->kernels->attention_block, threads = span.lane ? 1 : pool_threads(ex->pool);
+    int each = ex->kernels->attention_panels;
+    while (threads > 1 && each > block && (panels + each - 1) / each * heads < 4 * threads)
+        each -= block;
+    return each;
+}
+
 static void cpu_attention(struct exec *base, struct span span, struct buf *y, const struct buf *qkv,
                           const struct attention_args *a)
 {
@@ -666,8 +676,10 @@ static void cpu_attention(struct exec *base, struct span span, struct buf *y, co
         cpu_attention_grouped((struct cpu_exec *)base, span, y, qkv, a);
         return;
     }
-    const int each = ex->kernels->attention_panels, groups = (((const struct cpu_buf *)qkv)->panels + each - 1) / each;
-    struct attention_job j = {.ex = ex, .args = a, .qkv = qkv, .y = y, .first = span.first, .groups = groups};
+    const int panels = ((const struct cpu_buf *)qkv)->panels,
+              each = cpu_attention_panels(ex, span, panels, span.count * a->heads);
+    const int groups = (panels + each - 1) / each;
+    struct attention_job j = {.ex = ex, .args = a, .qkv = qkv, .y = y, .first = span.first, .each = each, .groups = groups};
     cpu_chunks(base, span, span.count * a->heads * groups, attention_chunk, &j);
 }
 

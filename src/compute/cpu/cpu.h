@@ -132,11 +132,12 @@ struct quantise {
 struct kernels {
     const char *name;
     enum precision precision;
-    int nr;         /* columns of a weight tile */
-    int unit_align; /* slabs are padded to a multiple of this many units */
-    int attention_panels;
-    int token_offset; /* int8: what its quantise subtracts from integers and zero points */
-    bool amx;         /* weight tiles are [16 columns][16 units] blocks */
+    int nr;               /* columns of a weight tile */
+    int unit_align;       /* slabs are padded to a multiple of this many units */
+    int attention_panels; /* of queries, that a call of attention takes at most */
+    int attention_block;  /* and those of them that it has in registers at once */
+    int token_offset;     /* int8: what its quantise subtracts from integers and zero points */
+    bool amx;             /* weight tiles are [16 columns][16 units] blocks */
     /* panels [panel0, panel1) x tiles [tile0, tile1) of nr columns */
     void (*gemm)(const struct gemm *g, int panel0, int panel1, int tile0, int tile1, void *scratch);
     size_t (*gemm_scratch)(void);
@@ -294,6 +295,9 @@ static inline float bf16_value(uint32_t bits)
     } v = {bits << 16};
     return v.f;
 }
+
+/* Panels of queries for a call of attention, of `panels` in each of `heads` heads (of all people or windows together). */
+int cpu_attention_panels(const struct cpu_exec *ex, struct span span, int panels, int heads);
 
 /* ---- attention_groups.c ---- */
 

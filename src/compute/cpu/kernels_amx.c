@@ -16,8 +16,6 @@
 #define ATT_TILES
 #include "compute/cpu/attention.h"
 
-#define ATT_CALL_PANELS 12 /* of queries in a call: K and V are packed for all of them at once */
-
 /* [scores and sums of attention.h][packed K, V, Q] */
 static size_t att_own_floats(int head_dim)
 {
@@ -34,14 +32,14 @@ static void attention(const struct attention *a, int head, int panel0, int panel
         const bool two = p + 1 < panel0 + panels;
         if (a->stats)
             for (int i = p; i <= p + two; i++)
-                attention_run(a, head, i, scratch, tiles, 1, true, false);
+                attention_run(a, head, i, 1, scratch, tiles, 1, true, false);
         else if (a->key_log2)
             for (int i = p; i <= p + two; i++)
-                attention_run(a, head, i, scratch, tiles, 1, false, true);
+                attention_run(a, head, i, 1, scratch, tiles, 1, false, true);
         else if (two)
-            attention_run(a, head, p, scratch, tiles, 2, false, false);
+            attention_run(a, head, p, 1, scratch, tiles, 2, false, false);
         else
-            attention_run(a, head, p, scratch, tiles, 1, false, false);
+            attention_run(a, head, p, 1, scratch, tiles, 1, false, false);
     }
     _tile_release();
 }
@@ -58,6 +56,7 @@ const struct kernels kernels_amx = {
     .nr = AMX_NR,
     .unit_align = AMX_STEP,
     .attention_panels = ATT_CALL_PANELS,
+    .attention_block = ATT_CALL_PANELS, /* K and V are packed once a call */
     .amx = true,
     .gemm = gemm,
     .gemm_scratch = gemm_scratch,

@@ -7,8 +7,8 @@
 #define GEMM_PANELS 1
 #define GEMM_KC 512
 #define ATT_PANELS 1
-#define ATT_KEYS 4
-#define ATT_DIMS 4
+#define ATT_KEYS 6
+#define ATT_DIMS 6
 
 #define KERNELS kernels_avx2
 #define KERNELS_NAME "avx2"
