@@ -56,7 +56,7 @@ static void teardown(void)
 #endif
 }
 
-TestSuite(limberpose, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(limberpose, .init = setup, .fini = teardown);
 
 /* ---- pictures in, people out ---- */
 

@@ -18,13 +18,12 @@ struct joint {
 struct person {
     int track; /* 0: free */
     double time;
-    struct joint *joints; /* [keypoints], within smoother.joints */
 };
 struct smoother {
     struct smooth_options options;
     int keypoints, count;
     struct person *v;     /* [count] */
-    struct joint *joints; /* [count][keypoints] */
+    struct joint *joints; /* [count][keypoints], by place in v */
 };
 
 struct smooth_options smooth_options_default(void)
@@ -51,14 +50,19 @@ void smoother_close(struct smoother **smoother)
     *smoother = NULL;
 }
 
-/* The filter of a track; a place that nobody has used for long becomes free. NULL: no memory. */
-static struct person *find(struct smoother *s, int track, double time)
+/* Whoever was not seen for long, or is of another part of the film. */
+static void forget(struct smoother *s, double time)
 {
-    const size_t keypoints = (size_t)s->keypoints;
+    for (int i = 0; i < s->count; i++)
+        if (!(fabs(time - s->v[i].time) <= s->options.forget))
+            s->v[i].track = 0;
+}
+
+/* The filter of a track: its own, or a free place. NULL: no memory. */
+static struct person *find(struct smoother *s, int track)
+{
     struct person *free_one = NULL;
     for (int i = 0; i < s->count; i++) {
-        if (s->v[i].track && !(fabs(time - s->v[i].time) <= s->options.forget))
-            s->v[i].track = 0;
         if (s->v[i].track == track)
             return &s->v[i];
         if (!s->v[i].track)
@@ -68,18 +72,15 @@ static struct person *find(struct smoother *s, int track, double time)
         const int more = s->count ? 2 * s->count : 8;
         struct person *v = realloc(s->v, (size_t)more * sizeof *v);
         s->v = v ? v : s->v;
-        struct joint *joints = realloc(s->joints, (size_t)more * keypoints * sizeof *joints);
+        struct joint *joints = realloc(s->joints, (size_t)more * (size_t)s->keypoints * sizeof *joints);
         s->joints = joints ? joints : s->joints;
         if (!v || !joints)
             return NULL;
         for (int i = s->count; i < more; i++)
             s->v[i] = (struct person){0};
-        for (int i = 0; i < more; i++)
-            s->v[i].joints = joints + (size_t)i * keypoints;
         free_one = &s->v[s->count];
         s->count = more;
     }
-    free_one->track = 0;
     return free_one;
 }
 
@@ -107,22 +108,24 @@ static void filter(const struct smooth_options *o, struct joint *j, limber_keypo
 limber_status smoother_update(struct smoother *smoother, limber_people *people, double time, limber_error *err)
 {
     struct smoother *s = smoother;
+    forget(s, time);
     for (int i = 0; i < people->count; i++) {
         limber_person *p = &people->person[i];
         if (!p->track)
             continue;
-        struct person *f = find(s, p->track, time);
+        struct person *f = find(s, p->track);
         if (!f)
             return limber_fail(err, LIMBER_E_MEMORY, "no memory to smooth the joints of %d people", people->count);
+        struct joint *joints = s->joints + (size_t)(f - s->v) * (size_t)s->keypoints;
         const double seconds = time - f->time, size = fmax(sqrt((double)p->box.width * (double)p->box.height), 1);
         for (int k = 0; k < s->keypoints; k++) {
             limber_keypoint *j = &p->keypoints[k];
             if (!f->track)
-                f->joints[k] = (struct joint){(double)j->x, (double)j->y, 0, 0};
+                joints[k] = (struct joint){(double)j->x, (double)j->y, 0, 0};
             else if (seconds > 0)
-                filter(&s->options, &f->joints[k], j, seconds, size);
+                filter(&s->options, &joints[k], j, seconds, size);
             else
-                j->x = (float)f->joints[k].x, j->y = (float)f->joints[k].y;
+                j->x = (float)joints[k].x, j->y = (float)joints[k].y;
         }
         if (!f->track || seconds > 0)
             f->time = time;
