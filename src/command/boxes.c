@@ -569,6 +569,8 @@ static limber_status read_line(struct reading *r, const json_t *v, bool lone)
                  *people = json_object_get(v, "people"), *error = json_object_get(v, "error"),
                  *scores = json_object_get(v, "scores");
     const json_t *all = boxes ? boxes : people;
+    if (!name && json_object_get(v, "video"))
+        return limber_fail(r->err, LIMBER_E_FORMAT, "is of a video: --boxes is for pictures");
     if (!json_is_string(name) || !json_string_length(name))
         return limber_fail(r->err, LIMBER_E_FORMAT, "\"image\" is %s, expected a path", name ? json_show(show, name) : "missing");
     if (!json_is_array(all) && !json_is_string(error))
@@ -635,7 +637,8 @@ static bool begins_with_a_line(const char *text, size_t size)
     bool lone;
     if (n > (1 << 24) || json_parse_own(&v, &lone, text, n, &json_limits_config, NULL))
         return false;
-    bool line = json_object_get(v, "image") || (json_object_get(v, "boxes") && !json_object_get(v, "annotations"));
+    bool line = json_object_get(v, "image") || json_object_get(v, "video") ||
+                (json_object_get(v, "boxes") && !json_object_get(v, "annotations"));
     json_decref(v);
     return line;
 }

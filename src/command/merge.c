@@ -74,6 +74,8 @@ static int open_part(struct part *p, const char *dir)
     if (!status && run_read_about(&p->about, about, &err))
         status = access(about, R_OK) ? cli_fail("%s: %s: not the --out of a run?", about, strerror(errno))
                                      : cli_fail("%s: %s", about, err.text);
+    if (!status && json_object_get(p->about, "video"))
+        status = cli_fail("%s: is of videos, which --shard does not cut: `cat` joins the " LINES " of several runs", dir);
     if (!status && !json_is_true(json_object_get(p->about, "complete")))
         status = cli_fail("%s: its run is not complete; `limber run --resume` goes on with it", dir);
     if (!status && !(p->lines_path = output_path(dir, lines_name(p))))

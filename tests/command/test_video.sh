@@ -183,12 +183,54 @@ test_three_people_keep_their_numbers() {
     # the same again, whatever the batch
     "$LIMBER" run --quiet clip.mp4 --track --smooth --batch 1 --threads 1 >one
     same one r/poses.jsonl
-    status 2 "$LIMBER" export --to csv r/poses.jsonl --out all.csv
-    says "is of a video"
     # without tracks nobody has a number
     "$LIMBER" run --quiet clip.mp4 --to 0.25 >out
     lines 3 out
     ! grep -q '"track"' out || fail "numbers without --track"
+}
+
+# What other commands make of a video's lines: they are right, or are refused.
+test_lines_of_videos_elsewhere() {
+    encoder libx264
+    mkdir films
+    # shellcheck disable=SC2046
+    film 6 films/a.mp4 $(h264)
+    ffmpeg -i films/a.mp4 -an -c:v mpeg4 films/b.avi
+    head -c 3000 films/a.mp4 >films/cut.mp4
+    status 1 run films/a.mp4 films/b.avi films/cut.mp4 --track --every 2 --out r
+    status 0 "$LIMBER" export --to csv r --out all.csv
+    says "6 frames, 6 people"
+    says "1 line that failed left out"
+    lines $((1 + 6 * 17)) all.csv
+    [ "$(head -1 all.csv)" = "$(printf 'video,frame,time,person,track,joint,x,y,score,person_score\r')" ] || fail "$(head -1 all.csv)"
+    # the second joint of the last frame, against its line
+    sed -n 6p r/poses.jsonl | sed 's/.*"left_eye":\[\([^]]*\)\].*/films\/b.avi,4,0.4,0,1,left_eye,\1/' >want
+    sed -n '$p' all.csv | grep -q '^films/b.avi,4,0.4,0,1,right_ankle,' || fail "$(tail -1 all.csv)"
+    grep -qF "$(cat want)" all.csv || fail "no $(cat want)"
+    run films/a.mp4 --out untracked && status 0 "$LIMBER" export --to csv untracked
+    grep -q '^films/a.mp4,5,0.5,0,,nose,' out || fail "an empty track"
+    status 0 "$LIMBER" export --to openpose r --out poses
+    [ "$(cd poses && find . -type f | sort | tr '\n' ' ')" = "./a_000000000000_keypoints.json ./a_000000000002_keypoints.json ./a_000000000004_keypoints.json \
+./b_000000000000_keypoints.json ./b_000000000002_keypoints.json ./b_000000000004_keypoints.json " ] || fail "$(cd poses && find . -type f | sort)"
+    has poses/b_000000000004_keypoints.json '"person_id":[1],"pose_keypoints_2d":['
+    for form in coco ultralytics cvat labelstudio; do
+        status 2 "$LIMBER" export --to $form r --out none
+        says "line 1: is of a video, and this form is for pictures: openpose and csv take videos"
+        [ ! -e none ] || fail "$form: something was written"
+    done
+    "$LIMBER" run --model "$tiny" --whole --quiet "$three" >>r/poses.jsonl
+    status 2 "$LIMBER" export --to csv r
+    says "line 8: is of a picture, those before are of videos"
+    status 2 "$LIMBER" merge untracked --out all
+    says "untracked: is of videos, which --shard does not cut"
+    [ ! -e all ] || fail "something was merged"
+    status 2 "$LIMBER" run --model "$tiny" --quiet "$three" --boxes untracked/poses.jsonl
+    says "video"
+    status 2 run "$three" --resume --out untracked
+    says "untracked"
+    status 2 run "$three" --overlay-codec h264 --overlay --out new
+    says "--overlay-codec is for videos"
+    lines 6 untracked/poses.jsonl
 }
 
 test_live() {
@@ -217,7 +259,7 @@ test_the_plugin_is_apart() {
     status 1 "$LIMBER" run --quiet rtsp://me:secret@127.0.0.1:1/door
     ! grep -q secret out err || fail "a password was written"
     has out '"video":"rtsp://127.0.0.1:1/door"'
-    for pair in "--boxes x" "--coco --out r" "--heads --out r" "--shard 1/2"; do
+    for pair in "--boxes x" "--coco --out r" "--heads --out r" "--shard 1/2" "--decoder stb" "--overlay=png --out r" "--overlay-size 99 --out r"; do
         # shellcheck disable=SC2086
         status 2 "$LIMBER" run x.mp4 $pair
         says "is for pictures"

@@ -88,4 +88,4 @@ static int end(struct export *e)
     return export_put(e);
 }
 
-const struct export_format export_coco = {"coco", false, NULL, false, 2, begin, image, end};
+const struct export_format export_coco = {"coco", false, NULL, false, false, 2, begin, image, end};

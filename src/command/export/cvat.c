@@ -49,4 +49,4 @@ static int end(struct export *e)
     return export_put(e);
 }
 
-const struct export_format export_cvat = {"cvat", false, NULL, false, 1, begin, image, end};
+const struct export_format export_cvat = {"cvat", false, NULL, false, false, 1, begin, image, end};

@@ -236,6 +236,8 @@ struct source {
     char *joint_text[EXPORT_JOINTS]; /* what joints[] points to */
     size_t joint_count;
     size_t images, failed, people;
+    const struct export_format *format;
+    bool frames;              /* the lines are of videos */
     struct pose_joint *joint; /* of one image */
     struct pose_person *person;
     size_t joint_room, person_room;
@@ -300,6 +302,10 @@ static int read_person(struct source *s, const json_t *object, struct pose_perso
             return bad(s, "a joint is three numbers: x, y, score");
         j->seen = j->score >= s->min_score;
     }
+    const json_t *track = json_object_get(object, "track");
+    if (track && (!json_is_integer(track) || json_integer_value(track) < 1 || json_integer_value(track) > INT_MAX))
+        return bad(s, "a track is a number from 1");
+    person->track = (int)json_integer_value(track);
     person->joints = joint;
     return CLI_DONE;
 }
@@ -324,9 +330,11 @@ static int make_room(struct source *s, size_t count, size_t joints)
     return CLI_DONE;
 }
 
-/* {"width":...,"height":...,"people":[...]} */
+/* {"width":...,"height":...,"people":[...]}; of a frame {"frame":...,"time":...,"width":... */
 static int read_people(struct source *s, const json_t *object, struct pose_image *image)
 {
+    if (s->frames && !number_of(json_object_get(object, "time"), &image->time))
+        return bad(s, "a frame needs a time");
     const json_t *width = json_object_get(object, "width"), *height = json_object_get(object, "height");
     const json_t *people = json_object_get(object, "people");
     if (!json_is_integer(width) || !json_is_integer(height) || json_integer_value(width) < 1 || json_integer_value(height) < 1 ||
@@ -382,6 +390,21 @@ static char *image_name(const struct source *s, const char *path)
     return name;
 }
 
+/* A line of a picture or of a video; all must be of one kind. */
+static int parse_line(struct source *s, struct line *l, size_t length)
+{
+    const bool frame = !strncmp(s->line, "{\"video\":", 9);
+    if (!(frame ? line_parse_frame(l, s->line, length) : line_parse(l, s->line, length)))
+        return bad(s, "is not one that limber run writes");
+    if (frame && !s->format->frames)
+        return bad(s, "is of a video, and this form is for pictures: openpose and csv take videos");
+    if (s->number == 1)
+        s->frames = frame;
+    return frame == s->frames
+               ? CLI_DONE
+               : bad(s, frame ? "is of a video, those before are of pictures" : "is of a picture, those before are of videos");
+}
+
 /* The next line that is no failure: 1, 0 at the end, -1 with the reason on stderr. image->path and ->name are to free. */
 static int next_image(struct source *s, struct pose_image *image)
 {
@@ -395,10 +418,9 @@ static int next_image(struct source *s, struct pose_image *image)
         if (s->line[n - 1] != '\n')
             return bad(s, "is cut short; `limber run --resume` goes on with it"), -1;
         s->line[n - 1] = 0;
-        if (!line_parse(&l, s->line, (size_t)n - 1))
-            return bad(s, !strncmp(s->line, "{\"video\":", 9) ? "is of a video, and these forms are for pictures"
-                                                              : "is not one that limber run writes"),
-                   -1;
+        const int status = parse_line(s, &l, (size_t)n - 1);
+        if (status)
+            return -1;
         if (l.failed) {
             s->failed++;
             continue;
@@ -406,12 +428,13 @@ static int next_image(struct source *s, struct pose_image *image)
         char *path = line_path(&l), *name = path ? image_name(s, path) : NULL;
         s->line[l.rest - s->line] = '{'; /* ,"width":... becomes {"width":... */
         json_t *rest = json_loads(l.rest, JSON_REJECT_DUPLICATES, &error);
-        int status = !path || !name ? cli_fail("no memory") : rest ? CLI_DONE : bad(s, error.text);
-        *image = (struct pose_image){.path = path, .name = name, .number = (long long)++s->images};
-        if (!status)
-            status = read_people(s, rest, image);
+        int read = !path || !name ? cli_fail("no memory") : rest ? CLI_DONE : bad(s, error.text);
+        *image =
+            (struct pose_image){.path = path, .name = name, .number = (long long)++s->images, .frame = s->frames ? l.frame : -1};
+        if (!read)
+            read = read_people(s, rest, image);
         json_decref(rest);
-        if (!status) {
+        if (!read) {
             s->people += image->people_count;
             return 1;
         }
@@ -523,6 +546,7 @@ static int export_lines(struct export *e, const struct export_format *format, st
     e->joints = s->joints;
     e->joint_count = s->joint_count;
     e->images = s->images;
+    e->frames = s->frames;
     e->skeleton = skeleton_of(s);
     if (format->coco && e->skeleton != &skeleton_coco)
         return cli_fail("%s: %s has places for COCO's 17 joints, these are %zu others (%s, ...)", s->path, format->name,
@@ -552,16 +576,17 @@ int cli_export(int argc, char **argv)
         CLI_FLAG("--quiet", &quiet, "no summary"),
         CLI_END,
     };
-    const struct cli_command command = {"export", "--to FORMAT poses.jsonl [options]",
-                                        "Lines of `limber run` (or the folder they are in) in the forms other tools read:\n"
-                                        "  openpose     a folder of NAME_keypoints.json, BODY_25 with neck and mid-hip\n"
-                                        "  coco         a COCO keypoint dataset (run --coco writes COCO's results)\n"
-                                        "  ultralytics  a folder: labels/NAME.txt and data.yaml, as YOLO pose is trained on\n"
-                                        "  cvat         CVAT for images 1.1, people as skeletons\n"
-                                        "  labelstudio  a folder: tasks.json with predictions, config.xml\n"
-                                        "  csv          a row a joint\n"
-                                        "Written whole, or not at all.",
-                                        options};
+    const struct cli_command command = {
+        "export", "--to FORMAT poses.jsonl [options]",
+        "Lines of `limber run` (or the folder they are in) in the forms other tools read:\n"
+        "  openpose     a folder of NAME_keypoints.json, BODY_25 with neck and mid-hip; a file a frame of videos\n"
+        "  coco         a COCO keypoint dataset (run --coco writes COCO's results)\n"
+        "  ultralytics  a folder: labels/NAME.txt and data.yaml, as YOLO pose is trained on\n"
+        "  cvat         CVAT for images 1.1, people as skeletons\n"
+        "  labelstudio  a folder: tasks.json with predictions, config.xml\n"
+        "  csv          a row a joint; of videos with frame, time and track\n"
+        "Written whole, or not at all.",
+        options};
     int inputs, status = cli_parse(&command, argc, argv, &inputs);
     if (status != CLI_GO)
         return status;
@@ -577,15 +602,16 @@ int cli_export(int argc, char **argv)
     if (format->folder && !out)
         return cli_usage(&command, "--to %s writes a folder: --out DIR names it", to);
     cli_catch_signals();
-    struct source source = {.min_score = min_score};
+    struct source source = {.min_score = min_score, .format = format};
     status = source_open(&source, argv[1]);
     if (!status)
         status = export_lines(&e, format, &source, out);
     if (!status && !quiet)
-        fprintf(stderr, "%zu image%s, %zu %s\n", source.images, source.images == 1 ? "" : "s", source.people,
-                source.people == 1 ? "person" : "people");
+        fprintf(stderr, "%zu %s%s, %zu %s\n", source.images, source.frames ? "frame" : "image", source.images == 1 ? "" : "s",
+                source.people, source.people == 1 ? "person" : "people");
     if (!status && source.failed)
-        cli_warn("%s: %zu image%s that failed left out", source.path, source.failed, source.failed == 1 ? "" : "s");
+        cli_warn("%s: %zu %s%s that failed left out", source.path, source.failed, source.frames ? "line" : "image",
+                 source.failed == 1 ? "" : "s");
     source_close(&source);
     put_free(&e.text);
     put_free(&e.number);

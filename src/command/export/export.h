@@ -24,12 +24,15 @@ struct pose_joint {
 struct pose_person {
     double box[4]; /* x, y, width, height */
     double score;
+    int track;                       /* in a video; 0: none */
     const struct pose_joint *joints; /* [joint_count of the export], in the model's order */
 };
-struct pose_image {
-    const char *path; /* bytes, as limber run was given it */
+struct pose_image {   /* or a frame of a video */
+    const char *path; /* bytes, as limber run was given it; the video's */
     const char *name; /* below the folder that all images share: never absolute, never upwards */
     long long number; /* among the images that did not fail, from 1 */
+    long long frame;  /* of a video, from 0; -1: a picture */
+    double time;      /* in seconds */
     int width, height;
     const struct pose_person *people;
     size_t people_count;
@@ -42,6 +45,7 @@ struct export
     size_t joint_count;
     const struct skeleton *skeleton; /* whose joints these are; NULL: of no known label set */
     size_t images;                   /* that did not fail */
+    bool frames;                     /* all of them are frames of videos */
     long long row;                   /* a format's own count; 0 at the beginning of a pass */
     int pass;                        /* from 0 */
     struct export_target *target;
@@ -53,6 +57,7 @@ struct export_format {
     const char *name;
     bool folder;                    /* many files below --out; else one */
     const char *stream;             /* of a folder: the file that export_put writes to, if there is one */
+    bool frames;                    /* takes frames of videos, too */
     bool coco;                      /* has places for COCO's 17 joints alone */
     int passes;                     /* over the images */
     int (*begin)(struct export *e); /* all three: CLI_DONE, or CLI_NOTHING with the reason on stderr; begin and end may be NULL */

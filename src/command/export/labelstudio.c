@@ -141,4 +141,4 @@ static int end(struct export *e)
     return export_put(e);
 }
 
-const struct export_format export_labelstudio = {"labelstudio", true, "tasks.json", false, 1, begin, image, end};
+const struct export_format export_labelstudio = {"labelstudio", true, "tasks.json", false, false, 1, begin, image, end};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command/export/openpose.c - a folder of NAME_keypoints.json, as OpenPose's --write_json makes it with BODY_25 (its doc/02_output.md):
+/* command/export/openpose.c - a folder of NAME_keypoints.json, as OpenPose's --write_json makes it with BODY_25 (its doc/02_output.md), of
+ * videos NAME_000000000012_keypoints.json, with the track as person_id:
  * 25 x, y, confidence a person. COCO has 17 of them; the neck is the middle of the shoulders, the mid-hip that of the hips, with
  * the lower of the two confidences, as OpenPose's own training made them. Toes and heels stay 0, 0, 0: "not found". */
 #include <stdlib.h>
@@ -39,7 +40,8 @@ static int image(struct export *e, const struct pose_image *image)
     put_key(t, "people"), put_open(t, '[');
     for (size_t p = 0; p < image->people_count; p++) {
         put_open(t, '{');
-        put_key(t, "person_id"), put_open(t, '['), put_integer(t, -1), put_close(t, ']');
+        put_key(t, "person_id"), put_open(t, '['), put_integer(t, image->people[p].track ? image->people[p].track : -1),
+            put_close(t, ']');
         put_key(t, "pose_keypoints_2d"), put_open(t, '[');
         for (size_t k = 0; k < 25; k++) {
             const struct pose_joint joint = find(image->people[p].joints, body_25[k]);
@@ -55,7 +57,10 @@ static int image(struct export *e, const struct pose_image *image)
     put_close(t, ']');
     put_close(t, '}');
     put_newline(t);
-    char *name = export_name(image->name, "_keypoints.json");
+    char ending[64] = "_keypoints.json";
+    if (image->frame >= 0)
+        snprintf(ending, sizeof ending, "_%012lld_keypoints.json", image->frame);
+    char *name = export_name(image->name, ending);
     if (!name)
         t->failed = true;
     const int status = export_file(e, name ? name : "", image->path);
@@ -63,4 +68,4 @@ static int image(struct export *e, const struct pose_image *image)
     return status;
 }
 
-const struct export_format export_openpose = {"openpose", true, NULL, true, 1, NULL, image, NULL};
+const struct export_format export_openpose = {"openpose", true, NULL, true, true, 1, NULL, image, NULL};

@@ -83,4 +83,4 @@ static int end(struct export *e)
     return export_file(e, "data.yaml", NULL);
 }
 
-const struct export_format export_ultralytics = {"ultralytics", true, NULL, false, 1, NULL, image, end};
+const struct export_format export_ultralytics = {"ultralytics", true, NULL, false, false, 1, NULL, image, end};

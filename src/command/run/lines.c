@@ -18,18 +18,44 @@ static const char *skip_number(const char *p, const char *key)
     return p + n + strspn(p + n, "0123456789");
 }
 
-bool line_parse(struct line *out, const char *text, size_t length)
+/* The name behind `head`, and where the rest begins. */
+static bool parse_name(struct line *out, const char *head, const char *text, size_t length)
 {
-    static const char head[] = "{\"image\":\"";
-    size_t i = sizeof head - 1;
+    size_t i = strlen(head);
     if (length < i || memcmp(text, head, i) || text[length - 1] != '}')
         return false;
     while (i < length && text[i] != '"')
         i += text[i] == '\\' ? 2 : 1;
     if (i >= length)
         return false;
-    *out = (struct line){.name = text + sizeof head - 2, .rest = text + i + 1};
+    *out = (struct line){.name = text + strlen(head) - 1, .rest = text + i + 1};
     out->name_length = (size_t)(out->rest - out->name);
+    return true;
+}
+
+bool line_parse_frame(struct line *out, const char *text, size_t length)
+{
+    static const char error[] = ",\"error\":", frame[] = ",\"frame\":", joints[] = "\"keypoints\":";
+    if (!parse_name(out, "{\"video\":\"", text, length))
+        return false;
+    out->frame = -1;
+    out->failed = !strncmp(out->rest, error, sizeof error - 1);
+    if (out->failed)
+        return true;
+    const char *p = skip_number(out->rest, frame);
+    if (!p || strncmp(p, ",\"time\":", 8))
+        return false;
+    out->frame = strtoll(out->rest + sizeof frame - 1, NULL, 10);
+    out->failed = strstr(p, error) != NULL;
+    for (; (p = strstr(p, joints)); p++) /* inside a string the quotes would be escaped */
+        out->people++;
+    return true;
+}
+
+bool line_parse(struct line *out, const char *text, size_t length)
+{
+    if (!parse_name(out, "{\"image\":\"", text, length))
+        return false;
     static const char error[] = ",\"error\":", boxes[] = ",\"boxes\":[", people[] = ",\"people\":[", box[] = "{\"box\":[";
     out->failed = !strncmp(out->rest, error, sizeof error - 1);
     if (out->failed)

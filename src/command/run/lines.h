@@ -16,9 +16,11 @@ struct line {
     bool failed;      /* has "error" instead of people */
     bool boxes;       /* of limber detect: "boxes" instead of "people" */
     size_t people;
+    long long frame; /* of a video; -1: the line says that the video cannot be read, or not further */
 };
-bool line_parse(struct line *out, const char *text, size_t length); /* false: not a line of limber's */
-char *line_path(const struct line *l);                              /* the file name's bytes, to free; NULL: no memory */
+bool line_parse(struct line *out, const char *text, size_t length);       /* false: not a line of limber's about a picture */
+bool line_parse_frame(struct line *out, const char *text, size_t length); /* ... about a frame of a video: name is the video's */
+char *line_path(const struct line *l);                                    /* the file name's bytes, to free; NULL: no memory */
 
 /* The names that lines were seen for. */
 struct lines_seen {

@@ -498,6 +498,8 @@ static int check_options(const struct run *r, const struct cli_command *command,
         return cli_usage(command, "no input: name files or folders of pictures");
     if (r->category && !r->boxes_file)
         return cli_usage(command, "--category says which boxes of --boxes FILE are people's: name that file");
+    if (strcmp(r->video_options.codec, run_video_options_default().codec))
+        return cli_usage(command, "--overlay-codec is for videos: leave it out with pictures");
     const char *needs_out = r->resume       ? "--resume"
                             : r->overlay    ? "--overlay"
                             : r->coco       ? "--coco"

@@ -25,6 +25,7 @@
 #include "base/text.h"
 #include "command/commands.h"
 #include "command/run/frames.h"
+#include "command/run/lines.h"
 #include "command/run/run.h"
 #include "image/overlay.h"
 #include "pose/detector.h"
@@ -156,13 +157,18 @@ static int check_options(struct run *r, const struct cli_command *command, char 
                          o->from && !read_time(&v->from, o->from) ? o->from : o->to);
     if (v->from >= v->to)
         return cli_usage(command, "--from %s is not before --to %s", o->from, o->to);
-    const char *pictures = r->boxes_file        ? "--boxes"
-                           : r->coco            ? "--coco"
-                           : r->want_heads      ? "--heads"
-                           : r->shard           ? "--shard"
-                           : r->full_resolution ? "--full-resolution"
-                           : r->isolate_asked   ? "--isolate"
-                                                : NULL;
+    const struct run usual = run_default();
+    const char *pictures = r->boxes_file                                               ? "--boxes"
+                           : r->category                                               ? "--category"
+                           : r->coco                                                   ? "--coco"
+                           : r->want_heads                                             ? "--heads"
+                           : r->shard                                                  ? "--shard"
+                           : r->full_resolution                                        ? "--full-resolution"
+                           : r->isolate_asked                                          ? "--isolate"
+                           : strcmp(r->decoder, usual.decoder)                         ? "--decoder"
+                           : r->overlay_size != usual.overlay_size                     ? "--overlay-size"
+                           : r->overlay && strcmp(r->overlay_kind, usual.overlay_kind) ? "--overlay=png"
+                                                                                       : NULL;
     if (pictures)
         return cli_usage(command, "%s is for pictures: leave it out with videos", pictures);
     r->overlay |= o->side_by_side;
@@ -605,27 +611,14 @@ static struct seen_video *find_seen(struct seen_videos *s, const char *name, siz
     return NULL;
 }
 
-/* One line of an earlier run: {"video":NAME,"frame":N,... or {"video":NAME,"error":... */
+/* One line of an earlier run. */
 static int see_line(void *context, const char *text, size_t length)
 {
     struct seen_videos *s = context;
-    static const char begin[] = "{\"video\":", frame[] = ",\"frame\":", error[] = ",\"error\":";
-    const size_t head = sizeof begin - 1;
-    const char *name = text + head, *end = NULL;
-    bool fine = length > head + 2 && !memcmp(text, begin, head) && *name == '"';
-    for (const char *p = name + 1; fine && p < text + length; p++) {
-        if (*p == '"') {
-            end = p + 1;
-            break;
-        }
-        p += *p == '\\';
-    }
-    const size_t left = end ? (size_t)(text + length - end) : 0;
-    const bool is_frame = left > sizeof frame && !memcmp(end, frame, sizeof frame - 1);
-    const bool is_error = left > sizeof error && !memcmp(end, error, sizeof error - 1);
-    if (!is_frame && !is_error)
+    struct line l;
+    if (!line_parse_frame(&l, text, length))
         return cli_fail(LINES ": line %zu is not of a video: --resume goes on only with its own output", s->lines + 1);
-    struct seen_video *v = find_seen(s, name, (size_t)(end - name));
+    struct seen_video *v = find_seen(s, l.name, l.name_length);
     if (!v && s->count == s->room) {
         const size_t room = s->room ? 2 * s->room : 16;
         struct seen_video *more = realloc(s->v, room * sizeof *more);
@@ -636,18 +629,17 @@ static int see_line(void *context, const char *text, size_t length)
     }
     if (!v) {
         v = &s->v[s->count];
-        *v = (struct seen_video){strndup(name, (size_t)(end - name)), -1, false};
+        *v = (struct seen_video){strndup(l.name, l.name_length), -1, false};
         if (!v->name)
             return cli_fail("no memory");
         s->count++;
     }
-    if (is_frame)
-        v->last = strtoll(end + sizeof frame - 1, NULL, 10);
-    v->closed |= is_error;
+    if (l.frame >= 0)
+        v->last = l.frame;
+    v->closed |= l.frame < 0;
     s->lines++;
-    s->failed += is_error || memmem(text, length, error, sizeof error - 1) != NULL;
-    for (const char *p = text; (p = memmem(p, (size_t)(text + length - p), "\"keypoints\":", 12)); p += 12)
-        s->people++;
+    s->failed += l.failed;
+    s->people += l.people;
     return CLI_DONE;
 }
 
