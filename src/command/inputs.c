@@ -30,8 +30,11 @@ struct paths {
     size_t count, room;
 };
 
+enum kind { PICTURE, VIDEO, RAW, OTHER };
+
 struct walk {
     struct inputs *out;
+    enum kind wanted; /* PICTURE or VIDEO */
     size_t room;
     struct paths folders, links; /* still to be read */
     struct paths roots;          /* the arguments that are folders */
@@ -83,8 +86,6 @@ static bool add_input(struct walk *w, char *path, int failure)
 }
 
 /* ---- what a name says of a file ---- */
-
-enum kind { PICTURE, VIDEO, RAW, OTHER };
 
 static enum kind kind_of(const char *name)
 {
@@ -157,14 +158,14 @@ static bool sort_in(struct walk *w, char *path, const char *name, int type)
     }
     if (folder) {
         kept = paths_add(is_link ? &w->links : &w->folders, path);
-    } else if (kind_of(name) == PICTURE) {
+    } else if (kind_of(name) == w->wanted) {
         kept = add_input(w, path, 0);
         if (kept && is_link)
             w->out->v[w->out->count - 1].apart = true;
     } else {
         struct inputs_left_out *l = &w->out->left_out;
         const enum kind kind = kind_of(name);
-        *(kind == VIDEO ? &l->videos : kind == RAW ? &l->raw : &l->others) += 1;
+        *(kind == VIDEO ? &l->videos : kind == PICTURE ? &l->pictures : kind == RAW ? &l->raw : &l->others) += 1;
         free(path);
         return true;
     }
@@ -391,7 +392,7 @@ static int refuse_url(const char *url, size_t scheme)
 
 static int no_list_memory(void)
 {
-    return cli_fail("no memory for the list of images");
+    return cli_fail("no memory for the list of inputs");
 }
 
 static int add_standard_input(struct listing *l)
@@ -402,6 +403,8 @@ static int add_standard_input(struct listing *l)
     if (!path || !add_input(&l->walk, path, 0))
         return free(path), no_list_memory();
     l->standard_input = true;
+    if (l->walk.wanted == VIDEO)
+        return CLI_DONE;
     return read_standard_input(&l->walk.out->v[l->walk.out->count - 1]);
 }
 
@@ -410,7 +413,7 @@ static int add_path(struct listing *l, const char *text)
     struct walk *w = &l->walk;
     struct stat st;
     const bool there = !stat(text, &st);
-    if (!there && scheme_of(text))
+    if (!there && scheme_of(text) && w->wanted == PICTURE)
         return refuse_url(text, scheme_of(text));
     char *path = strdup(text);
     if (!path)
@@ -457,11 +460,11 @@ static int add_list(struct listing *l, const char *name)
     return status;
 }
 
-int inputs_list(struct inputs *out, char **arguments, int count, const char *except)
+static int list(struct inputs *out, enum kind wanted, char **arguments, int count, const char *except)
 {
     struct stat excepted;
     *out = (struct inputs){0};
-    struct listing l = {.walk = {.out = out}, .except = except && !stat(except, &excepted) ? &excepted : NULL};
+    struct listing l = {.walk = {.out = out, .wanted = wanted}, .except = except && !stat(except, &excepted) ? &excepted : NULL};
     struct walk *w = &l.walk;
     int status = CLI_DONE;
     for (int i = 0; !status && i < count; i++) {
@@ -488,13 +491,24 @@ int inputs_list(struct inputs *out, char **arguments, int count, const char *exc
     out->folder_count = w->roots.count;
     if (!status && out->count == 0) {
         char *left_out = inputs_left_out_text(out);
-        status = cli_fail("no pictures in %s%s%s%s", arguments[0], count > 1 ? ", ..." : "",
-                          left_out && *left_out ? ": left out " : "", left_out ? left_out : "");
+        status = cli_fail("no %s in %s%s%s%s%s", wanted == VIDEO ? "videos" : "pictures", arguments[0], count > 1 ? ", ..." : "",
+                          left_out && *left_out ? ": left out " : "", left_out ? left_out : "",
+                          wanted == PICTURE && out->left_out.videos ? "; `limber run --video` takes videos" : "");
         free(left_out);
     }
     if (status)
         inputs_free(out);
     return status;
+}
+
+int inputs_list(struct inputs *out, char **arguments, int count, const char *except)
+{
+    return list(out, PICTURE, arguments, count, except);
+}
+
+int inputs_list_videos(struct inputs *out, char **arguments, int count, const char *except)
+{
+    return list(out, VIDEO, arguments, count, except);
 }
 
 char *inputs_left_out_text(const struct inputs *in)
@@ -504,6 +518,7 @@ char *inputs_left_out_text(const struct inputs *in)
         size_t count;
         const char *one, *more;
     } kinds[] = {
+        {l->pictures, "picture", "pictures"},
         {l->videos, "video", "videos"},
         {l->raw, "RAW file", "RAW files"},
         {l->others, "other file", "other files"},

@@ -31,8 +31,8 @@ struct input {
     size_t size;
 };
 struct inputs_left_out {
-    size_t videos, raw, others, hidden; /* names in folders */
-    size_t litter;                      /* folders that were not entered */
+    size_t pictures, videos, raw, others, hidden; /* names in folders */
+    size_t litter;                                /* folders that were not entered */
 };
 struct inputs {
     struct input *v;
@@ -46,6 +46,8 @@ struct inputs {
  * CLI_DONE; CLI_NOTHING with the reason on stderr, also where there is no image; CLI_INTERRUPTED while standard input was read.
  * Loops of links are said on stderr and are no failure. */
 int inputs_list(struct inputs *out, char **arguments, int count, const char *except);
+/* The same of videos: of folders those whose ending is a video's; - is not read, addresses and cameras are entries like any. */
+int inputs_list_videos(struct inputs *out, char **arguments, int count, const char *except);
 /* Keeps the inputs whose number, counted from 1, leaves the remainder `part` when divided by `parts`: 1/3, 2/3, 3/3 are three
  * slices, and so are 0/3, 1/3, 2/3. */
 void inputs_slice(struct inputs *in, long part, long parts);

@@ -233,6 +233,35 @@ test_lines_of_videos_elsewhere() {
     lines 6 untracked/poses.jsonl
 }
 
+# Folders and lists, as pictures have them; what is in no video's name is left out and counted.
+test_folders_and_lists_of_videos() {
+    encoder libx264
+    mkdir -p films/deep r/overlay
+    # shellcheck disable=SC2046
+    film 3 films/b.mp4 $(h264)
+    cp films/b.mp4 films/deep/a.mkv
+    cp films/b.mp4 r/overlay/old.mp4
+    cp "$three" films/photo.jpg
+    : >films/.hidden.mp4
+    status 0 "$LIMBER" run --model "$tiny" --whole --track films r --out r --overlay
+    says "videos 2, frames 6"
+    says "left out in folders: 1 picture, 1 hidden name"
+    [ "$(sed 's/.*"video":"\([^"]*\)".*/\1/' r/poses.jsonl | uniq | tr '\n' ' ')" = "films/b.mp4 films/deep/a.mkv " ] || fail "$(cut -c1-60 r/poses.jsonl)"
+    [ -f r/overlay/films/b.mp4 ] && [ -f r/overlay/films/deep/a.mkv.mp4 ] || fail "$(find r -type f)"
+    has r/run.json '"pictures": 1'
+    ! grep -q '"sandbox": "none: No such' r/run.json || fail "$(grep sandbox r/run.json)"
+    printf 'films/deep/a.mkv\n-\nfilms/b.mp4\n' >list
+    status 0 run @list films/b.mp4 --every 3 <films/deep/a.mkv # each once
+    [ "$(sed 's/.*"video":"\([^"]*\)".*/\1/' out | tr '\n' ' ')" = "films/deep/a.mkv - films/b.mp4 " ] || fail "$(cut -c1-60 out)"
+    status 2 run films/deep
+    says "no pictures in films/deep: left out 1 video; \`limber run --video\` takes videos"
+    mkdir empty
+    status 2 run --video empty
+    says "no videos in empty"
+    status 2 run --track
+    says "no input"
+}
+
 test_live() {
     encoder mpeg2video
     # a source that is faster than the network: frames are left out, and those that come are in order

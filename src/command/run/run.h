@@ -43,8 +43,7 @@ struct run {
     int overlay_size;         /* pixels of the longer side, at most; 0: all there are */
 
     struct run_video_options video_options;
-    char **films; /* [film_count]: names of videos that are files; NULL where one is more than that */
-    int film_count;
+    bool only_films;         /* all inputs are files that play, none is a camera or an address */
     struct run_video *video; /* of videos; NULL: of pictures */
 
     struct inputs inputs; /* still to be done */

@@ -169,6 +169,8 @@ void run_put_about(struct json_text *t, const struct run *r, bool complete)
     put_key(t, "full_resolution"), put_bool(t, !run_reduces(r));
     put_key(t, "left_out"), put_open(t, '{'); /* of folders among the inputs */
     put_key(t, "videos"), put_integer(t, (long long)r->inputs.left_out.videos);
+    if (r->video)
+        put_key(t, "pictures"), put_integer(t, (long long)r->inputs.left_out.pictures);
     put_key(t, "raw"), put_integer(t, (long long)r->inputs.left_out.raw);
     put_key(t, "others"), put_integer(t, (long long)r->inputs.left_out.others);
     put_key(t, "hidden"), put_integer(t, (long long)r->inputs.left_out.hidden);

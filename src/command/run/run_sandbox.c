@@ -29,7 +29,7 @@ static limber_status allow_inputs(struct sandbox *s, const struct inputs *in, li
     for (size_t i = 0; !st && i < in->folder_count; i++)
         st = sandbox_allow_read(s, in->folders[i], err);
     for (size_t i = 0; !st && i < in->count; i++)
-        if (in->v[i].apart && !in->v[i].bytes)
+        if (in->v[i].apart && strcmp(in->v[i].path, "-"))
             st = sandbox_allow_read(s, in->v[i].path, err);
     return st;
 }
@@ -90,7 +90,7 @@ int run_enter_sandbox(struct run *r)
         return CLI_DONE;
     }
     image_decoders(decoders, DECODERS, run_only_built_in(r)); /* what is opened at run time is opened now */
-    if (r->video && !r->films)
+    if (r->video && !r->only_films)
         st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "a camera or a stream from the network is more than a file");
     else if (cuda)
         st = limber_fail(&err, LIMBER_E_UNSUPPORTED, "a GPU's driver opens files of its own");
@@ -98,9 +98,6 @@ int run_enter_sandbox(struct run *r)
         st = sandbox_open(&s, &err);
     if (!st)
         st = allow_inputs(&s, &r->inputs, &err);
-    for (int i = 0; !st && i < r->film_count; i++)
-        if (strcmp(r->films[i], "-"))
-            st = sandbox_allow_read(&s, r->films[i], &err);
     if (!st && r->out)
         st = sandbox_allow_write(&s, r->out, &err);
     if (!st && r->out)

@@ -48,7 +48,7 @@ struct run_video {
     double seconds_convert, seconds_track, seconds_encode;
 
     /* of this one */
-    const char *name;  /* as given */
+    const struct input *input;
     char *shown;       /* as lines and messages have it: a URL without its password */
     long long resumed; /* the last frame an earlier run has a line of; -1: none */
     bool alike;        /* its overlay must do without its plain name */
@@ -147,11 +147,13 @@ static bool read_time(double *seconds, const char *text)
     return false;
 }
 
-static int check_options(struct run *r, const struct cli_command *command, char **inputs, int count)
+static int check_options(struct run *r, const struct cli_command *command, int count)
 {
     struct run_video *v = r->video;
     const struct run_video_options *o = &v->options;
     v->from = -INFINITY, v->to = INFINITY;
+    if (count == 0)
+        return cli_usage(command, "no input: name videos, folders of them, a camera or a stream");
     if ((o->from && !read_time(&v->from, o->from)) || (o->to && !read_time(&v->to, o->to)))
         return cli_usage(command, "--from and --to are times as 12.5, 1:30 or 0:01:30: not \"%s\"",
                          o->from && !read_time(&v->from, o->from) ? o->from : o->to);
@@ -180,13 +182,6 @@ static int check_options(struct run *r, const struct cli_command *command, char 
         return cli_usage(command, "--resume goes on in the middle of a video, and %s needs it whole: leave one out", remembers);
     if (o->detect_every > 1 && r->find.whole)
         return cli_usage(command, "--detect-every says when to look for people, --whole that nobody is looked for");
-    for (int i = 0; i < count; i++) {
-        if (!strcmp(inputs[i], "-") && r->resume)
-            return cli_usage(command, "--resume knows a video by its name, and standard input has none");
-        for (int j = 0; j < i; j++)
-            if (!strcmp(inputs[i], inputs[j]))
-                return cli_usage(command, "%s is named twice", inputs[i]);
-    }
     return CLI_DONE;
 }
 
@@ -429,12 +424,12 @@ static char *overlay_name(const char *shown, bool alike)
 }
 
 /* Whether an input before this one has its overlay's plain name. */
-static bool is_alike(char **inputs, int number)
+static bool is_alike(const struct inputs *in, size_t number)
 {
     bool alike = false;
-    char *shown = without_password(inputs[number]), *name = shown ? overlay_name(shown, false) : NULL;
-    for (int i = 0; name && i < number && !alike; i++) {
-        char *other = without_password(inputs[i]), *taken = other ? overlay_name(other, false) : NULL;
+    char *shown = without_password(in->v[number].path), *name = shown ? overlay_name(shown, false) : NULL;
+    for (size_t i = 0; name && i < number && !alike; i++) {
+        char *other = without_password(in->v[i].path), *taken = other ? overlay_name(other, false) : NULL;
         alike = taken && !strcmp(name, taken);
         free(other);
         free(taken);
@@ -498,7 +493,10 @@ static limber_status open_video(struct run *r, limber_error *err)
                                     .context = v,
                                     .say = say};
     v->end = 0;
-    limber_status st = v->plugin->reader_open(&v->reader, v->name, &o, &v->about, err);
+    limber_status st = LIMBER_OK;
+    if (v->input->failure)
+        return limber_fail(err, LIMBER_E_IO, "folder cannot be read: %s", error_text(v->input->failure));
+    st = v->plugin->reader_open(&v->reader, v->input->path, &o, &v->about, err);
     const struct config *c = &r->model->config;
     const struct track_options track = {
         .keypoints = c->keypoints, .sigmas = c->skeleton ? c->skeleton->sigmas : NULL, .keep = TRACK_KEEP, .sure = v->sure};
@@ -695,16 +693,20 @@ static void say_summary(const struct run *r)
     if (v->options.live)
         fprintf(stderr, ", %zu frames left out", v->dropped);
     fputc('\n', stderr);
+    char *left_out = inputs_left_out_text(&r->inputs);
+    if (left_out && *left_out)
+        fprintf(stderr, "limber: left out in folders: %s\n", left_out);
+    free(left_out);
 }
 
-static int all_videos(struct run *r, char **inputs, int count, struct seen_videos *seen_before)
+static int all_videos(struct run *r, struct seen_videos *seen_before)
 {
     struct run_video *v = r->video;
     int status = CLI_DONE;
-    for (int i = 0; !status && i < count; i++) {
-        v->name = inputs[i];
-        v->shown = without_password(inputs[i]);
-        v->alike = is_alike(inputs, i);
+    for (size_t i = 0; !status && i < r->inputs.count; i++) {
+        v->input = &r->inputs.v[i];
+        v->shown = without_password(v->input->path);
+        v->alike = r->overlay && is_alike(&r->inputs, i);
         if (!v->shown)
             return cli_fail("no memory");
         if ((status = set_resumed(r, seen_before)))
@@ -723,7 +725,7 @@ static int all_videos(struct run *r, char **inputs, int count, struct seen_video
     return status;
 }
 
-static int run_all(struct run *r, char **inputs, int count)
+static int run_all(struct run *r)
 {
     struct run_video *v = r->video;
     struct seen_videos seen_before = {0};
@@ -743,7 +745,7 @@ static int run_all(struct run *r, char **inputs, int count)
         status = run_write_about(r, false);
     if (!status) {
         progress_start(&r->progress, 0, !r->common.quiet);
-        status = all_videos(r, inputs, count, &seen_before);
+        status = all_videos(r, &seen_before);
         progress_clear(&r->progress);
     }
     if (r->lines.fd >= 0 && status)
@@ -762,28 +764,40 @@ static int run_all(struct run *r, char **inputs, int count)
     return v->unfinished ? CLI_INTERRUPTED : r->failed ? CLI_SOME_FAILED : CLI_DONE;
 }
 
-int run_videos(struct run *r, const struct cli_command *command, char **inputs, int count)
+/* All videos that the arguments mean. */
+static int list_videos(struct run *r, const struct cli_command *command, char **arguments, int count)
+{
+    char *drawn = r->out ? output_path(r->out, "overlay") : NULL;
+    int status = inputs_list_videos(&r->inputs, arguments, count, drawn);
+    free(drawn);
+    r->only_films = true;
+    for (size_t i = 0; !status && i < r->inputs.count; i++) {
+        const char *path = r->inputs.v[i].path;
+        r->only_films = r->only_films && !is_url(path) && !is_camera(path);
+        if (r->resume && !strcmp(path, "-"))
+            status = cli_usage(command, "--resume knows a video by its name, and standard input has none");
+    }
+    return status;
+}
+
+int run_videos(struct run *r, const struct cli_command *command, char **arguments, int count)
 {
     struct run_video v = {.options = r->video_options};
     limber_error err;
     r->video = &v;
-    int status = check_options(r, command, inputs, count);
+    int status = check_options(r, command, count);
     if (status)
         return status;
     r->common.options.flip = r->flip;
     r->threads = r->common.options.threads ? r->common.options.threads : system_cpus();
-    bool files = true;
-    for (int i = 0; i < count; i++)
-        files = files && !is_url(inputs[i]) && !is_camera(inputs[i]);
-    r->films = files ? inputs : NULL;
-    r->film_count = files ? count : 0;
     cli_catch_signals();
-    if (video_plugin_find(&v.plugin, &err))
+    status = list_videos(r, command, arguments, count);
+    if (!status && video_plugin_find(&v.plugin, &err))
         status = cli_fail("%s", err.text);
     if (!status)
         status = cli_model_open(&r->common, &r->model);
     if (!status)
-        status = run_all(r, inputs, count);
+        status = run_all(r);
     free(v.canvas);
     run_close(r);
     return status;
