@@ -2,7 +2,8 @@
 /* attention.c - fused attention of one head, its statistics and its weighted keys, against double sums over the same operands.
  *
  * How far a result may be off follows from where roundings happen: a score by those of its head_dim products, a weight by its score and
- * by what vmath.h states of 2^x (and of bf16, where the second product takes weights as such), a sum by its length. */
+ * by what vmath.h states of 2^x (and of bf16, where the second product takes weights as such), a sum by its length: keys are summed
+ * TILE at a time, and then the tiles; statistics in one go. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,22 +11,31 @@
 
 #include "checkkernels.h"
 
+#define TILE 256
+
 struct question {
     struct attention a;
     struct attention_stats stats;
     int panels;
-    float *q, *k, *v; /* [heads][tokens][head_dim] */
+    double off_by_summing; /* of a result, relatively */
+    float *q, *k, *v;      /* [heads][tokens][head_dim] */
     uint32_t *out;
     size_t out_words, stats_floats;
 };
+
+/* How far a sum over so many may be off, relatively. */
+static double off_by_summing(int terms)
+{
+    return 0x1p-24 * 2 * sqrt((double)terms);
+}
 
 static size_t at(const struct attention *a, int head, int token, int d)
 {
     return ((size_t)head * (size_t)a->tokens + (size_t)token) * (size_t)a->head_dim + (size_t)d;
 }
 
-/* Columns of q, k and v where cpu.h says they lie; past the last token, finite rubbish. */
-static void operands_make(struct check *c, struct question *x, float sharpness)
+/* Columns of q, k and v where cpu.h says they lie; past the last token, finite rubbish. v is about `mean`. */
+static void operands_make(struct check *c, struct question *x, float sharpness, float mean)
 {
     const bool paired = is_bf16(c->set->kernels);
     struct attention *a = &x->a;
@@ -39,7 +49,7 @@ static void operands_make(struct check *c, struct question *x, float sharpness)
             for (int i = 0; i < dim; i++) {
                 const int column = part * dim + i;
                 uint32_t *panel = qkv + (size_t)(t / LANES) * a->qkv_stride;
-                float f = t < a->tokens ? draw_float(c, part < 2 ? sharpness : 3) : draw_float(c, 1e4f);
+                float f = t < a->tokens ? draw_float(c, part < 2 ? sharpness : 3) + (part < 2 ? 0 : mean) : draw_float(c, 1e4f);
                 f = paired ? bf16_rounded(f) : f;
                 if (t < a->tokens)
                     numbers[at(a, i / a->head_dim, t, i % a->head_dim)] = f;
@@ -54,11 +64,12 @@ static void operands_make(struct check *c, struct question *x, float sharpness)
     a->qkv = qkv;
 }
 
-static void question_make(struct check *c, struct question *x, int tokens, int heads, int head_dim, float sharpness)
+static void question_make(struct check *c, struct question *x, int tokens, int heads, int head_dim, float sharpness, float mean)
 {
     *x = (struct question){.panels = (tokens + LANES - 1) / LANES,
+                           .off_by_summing = off_by_summing(tokens < TILE ? tokens : TILE) + off_by_summing(tokens / TILE),
                            .a = {.tokens = tokens, .heads = heads, .head_dim = head_dim, .grid_w = draw(c, 1, 20)}};
-    operands_make(c, x, sharpness);
+    operands_make(c, x, sharpness, mean);
     x->a.out_stride = (size_t)(heads * head_dim + draw(c, 0, 2)) * LANES;
     x->out_words = (size_t)x->panels * x->a.out_stride;
     x->a.out = x->out = room(c, x->out_words * sizeof *x->out);
@@ -92,7 +103,7 @@ static void question_free(struct check *c, struct question *x)
     rooms_leave(c);
 }
 
-/* The weights of a query, and how far, relatively, one may be off. */
+/* The weights of a query, and how far, relatively, one may be off, before it is summed. */
 static double weights_of(const struct check *c, const struct question *x, int head, int query, double *p)
 {
     const struct attention *a = &x->a;
@@ -116,13 +127,14 @@ static double weights_of(const struct check *c, const struct question *x, int he
     for (int j = 0; j < a->tokens; j++)
         p[j] /= sum;
     const double score = 0x1p-24 * ((2 + sqrt((double)a->head_dim)) * size + 6 * top + 8);
-    return score + 2 * (is_bf16(c->set->kernels) ? 1.2e-4 : 2e-7) + 0x1p-24 * 2 * sqrt((double)a->tokens);
+    return score + 2 * (is_bf16(c->set->kernels) ? 1.2e-4 : 2e-7);
 }
 
 static bool values_agree(struct check *c, const struct question *x, int head, int query, const double *p, double off)
 {
     const struct attention *a = &x->a;
     const bool paired = is_bf16(c->set->kernels);
+    off += x->off_by_summing;
     for (int d = 0; d < a->head_dim; d++) {
         double want = 0, size = 0;
         for (int j = 0; j < a->tokens; j++) {
@@ -145,6 +157,7 @@ static bool stats_agree(struct check *c, const struct question *x, int head, int
     const int classes = x->stats.classes, width = 4 + classes;
     const size_t row = ((size_t)a->person * (size_t)a->heads + (size_t)head) * (size_t)a->tokens + (size_t)query;
     double want[4 + ATTENTION_STATS_MAX_CLASSES] = {0};
+    off += off_by_summing(a->tokens);
     for (int j = 0; j < a->tokens; j++) {
         if (j == query && !x->stats.include_self)
             continue;
@@ -189,6 +202,18 @@ static void untouched(struct check *c, const struct question *x, int head, int p
     }
 }
 
+/* Results of the queries of a few panels of a head. */
+static void queries_agree(struct check *c, const struct question *x, int head, int panel0, int panels)
+{
+    double *p = malloc((size_t)x->a.tokens * sizeof *p);
+    for (int query = panel0 * LANES; query < (panel0 + panels) * LANES && query < x->a.tokens; query++) {
+        const double off = weights_of(c, x, head, query, p);
+        if (!values_agree(c, x, head, query, p, off) || (x->a.stats && !stats_agree(c, x, head, query, p, off)))
+            break;
+    }
+    free(p);
+}
+
 enum variant { PLAIN, STATS, GROUPED };
 
 static void attention_case(struct check *c, enum variant variant, bool many)
@@ -200,7 +225,7 @@ static void attention_case(struct check *c, enum variant variant, bool many)
     const int tokens = many ? draw(c, 257, 600) : draw(c, 1, 100), heads = draw(c, 1, 3);
     const int head_dim = is_bf16(k) || draw(c, 0, 2) ? dims[draw(c, 0, many ? 3 : 7)] : draw(c, 1, 20);
     const float sharpness = draw(c, 0, 2) ? 1 : 6;
-    question_make(c, &x, tokens, heads, head_dim, sharpness);
+    question_make(c, &x, tokens, heads, head_dim, sharpness, 0);
     if (variant == STATS)
         question_stats(c, &x, draw(c, 0, ATTENTION_STATS_MAX_CLASSES));
     if (variant == GROUPED)
@@ -210,14 +235,23 @@ static void attention_case(struct check *c, enum variant variant, bool many)
     snprintf(c->at, sizeof c->at, "%d tokens, head %d of %d, head_dim %d, queries of panels %d..%d", tokens, head, heads,
              head_dim, panel0, panel0 + panels);
     k->attention(&x.a, head, panel0, panels, room(c, k->attention_scratch(tokens, head_dim)));
-    double *p = malloc((size_t)tokens * sizeof *p);
-    for (int query = panel0 * LANES; query < (panel0 + panels) * LANES && query < tokens; query++) {
-        const double off = weights_of(c, &x, head, query, p);
-        if (!values_agree(c, &x, head, query, p, off) || (variant == STATS && !stats_agree(c, &x, head, query, p, off)))
-            break;
-    }
-    free(p);
+    queries_agree(c, &x, head, panel0, panels);
     untouched(c, &x, head, panel0, panels);
+    question_free(c, &x);
+}
+
+/* As many keys as the largest picture of a YOLOS has tokens, all of about the same weight: roundings of the tiles' sums do not add up. */
+static void check_long(struct check *c)
+{
+    enum { TOKENS = 4251, HEAD_DIM = 64 };
+    const struct kernels *k = c->set->kernels;
+    struct question x;
+    question_make(c, &x, TOKENS, 1, HEAD_DIM, 0.1f, 3);
+    x.off_by_summing = off_by_summing(TILE) / sqrt((double)TOKENS / TILE) + off_by_summing(TOKENS / TILE);
+    const int panels = k->attention_panels < 3 ? k->attention_panels : 3, panel0 = draw(c, 0, x.panels - panels);
+    snprintf(c->at, sizeof c->at, "%d tokens of about the same weight, panels %d..%d", TOKENS, panel0, panel0 + panels);
+    k->attention(&x.a, 0, panel0, panels, room(c, k->attention_scratch(TOKENS, HEAD_DIM)));
+    queries_agree(c, &x, 0, panel0, panels);
     question_free(c, &x);
 }
 
@@ -225,6 +259,7 @@ static void check_plain(struct check *c)
 {
     for (int i = 0; i < 24; i++)
         attention_case(c, PLAIN, i % 3 == 0);
+    check_long(c);
 }
 static void check_stats(struct check *c)
 {
@@ -261,7 +296,7 @@ static void time_it(struct check *c, struct timed *t, enum variant variant)
 {
     timed.k = c->set->kernels;
     const int tokens = timed_shape.tokens, head_dim = timed_shape.head_dim;
-    question_make(c, &timed.x, tokens, timed_shape.heads, head_dim, 1);
+    question_make(c, &timed.x, tokens, timed_shape.heads, head_dim, 1, 0);
     if (variant == STATS)
         question_stats(c, &timed.x, 8);
     if (variant == GROUPED)

@@ -9,6 +9,9 @@
  *
  *     m' = max(m, max of the tile)    l' = l 2^(m - m') + sum 2^(s - m')    O' = O 2^(m - m') + V^T 2^(s - m')
  *
+ * Each tile is summed by itself and then added, so that roundings grow with the length of a tile and the number of tiles, not with
+ * the number of keys: at 4,251 keys one running sum would be 1e-6 off, ten times as much.
+ *
  * Scores of a tile stay in the worker's scratch (KEY_TILE x ATT_PANELS lines, L1 to L2), P over S; no L x L matrix exists.
  * Tiles begin at multiples of KEY_TILE, so a result does not depend on which queries are computed together: a call takes up to
  * ATT_CALL_PANELS panels of queries past each tile of keys in blocks of ATT_PANELS, so that K and V come from far once a call and not
@@ -183,7 +186,7 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
     for (int n = 0; n < rows; n++)
         UNROLL
     for (int v = 0; v < panels * VPL; v++)
-        acc[n][v] = j0 ? vf_mul(vf_load(o + n * panels * LANES + v * VW), fade[v]) : vf_set1(0);
+        acc[n][v] = vf_set1(0);
     for (int j = 0; j < keys; j += LANES) {
         const int units = ((keys - j < LANES ? keys - j : LANES) + UNIT - 1) / UNIT;
         const uint32_t *v = t->v + (size_t)((j0 + j) / LANES) * t->a->qkv_stride + (size_t)d * V_LINE;
@@ -193,8 +196,10 @@ ALWAYS_INLINE void att_values(struct att_state *t, int j0, int keys, int d, cons
     UNROLL
     for (int n = 0; n < rows; n++)
         UNROLL
-    for (int v = 0; v < panels * VPL; v++)
-        vf_store(o + n * panels * LANES + v * VW, acc[n][v]);
+    for (int v = 0; v < panels * VPL; v++) {
+        float *line = o + n * panels * LANES + v * VW;
+        vf_store(line, j0 ? vf_fma(vf_load(line), fade[v], acc[n][v]) : acc[n][v]);
+    }
 }
 
 /* The two products for each number of panels, never inlined: in one body with the exponential's constants gcc 12 spills
@@ -290,7 +295,7 @@ ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, 
     UNROLL
     for (int v = 0; v < panels * VPL; v++) {
         max[v] = t->max[v];
-        sum[v] = t->sum[v];
+        sum[v] = vf_set1(0);
     }
     for (; j + 2 <= keys; j += 2)
         att_softmax_keys(t, z, j0, j, max, sum, scale, 2, panels, stats, grouped);
@@ -298,7 +303,7 @@ ALWAYS_INLINE void att_softmax(struct att_state *t, struct att_sums *z, int j0, 
         att_softmax_keys(t, z, j0, j, max, sum, scale, 1, panels, stats, grouped);
     UNROLL
     for (int v = 0; v < panels * VPL; v++)
-        t->sum[v] = sum[v];
+        t->sum[v] = vf_add(t->sum[v], sum[v]);
 }
 
 ALWAYS_INLINE void att_sums_start(struct att_sums *z, const struct attention *a, int panel0, int panels)
