@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The most memory that `limber detect` holds with YOLOS-base as the picture grows: linear in its tokens.
+
+    pip install torch transformers
+    python bench/yolos_memory.py --limber build/limber [--precision fp32 bf16] [--size 256x432 ... 800x1328]
+
+Random weights in the published geometry (768 wide, 12 heads, 12 layers, positions of 800x1344 pixels and of every layer). For each size the
+processor's edges are set to the picture's, so that a pass has height / 16 * width / 16 + 101 tokens; the process that finds the people
+in one picture is waited for, and the system says the most memory it has held (ru_maxrss). "a token" is what each token has added
+since the row above: constant where memory is linear. "scores" is what one layer's attention would take if it wrote its scores down.
+"""
+
+import argparse, os, subprocess, sys, tempfile
+
+import numpy as np
+import torch
+from transformers import YolosConfig, YolosForObjectDetection
+from transformers.models.yolos.image_processing_pil_yolos import YolosImageProcessorPil
+
+from peers.common import REPO, machine
+
+sys.path.insert(0, os.path.join(REPO, "tools"))
+import golden_yolos
+
+HEADS = 12
+
+
+def make_base(path):
+    labels = ["N/A", "person"] + [f"label {i}" for i in range(2, 91)]
+    config = YolosConfig(image_size=[800, 1344], use_mid_position_embeddings=True, num_attention_heads=HEADS, num_detection_tokens=100,
+                         id2label=dict(enumerate(labels)), label2id={l: i for i, l in enumerate(labels)})
+    torch.manual_seed(1)
+    model = YolosForObjectDetection(config)
+    golden_yolos.spread(model, 1)
+    model.save_pretrained(path)
+    return sum(p.numel() for p in model.parameters())
+
+
+def peak(command):
+    """Bytes."""
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        sys.exit(f"{' '.join(command)}: exit status {child.returncode}")
+    return usage.ru_maxrss * 1024
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--limber", required=True)
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--size", nargs="+", default=["256x432", "400x656", "512x672", "512x848", "640x1056", "800x1328"], metavar="HxW",
+                        help="multiples of 16")
+    parser.add_argument("--threads", type=int, default=1)
+    a = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path, picture = os.path.join(folder, "yolos-base"), os.path.join(folder, "picture.ppm")
+        print(f"{machine()}, {a.threads} threads; {make_base(path) / 1e6:.0f} million weights")
+        for precision in a.precision:
+            print(f"\n| {precision}: picture | tokens | peak memory | a token | scores |\n|---|---|---|---|---|")
+            before = None
+            for size in a.size:
+                height, width = (int(v) for v in size.split("x"))
+                YolosImageProcessorPil(size={"shortest_edge": min(height, width), "longest_edge": max(height, width)}).save_pretrained(path)
+                with open(picture, "wb") as f:
+                    f.write(f"P6 {width} {height} 255\n".encode())
+                    f.write(golden_yolos.picture((height, width), np.random.default_rng(1)).tobytes())
+                held = peak([a.limber, "detect", picture, "--detector", path, "--precision", precision, "--backend", "cpu", "--threads",
+                             str(a.threads), "--quiet"])
+                tokens = height // 16 * (width // 16) + 101
+                each = f"{(held - before[1]) / (tokens - before[0]) / 1e3:.1f} KB" if before and tokens != before[0] else ""
+                print(f"| {size} | {tokens:,} | {held / 1e6:.0f} MB | {each} | {4 * HEADS * tokens**2 / 1e6:.0f} MB |", flush=True)
+                before = tokens, held
+
+
+if __name__ == "__main__":
+    main()
