@@ -14,8 +14,9 @@ const char *finders_dir(const struct find_options *options)
     return dir && *dir ? dir : NULL;
 }
 
-int finders_open(struct finders *f, const struct cli_common *common, const struct find_options *options, int workers)
+int finders_open(struct finders *f, const struct cli_common *common, const struct find_options *options, int count, int threads)
 {
+    const int each = threads > count ? threads / count : 1;
     *f = (struct finders){.options = *options, .dir = finders_dir(options)};
     limber_options o = limber_options_default(); /* of the common ones, those that say how to compute */
     o.backend = common->options.backend;
@@ -23,13 +24,13 @@ int finders_open(struct finders *f, const struct cli_common *common, const struc
     limber_error err;
     if (detector_open(&f->detector, f->dir, &o, options->person_label, &err))
         return cli_fail("%s", err.text);
-    f->v = calloc((size_t)workers, sizeof *f->v);
-    f->busy = calloc((size_t)workers, sizeof *f->busy);
-    limber_status st = f->v && f->busy ? LIMBER_OK : limber_fail(&err, LIMBER_E_MEMORY, "no memory for %d workers", workers);
+    f->v = calloc((size_t)count, sizeof *f->v);
+    f->busy = calloc((size_t)count, sizeof *f->busy);
+    limber_status st = f->v && f->busy ? LIMBER_OK : limber_fail(&err, LIMBER_E_MEMORY, "no memory for %d finders", count);
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->freed, NULL);
-    for (; !st && f->count < workers; f->count++)
-        st = finder_open(&f->v[f->count], f->detector, 1, 0, &err);
+    for (; !st && f->count < count; f->count++)
+        st = finder_open(&f->v[f->count], f->detector, each, 0, &err);
     if (!st)
         return CLI_DONE;
     finders_close(f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* command/finders.h - who is in the pictures where no --boxes says it: a detector, its weights shared by one finder a worker thread. */
+/* command/finders.h - who is in the pictures where no --boxes says it: a detector, its weights shared by a few finders. */
 #ifndef LIMBER_CLI_FINDERS_H
 #define LIMBER_CLI_FINDERS_H
 
@@ -40,8 +40,8 @@ struct finders {
     pthread_cond_t freed;
 };
 
-/* One finder each for `workers` threads. An exit status; the reason was said on stderr. */
-int finders_open(struct finders *f, const struct cli_common *common, const struct find_options *options, int workers);
+/* So many finders, for as many pictures at a time, which share `threads` threads. An exit status; the reason was said on stderr. */
+int finders_open(struct finders *f, const struct cli_common *common, const struct find_options *options, int count, int threads);
 void finders_close(struct finders *f);                       /* fine on a zeroed one */
 const char *finders_dir(const struct find_options *options); /* NULL: the built-in one */
 

@@ -185,6 +185,14 @@ test_detect() {
     has one '{"image":"set/ok_1x1.jpg","width":1,"height":1,"boxes":[],"scores":[]}'
     status 1 detect set --threads 3 --batch 7 --out d --coco --overlay
     cmp one d/boxes.jsonl || fail "threads, batch or overlay change the boxes"
+    for detector in "" "--detector $LIMBER_TEST_DIR/golden/yolos-mid"; do # one picture: all threads work on the same pass
+        # shellcheck disable=SC2086
+        status 0 detect set/three.jpg --threads 1 $detector
+        mv out alone
+        # shellcheck disable=SC2086
+        status 0 detect set/three.jpg --threads 4 $detector
+        same alone out
+    done
     boxes=$(sed 's/.*"scores":\[//; s/].*//' one | tr ',' '\n' | grep -c '^0\.')
     [ "$boxes" -gt 3 ] || fail "$boxes boxes"
     has d/run.json '"command": "detect"'

@@ -288,7 +288,7 @@ static int measure(struct bench *b, char **paths, int count, const char *boxes_f
     if (!status && !b->workers)
         b->workers = stream_workers(b->session, looks);
     if (!status && looks)
-        status = finders_open(&b->finders, &b->common, &b->find, b->workers);
+        status = finders_open(&b->finders, &b->common, &b->find, b->workers, b->workers);
     if (status || (status = first_pass(b)))
         return status;
     char machine[512];

@@ -314,7 +314,8 @@ static int eval_poses(const struct eval_ask *ask)
     if (status == CLI_DONE && ask->boxes_file)
         status = eval_set_take_boxes(&set, ask->boxes_file, ask->find.min_box_score, ask->find.max_people, ask->common.quiet);
     if (status == CLI_DONE && ask->looks) {
-        status = finders_open(&finders, &ask->common, &ask->find, stream_workers(session, true));
+        const int workers = stream_workers(session, true);
+        status = finders_open(&finders, &ask->common, &ask->find, workers, workers);
         set.finders = &finders;
     }
     set.full_resolution = ask->full_resolution;

@@ -118,7 +118,7 @@ static int find_boxes(struct found *f, const struct eval_set *set, const struct 
     if (find.min_box_score <= 0)
         find.min_box_score = LEAST;
     const int threads = ask->common.options.threads ? ask->common.options.threads : system_cpus();
-    int status = finders_open(&finders, &ask->common, &find, threads);
+    int status = finders_open(&finders, &ask->common, &find, threads, threads);
     const double begin = system_now();
     if (!status)
         status = find_all(f, set, &finders, ask);

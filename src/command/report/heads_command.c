@@ -317,7 +317,7 @@ static int run(struct run *r)
 {
     double begin = system_now();
     const bool looks = !r->boxes_file && !r->annotations && !r->labels && !r->find.whole;
-    int status = looks ? finders_open(&r->finders, &r->common, &r->find, 1) : CLI_DONE;
+    int status = looks ? finders_open(&r->finders, &r->common, &r->find, 1, r->session->threads) : CLI_DONE;
     if (!status)
         status = output_folder(r->out);
     if (status)

@@ -431,7 +431,9 @@ static int run(struct run *r)
     r->begin = system_now();
     const bool looks = !r->boxes_file && !r->find.whole;
     r->workers = r->detects ? r->threads : stream_workers_for(r->model, r->threads, looks || r->overlay);
-    int status = looks ? finders_open(&r->finders, &r->common, &r->find, r->workers) : CLI_DONE;
+    /* a picture or two get all the threads */
+    const int finders = r->inputs.count && r->inputs.count < (size_t)r->workers ? (int)r->inputs.count : r->workers;
+    int status = looks ? finders_open(&r->finders, &r->common, &r->find, finders, r->threads) : CLI_DONE;
     if (!status)
         status = run_read_contents(r, looks);
     if (!status)

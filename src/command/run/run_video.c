@@ -731,7 +731,7 @@ static int run_all(struct run *r)
     struct seen_videos seen_before = {0};
     r->begin = system_now();
     r->workers = stream_workers_for(r->model, r->threads, true);
-    int status = r->find.whole ? CLI_DONE : finders_open(&r->finders, &r->common, &r->find, r->workers);
+    int status = r->find.whole ? CLI_DONE : finders_open(&r->finders, &r->common, &r->find, r->workers, r->workers);
     v->sure = !status && !r->find.whole ? detector_evidence(r->finders.detector) : 0;
     if (!status)
         status = run_read_contents(r, !r->find.whole);
