@@ -55,7 +55,7 @@ extern "C" {
  * sets reserved to zero (limber_options_default(), or {0} and designated initializers, do), and whatever is not known to the library
  * that runs is refused with LIMBER_E_ARGUMENT: nothing asked for is left out in silence. limber_box and limber_keypoint never
  * change: arrays of four and of three floats. */
-#define LIMBER_API_VERSION 600
+#define LIMBER_API_VERSION 700
 
 typedef struct limber_model limber_model;       /* weights, read-only, shared */
 typedef struct limber_session limber_session;   /* activations and threads, one caller at a time */
@@ -206,7 +206,8 @@ LIMBER_API const char *limber_model_backend(const limber_model *model);   /* wha
 LIMBER_API const char *limber_model_precision(const limber_model *model); /* what "auto" became: "bf16" */
 LIMBER_API const char *limber_limb_name(int limb); /* 0..7: "left_upper_arm", "right_upper_arm", "left_forearm", ... */
 
-/* Everything a session will ever need is allocated here, from sizes the model knows. threads, batch, flip, refine are read. */
+/* Everything a session will ever need is allocated here, from sizes the model knows. threads, batch, flip, refine, detector, max_people
+ * and min_box_score are read. model NULL: a session that only finds people (limber_find), with the detector of the options. */
 LIMBER_API limber_status limber_session_open(limber_session **out, const limber_model *model, const limber_options *options,
                                              limber_error *err);
 LIMBER_API void limber_session_close(limber_session **session);

@@ -136,7 +136,9 @@ limber_status limber_heads_open(limber_heads **out, limber_session *session, con
     if (!out || !session)
         return limber_fail(err, LIMBER_E_ARGUMENT, "limber_heads_open: %s is NULL", out ? "session" : "out");
     limber_heads_options o = options ? *options : limber_heads_options_default();
-    limber_status st = check_options(&o, session, err);
+    limber_status st = session_has_model(session, "limber_heads_open", err);
+    if (!st)
+        st = check_options(&o, session, err);
     if (st)
         return st;
     const struct config *c = &session->model->config;

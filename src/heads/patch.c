@@ -102,6 +102,8 @@ limber_status limber_patch_open(limber_patch **out, limber_session *session, con
     if (o.slots < 1 || o.slots > MAX_SLOTS)
         return limber_fail(err, LIMBER_E_ARGUMENT, "patch: %d slots, expected 1..%d", o.slots, MAX_SLOTS);
     limber_status st = LIMBER_CHECK_RESERVED(&o, "patch", "limber_patch_options_default()", err);
+    if (!st)
+        st = session_has_model(session, "limber_patch_open", err);
     if (st)
         return st;
     if (session->vit.flip)

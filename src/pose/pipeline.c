@@ -62,42 +62,57 @@ static size_t crop_bytes(const struct config *c)
     return (size_t)c->image_h * (size_t)c->image_w * 3;
 }
 
+/* What a forward pass wants. */
+static limber_status open_model(limber_session *s, const limber_options *o, limber_error *err)
+{
+    const struct limber_model *model = s->model;
+    const struct config *c = &model->config;
+    const struct pass_shape shape = model_pass_shape(model, c->image_h, c->image_w);
+    s->batch = o->batch ? o->batch : model->be->ops->preferred_batch(model->be, s->threads, &shape);
+    s->crops = malloc((size_t)s->batch * crop_bytes(c));
+    s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);
+    if (!s->crops || !s->joints)
+        return limber_fail(err, LIMBER_E_MEMORY, "session: no memory for %d crops of %dx%d", s->batch, c->image_w, c->image_h);
+    return vit_open(&s->vit, model, s->threads, s->batch, o->flip, err);
+}
+
 limber_status limber_session_open(limber_session **out, const limber_model *model, const limber_options *options,
                                   limber_error *err)
 {
     if (out)
         *out = NULL;
-    if (!out || !model)
-        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_session_open: %s is NULL", out ? "model" : "out");
+    if (!out)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_session_open: out is NULL");
     limber_options o = options ? *options : limber_options_default();
     limber_status st = check_options(&o, err);
     if (st)
         return st;
-    const struct config *c = &model->config;
-    int threads = o.threads ? o.threads : system_cpus();
+    if (!model && !o.detector)
+        return limber_fail(err, LIMBER_E_ARGUMENT, "limber_session_open: model is NULL, and there is no detector either");
     limber_session *s = calloc(1, sizeof *s);
     if (!s)
         return limber_fail(err, LIMBER_E_MEMORY, "session: no memory");
     s->model = model;
     s->refine = o.refine;
-    s->threads = threads;
-    const struct pass_shape shape = model_pass_shape(model, c->image_h, c->image_w);
-    s->batch = o.batch ? o.batch : model->be->ops->preferred_batch(model->be, threads, &shape);
-    s->crops = malloc((size_t)s->batch * crop_bytes(c));
-    s->joints = malloc((size_t)s->batch * (size_t)c->keypoints * sizeof *s->joints);
+    s->threads = o.threads ? o.threads : system_cpus();
     s->min_box_score = o.min_box_score;
     s->track = o.track;
     s->max_people = o.max_people ? o.max_people : FINDER_BOXES_MAX;
-    if (!s->crops || !s->joints)
-        st = limber_fail(err, LIMBER_E_MEMORY, "session: no memory for %d crops of %dx%d", s->batch, c->image_w, c->image_h);
-    else
-        st = vit_open(&s->vit, model, threads, s->batch, o.flip, err);
+    if (model)
+        st = open_model(s, &o, err);
     if (!st && o.detector)
-        st = finder_open(&s->finder, o.detector, threads, 0, err);
+        st = finder_open(&s->finder, o.detector, s->threads, 0, err);
     if (st)
         limber_session_close(&s);
     *out = s;
     return st;
+}
+
+limber_status session_has_model(const limber_session *session, const char *who, limber_error *err)
+{
+    if (session->model)
+        return LIMBER_OK;
+    return limber_fail(err, LIMBER_E_ARGUMENT, "%s: the session was opened without a model: it only finds people", who);
 }
 
 void limber_session_close(limber_session **session)
@@ -434,10 +449,12 @@ limber_status limber_run_images(limber_session *session, const limber_image *ima
                            : !images ? "images"
                            : !people ? "people"
                                      : "counts (boxes is not)");
+    limber_status st = session_has_model(session, "limber_run", err);
+    if (st)
+        return st;
     struct job *jobs = calloc((size_t)image_count, sizeof *jobs);
     struct job **list = calloc((size_t)image_count, sizeof *list);
     struct found_people *found = calloc((size_t)image_count, sizeof *found);
-    limber_status st = LIMBER_OK;
     if (!jobs || !list || !found)
         st = limber_fail(err, LIMBER_E_MEMORY, "no memory for %d images", image_count);
     for (int i = 0; !st && i < image_count; i++) {

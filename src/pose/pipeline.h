@@ -9,7 +9,7 @@
 #include "pose/finder.h"
 
 struct limber_session {
-    const struct limber_model *model;
+    const struct limber_model *model; /* NULL: limber_find is all it does; vit, crops and joints are empty */
     struct vit vit;
     int batch, threads, refine; /* as decided: no 0 for "choose" */
     uint8_t *crops;             /* [batch][image_h][image_w][3]: staging of one forward pass */
@@ -19,6 +19,9 @@ struct limber_session {
     int max_people, track;
     double seconds_crop, seconds_forward; /* since open, for run.json and bench pipeline */
 };
+
+/* LIMBER_E_ARGUMENT, said in the name of the function `who`: the session was opened without a model. */
+limber_status session_has_model(const limber_session *session, const char *who, limber_error *err);
 
 /* An image with fewer pixels than its coordinates say: each pixel stands for reduce x reduce of the picture's (image/image.h). */
 struct reduced_image {

@@ -12,6 +12,8 @@
 #include "image/image.h"
 #include "compute/open.h"
 #include "limber.h"
+#include "limber_heads.h"
+#include "limber_patch.h"
 
 #define TINY LIMBER_TEST_DIR "/golden/simple-hd32"
 #define WIDTH 96
@@ -561,6 +563,48 @@ Test(detector, run_without_boxes_is_find_and_run)
     limber_people_free(&bare);
     limber_image_free(&image);
     limber_session_close(&session);
+    limber_model_close(&model);
+    limber_detector_close(&detector);
+}
+
+/* Without a model a session finds the same people, and refuses what wants one. */
+Test(detector, without_a_model)
+{
+    limber_model *model = NULL;
+    limber_detector *detector = NULL;
+    limber_session *both = finding_session(&model, &detector, 0.05f), *alone = NULL;
+    limber_image image = {0};
+    limber_error err;
+    limber_found found[300], same[300];
+    int count = -1, wanted = -2;
+    limber_options o = limber_options_default();
+    cr_expect_eq(limber_session_open(&alone, NULL, NULL, &err), LIMBER_E_ARGUMENT);
+    cr_expect_eq(limber_session_open(&alone, NULL, &o, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "no detector either"), "%s", err.text);
+    o.detector = detector;
+    o.min_box_score = 0.05f;
+    cr_assert_eq(limber_session_open(&alone, NULL, &o, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_image_read(&image, LIMBER_DATA_DIR "/samples/three.jpg", NULL, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_find(both, &image, same, 300, &wanted, &err), LIMBER_OK, "%s", err.text);
+    cr_assert_eq(limber_find(alone, &image, found, 300, &count, &err), LIMBER_OK, "%s", err.text);
+    cr_assert(count == wanted && count > 0 && !memcmp(found, same, (size_t)count * sizeof *found), "%d and %d people", count,
+              wanted);
+
+    limber_people people = {.count = 7};
+    const limber_box box = {10, 10, 50, 50};
+    cr_expect_eq(limber_run(alone, &image, &box, 1, &people, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "without a model"), "%s", err.text);
+    cr_expect_eq(people.count, 0);
+    cr_expect_eq(limber_run(alone, &image, NULL, 0, &people, &err), LIMBER_E_ARGUMENT);
+    limber_heads *heads = NULL;
+    cr_expect_eq(limber_heads_open(&heads, alone, NULL, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "limber_heads_open: the session was opened without a model"), "%s", err.text);
+    limber_patch *patch = NULL;
+    cr_expect_eq(limber_patch_open(&patch, alone, NULL, &err), LIMBER_E_ARGUMENT);
+    cr_expect(strstr(err.text, "limber_patch_open: the session was opened without a model"), "%s", err.text);
+    limber_image_free(&image);
+    limber_session_close(&alone);
+    limber_session_close(&both);
     limber_model_close(&model);
     limber_detector_close(&detector);
 }

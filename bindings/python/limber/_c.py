@@ -9,7 +9,7 @@ import os
 import pathlib
 from typing import Any
 
-API = 6  # LIMBER_API_VERSION // 100 that these structures are of
+API = 7  # LIMBER_API_VERSION // 100 that these structures are of
 
 
 class Error(C.Structure):

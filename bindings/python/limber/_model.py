@@ -27,20 +27,77 @@ _MOST_FOUND = 300  # people of one image: the bound of limber_options.max_people
 
 
 class Detector:
-    """What finds people, for models to share: Model(detector=Detector("yolos-tiny")). Read-only; any number of threads and models.
+    """What finds people: alone, or for models to share: Model(detector=Detector("yolos-tiny")). Read-only; any number of threads and
+    models.
 
     path: a YOLOS directory, or one of limber's own kind (config.json says "limber": {"task": "boxes"}); None: the one inside the
-    library. backend and precision as of Model. Freed with the last model that uses it.
+    library. backend and precision as of Model. Of `find`, where models have options of their own: max_people, min_box_score, threads,
+    order and portable, as of Model. Freed with the last model that uses it.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, backend: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        max_people: int = 0,
+        min_box_score: float = 0.0,
+        backend: str = "auto",
+        precision: str = "auto",
+        threads: int = 0,
+        order: str = "rgb",
+        portable: bool = False,
+    ) -> None:
+        self._order, self._portable = _checked_order(order), portable
         options: _c.Options = _c.lib.limber_options_default()
         options.backend, options.precision = backend.encode(), precision.encode()
-        self._handle = Handle("detector", path, options)
+        options.max_people, options.min_box_score, options.threads = max_people, min_box_score, threads
+        self._sessions = Sessions(None, Handle("detector", path, options), options)
 
-    def __del__(self) -> None:
-        if hasattr(self, "_handle"):
-            self._handle.let_go()
+    @overload
+    def find(self, image: list[_Image] | tuple[_Image, ...]) -> list[Found]: ...
+
+    @overload
+    def find(self, image: ImageLike) -> Found: ...
+
+    def find(self, image: Any) -> Found | list[Found]:
+        """Who is in an image, or in each of a list of images: their boxes, without a pose model.
+
+        image: as of Model.run. Raises LimberError ("argument" also where an option of the detector is out of range), TypeError or
+        ValueError."""
+        return _find(self._sessions, image, self._order, self._portable)
+
+    def close(self) -> None:
+        """Waits for calls of `find` that run, and frees everything. Models that share it go on. Also at the end of a `with` block."""
+        self._sessions.close()
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _checked_order(order: str) -> str:
+    if order not in ("rgb", "bgr"):
+        raise ValueError(f'order is "rgb" or "bgr", not {order!r}')
+    return order
+
+
+def _find(sessions: Sessions, image: Any, order: str, portable: bool) -> Found | list[Found]:
+    if isinstance(image, (list, tuple)):
+        return [_find_in(sessions, i, order, portable) for i in image]
+    return _find_in(sessions, image, order, portable)
+
+
+def _find_in(sessions: Sessions, image: ImageLike, order: str, portable: bool) -> Found:
+    found, count = (_c.Found * _MOST_FOUND)(), C.c_int()
+    with picture(image, order, portable) as view, sessions.one() as session:
+        _c.call("limber_find", session, C.byref(view), found, _MOST_FOUND, C.byref(count))
+    some = found[: count.value]
+    return Found(
+        boxes=np.array([(f.box.x, f.box.y, f.box.width, f.box.height) for f in some], np.float32).reshape(len(some), 4),
+        scores=np.array([f.score for f in some], np.float32),
+    )
 
 
 class Model:
@@ -80,11 +137,9 @@ class Model:
         order: str = "rgb",
         portable: bool = False,
     ) -> None:
-        if order not in ("rgb", "bgr"):
-            raise ValueError(f'order is "rgb" or "bgr", not {order!r}')
         if whole and detector is not None:
             raise ValueError("whole=True looks for nobody: it takes no detector")
-        self._order, self._portable = order, portable
+        self._order, self._portable = _checked_order(order), portable
         self._users: weakref.WeakSet[Heads | Patch] = weakref.WeakSet()  # that hold a session until they are closed
         options: _c.Options = _c.lib.limber_options_default()
         options.backend, options.precision, options.attention = backend.encode(), precision.encode(), attention.encode()
@@ -96,8 +151,14 @@ class Model:
         if not whole and not isinstance(detector, Detector):
             detector = Detector(detector, backend=backend, precision=precision)
         self._detector = detector if isinstance(detector, Detector) else None
-        model = Handle("model", path, options)
-        self._sessions = Sessions(model, self._detector._handle.hold() if self._detector else None, options)
+        finder = self._detector._sessions.hold_detector() if self._detector else None
+        try:
+            model = Handle("model", path, options)
+        except BaseException:
+            if finder:
+                finder.let_go()
+            raise
+        self._sessions = Sessions(model, finder, options)
         lib, pointer = _c.lib, model.pointer
         joints = range(lib.limber_model_keypoint_count(pointer))
         self.names: tuple[str, ...] = tuple(lib.limber_model_keypoint_name(pointer, k).decode() for k in joints)
@@ -169,17 +230,7 @@ class Model:
     def find(self, image: Any) -> Found | list[Found]:
         """Who is in an image, or in each of a list of images, as the detector says. `run` then asks the joints too, and keeps fewer.
         Raises as `run`; LimberError "argument" with whole=True."""
-        return [self._find(i) for i in image] if isinstance(image, (list, tuple)) else self._find(image)
-
-    def _find(self, image: ImageLike) -> Found:
-        found, count = (_c.Found * _MOST_FOUND)(), C.c_int()
-        with picture(image, self._order, self._portable) as view, self._sessions.one() as session:
-            _c.call("limber_find", session, C.byref(view), found, _MOST_FOUND, C.byref(count))
-        some = found[: count.value]
-        return Found(
-            boxes=np.array([(f.box.x, f.box.y, f.box.width, f.box.height) for f in some], np.float32).reshape(len(some), 4),
-            scores=np.array([f.score for f in some], np.float32),
-        )
+        return _find(self._sessions, image, self._order, self._portable)
 
     def heads(self, **options: Any) -> Heads:
         """Which attention heads are limb specialists: see Heads."""

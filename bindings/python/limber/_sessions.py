@@ -41,8 +41,9 @@ class Sessions:
     """A session is one thread's at a time: a call takes one that nobody uses, or opens another. A forked child opens its own, since the
     threads of those that were open stayed behind."""
 
-    def __init__(self, model: Handle, detector: Handle | None, options: _c.Options) -> None:
-        """Lets both go at the end."""
+    def __init__(self, model: Handle | None, detector: Handle | None, options: _c.Options) -> None:
+        """Lets both go at the end. Without a model sessions only find people, and the first is opened when it is wanted: a detector may
+        have been opened for models alone."""
         self._model, self._detector, self._options = model, detector, options
         options.detector = detector.pointer.value if detector else None
         self._free: list[int] = []
@@ -51,16 +52,27 @@ class Sessions:
         self._freed = False
         self._state = threading.Condition()
         _everyone.add(self)
-        with self.one():
-            pass  # what a session would refuse is refused at once
+        if model:
+            with self.one():
+                pass  # what a session would refuse is refused at once
+
+    def hold_detector(self) -> Handle:
+        """For sessions of another's."""
+        with self._state:
+            self._check_open()
+            assert self._detector
+            return self._detector.hold()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"the {'model' if self._model else 'detector'} is closed")
 
     def take(self) -> C.c_void_p:
         with self._state:
-            if self._closed:
-                raise ValueError("the model is closed")
+            self._check_open()
             session = C.c_void_p(self._free.pop() if self._free else None)
             if not session:
-                _c.call("limber_session_open", C.byref(session), self._model.pointer, C.byref(self._options))
+                _c.call("limber_session_open", C.byref(session), self._model.pointer if self._model else None, C.byref(self._options))
             self._taken.add(session.value or 0)
             return session
 
@@ -94,16 +106,17 @@ class Sessions:
             self._freed = True
             while self._free:
                 _c.lib.limber_session_close(C.byref(C.c_void_p(self._free.pop())))
-            self._model.let_go()
-            if self._detector:
-                self._detector.let_go()
+            for handle in self._handles():
+                handle.let_go()
+
+    def _handles(self) -> list[Handle]:
+        return [h for h in (self._model, self._detector) if h]
 
     def _forked(self) -> None:
         self._state = threading.Condition()
         self._free, self._taken = [], set()
-        self._model.hold()  # never closed here: the parent's sessions, which nobody may close, look at it
-        if self._detector:
-            self._detector.hold()
+        for handle in self._handles():
+            handle.hold()  # never closed here: the parent's sessions, which nobody may close, look at it
 
     def __del__(self) -> None:
         if hasattr(self, "_state"):

@@ -2,6 +2,7 @@
 """limber.Model against transformers' frozen answers, and what becomes of arguments, threads, forks and memory."""
 
 import ast
+import concurrent.futures
 import ctypes
 import gc
 import importlib.util
@@ -87,6 +88,36 @@ def test_people_are_found(inside):
     both = inside.run([SAMPLES / "three.jpg", SAMPLES / "running.jpg"], [None, [[182, 80, 244, 383]]])
     assert [len(p) for p in both] == [3, 1] and both[1].box_scores[0] == 1
     assert [len(f) for f in inside.find([SAMPLES / "three.jpg", SAMPLES / "running.jpg"])] == [3, 1]
+
+
+def test_a_detector_alone(inside):
+    """Without a pose model: what a model with the same detector finds."""
+    three = SAMPLES / "three.jpg"
+    with limber.Detector(threads=1, precision="fp32") as detector:
+        found, same = detector.find(three), inside.find(three)
+        assert len(found) == 3 and np.array_equal(found.boxes, same.boxes) and np.array_equal(found.scores, same.scores)
+        assert [len(f) for f in detector.find([three, SAMPLES / "running.jpg"])] == [3, 1] and detector.find([]) == []
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            assert all(np.array_equal(f.boxes, same.boxes) for f in pool.map(detector.find, [three] * 8))
+        model = limber.Model(detector=detector, threads=1, precision="fp32")
+    with pytest.raises(ValueError, match="the detector is closed"):
+        detector.find(three)
+    with pytest.raises(ValueError, match="the detector is closed"):
+        limber.Model(detector=detector)
+    assert len(model.run(three)) == 3  # goes on with it
+    few = limber.Detector(max_people=2, threads=1, precision="fp32").find(three)
+    assert np.array_equal(few.boxes, same.boxes[:2])
+    sure = limber.Detector(min_box_score=float(same.scores[0]), threads=1, precision="fp32").find(three)
+    assert np.array_equal(sure.boxes, same.boxes[:1])
+    bgr = limber.Detector(order="bgr", threads=1, precision="fp32").find(np.ascontiguousarray(limber.read(three)[:, :, ::-1]))
+    assert np.array_equal(bgr.boxes, same.boxes)
+    with pytest.raises(limber.LimberError, match="min_box_score is 2") as refused:
+        limber.Detector(min_box_score=2).find(three)
+    assert refused.value.status == "argument"
+    with pytest.raises(limber.LimberError, match="a pose model of 17 joints"):
+        limber.Detector(TINY)
+    with pytest.raises(ValueError, match="order is"):
+        limber.Detector(order="rbg")
 
 
 def test_detectors(inside, yard):
@@ -238,7 +269,8 @@ def test_the_lock_is_free_in_the_library(tiny, yard, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_forked_child_has_sessions_of_its_own(yard):
-    with limber.Model(TINY, precision="fp32", threads=2) as model, model.heads():
+    with limber.Model(TINY, precision="fp32", threads=2) as model, model.heads(), limber.Detector(threads=2) as detector:
+        found = detector.find(yard)
         wanted = model.run(yard, [[20, 10, 100, 120]]).keypoints
         read, write = os.pipe()
         child = os.fork()
@@ -246,6 +278,8 @@ def test_a_forked_child_has_sessions_of_its_own(yard):
             signal.alarm(240)
             try:
                 same = np.array_equal(model.run(yard, [[20, 10, 100, 120]]).keypoints, wanted)
+                same = same and np.array_equal(detector.find(yard).boxes, found.boxes)
+                detector.close()
                 model.close()  # waits for nobody, though the parent's heads hold a session
                 os.write(write, b"1" if same else b"0")
             finally:
@@ -280,6 +314,8 @@ def test_nothing_leaks(yard):
                 model.run(yard, [[20, 10, 100, 120]] * 3)
                 model.run([str(PICTURES / "ok_rgb8.png")])
                 model.find(yard)
+                with limber.Detector(threads=1) as alone:
+                    alone.find(yard)
                 limber.read(SAMPLES / "three.jpg")
                 with pytest.raises(limber.LimberError):
                     model.run(yard, [[0, 0, -1, 1]])

@@ -21,7 +21,15 @@ def many(model: limber.Model, paths: list[str]) -> list[limber.People]:
     return model.run(paths, [f.boxes for f in found])
 
 
+def alone(path: pathlib.Path) -> list[npt.NDArray[np.float32]]:
+    with limber.Detector(min_box_score=0.5, max_people=3) as detector:
+        found: limber.Found = detector.find(path)
+        several: list[limber.Found] = detector.find([path, path])
+    return [f.boxes for f in [found, *several]]
+
+
 model = limber.Model("vitpose-base", detector=limber.Detector(), threads=1)
 model.run(7)  # type: ignore[call-overload]
 model.run(["a.jpg"]).keypoints  # type: ignore[attr-defined]
+limber.Detector().find("a.jpg", [[1, 2, 3, 4]])  # type: ignore[call-overload]
 limber.Model(precission="fp32")  # type: ignore[call-arg]
