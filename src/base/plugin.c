@@ -17,6 +17,56 @@ const char *plugin_named(const char *variable)
     return path && path[0] ? path : NULL;
 }
 
+#ifdef LIMBER_STATIC
+
+const char *plugin_none(void)
+{
+    return "this is the limber without shared libraries, which opens no plugins: take a package, or a build of your own";
+}
+
+bool plugin_can_load(const char *name, struct plugin_search *said)
+{
+    return plugin_load(name, said) != NULL;
+}
+
+void *plugin_load(const char *path, struct plugin_search *said)
+{
+    (void)path;
+    snprintf(said->why, sizeof said->why, "%s", plugin_none());
+    return NULL;
+}
+
+void *plugin_find(const char *file, uintptr_t here, const char *const *below, size_t count, struct plugin_search *said)
+{
+    (void)here, (void)below, (void)count;
+    *said = (struct plugin_search){.dir = "."};
+    return plugin_load(file, said);
+}
+
+void *plugin_symbol(void *plugin, const char *name)
+{
+    (void)plugin, (void)name;
+    return NULL;
+}
+
+#else
+
+const char *plugin_none(void)
+{
+    return NULL;
+}
+
+bool plugin_can_load(const char *name, struct plugin_search *said)
+{
+    void *library = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+    const char *message = library ? NULL : dlerror();
+    if (!library)
+        snprintf(said->why, sizeof said->why, "%.500s", message ? message : name);
+    else
+        dlclose(library);
+    return library != NULL;
+}
+
 void *plugin_load(const char *path, struct plugin_search *said)
 {
     void *plugin = dlopen(path, FLAGS);
@@ -50,3 +100,12 @@ void *plugin_find(const char *file, uintptr_t here, const char *const *below, si
     }
     return dlopen(file, FLAGS);
 }
+
+void *plugin_symbol(void *plugin, const char *name)
+{
+    void *symbol = dlsym(plugin, name);
+    dlclose(plugin); /* stays mapped */
+    return symbol;
+}
+
+#endif

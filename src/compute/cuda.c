@@ -3,8 +3,8 @@
  *
  * The order of the questions, cheapest first, so that a machine without a GPU pays 0.1 ms and nothing else:
  *   1. is there a driver?      dlopen("libcuda.so.1")
- *   2. is there a plugin?      liblimber_cuda.so beside this library or command, in cuda/ below it, in ../lib beside it or where
- *                              CMake installed libraries to (../lib/aarch64-linux-gnu), or on the loader's path. It links
+ *   2. is there a plugin?      liblimber_cuda.so beside this library or command, in cuda/ below it, in the folder limber/ of
+ *                              the libraries where CMake installed it to, or on the loader's path. It links
  *                              cuBLAS: where that is missing, dlopen's own sentence says so.
  *   3. is there a device?      the plugin asks the CUDA runtime, and refuses what the device cannot do (bf16 before sm_80)
  * LIMBER_CUDA_PLUGIN names the plugin to use instead, and then question 1 is left to the plugin: that is how the tests run the
@@ -12,7 +12,6 @@
  *
  * The plugin is never unmapped (RTLD_NODELETE): its backends hold pointers into it, and the CUDA runtime does not survive
  * being unloaded. Nothing is kept in variables here: asking twice finds the mapped library again. */
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,32 +24,37 @@
 
 static limber_status has_driver(limber_error *err)
 {
-    void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
-    if (!driver) {
-        const char *why = dlerror();
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: no NVIDIA driver on this machine (%s)", why ? why : "libcuda.so.1");
-    }
-    dlclose(driver);
-    return LIMBER_OK;
+    struct plugin_search said = {0};
+    if (plugin_can_load("libcuda.so.1", &said))
+        return LIMBER_OK;
+    return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: no NVIDIA driver on this machine (%s)", said.why);
 }
 
 static limber_status find_plugin(void **out, limber_error *err)
 {
-    static const char *const below[] = {"", "cuda/", "../cuda/", "../lib/", "../lib64/", LIMBER_LIBDIR_FROM_BINDIR};
+    static const char *const below[] = {"", "cuda/", "../cuda/", PLUGIN_PLACES};
     struct plugin_search said;
     *out = plugin_find(PLUGIN_FILE, (uintptr_t)&backend_cuda_open, below, sizeof below / sizeof *below, &said);
     if (*out)
         return LIMBER_OK;
     if (said.why[0])
-        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: the plugin is here but cannot be loaded: %s", said.why);
-    return limber_fail(err, LIMBER_E_UNSUPPORTED,
-                       "cuda: no %s beside %s or on the loader's path; was limber built with LIMBER_CUDA?", PLUGIN_FILE,
-                       said.dir);
+        return limber_fail(
+            err, LIMBER_E_UNSUPPORTED,
+            "cuda: the plugin is here but cannot be loaded: %s (cuBLAS is in NVIDIA's packages libcublas, or in a CUDA toolkit "
+            "whose libraries LD_LIBRARY_PATH names)",
+            said.why);
+    return limber_fail(
+        err, LIMBER_E_UNSUPPORTED,
+        "cuda: no %s beside %s or on the loader's path: install limber's CUDA plugin, which the package limber-cuda brings "
+        "(or a build of limber where nvcc is)",
+        PLUGIN_FILE, said.dir);
 }
 
 static limber_status load(backend_plugin_open_fn *open, limber_error *err)
 {
     void *plugin = NULL;
+    if (plugin_none())
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: %s", plugin_none());
     const char *named = plugin_named("LIMBER_CUDA_PLUGIN");
     if (named) {
         struct plugin_search said = {0};
@@ -63,8 +67,7 @@ static limber_status load(backend_plugin_open_fn *open, limber_error *err)
         if (st != LIMBER_OK)
             return st;
     }
-    void *symbol = dlsym(plugin, PLUGIN_SYMBOL);
-    dlclose(plugin); /* stays mapped, see above */
+    void *symbol = plugin_symbol(plugin, PLUGIN_SYMBOL);
     if (!symbol)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "cuda: %s has no symbol %s", named ? named : PLUGIN_FILE, PLUGIN_SYMBOL);
     *open = (backend_plugin_open_fn)(uintptr_t)symbol;

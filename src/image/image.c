@@ -50,16 +50,21 @@ static const struct image_format formats[] = {
 };
 #define FORMATS (sizeof formats / sizeof *formats)
 
+#ifdef LIMBER_HEIF
+#define HEIF_PACKAGE "libheif1"
+#else
+#define HEIF_PACKAGE "libheif1, and a limber that opens libraries"
+#endif
 /* What is known by its first bytes, and not read by this build, on this machine, or at all. The first that fits. */
 static const struct {
     size_t at, n;
     const char *magic, *what, *package; /* the Debian package that would help */
 } known[] = {
     {8, 4, "WEBP", "a WebP picture: convert it to JPEG or PNG", "libwebp-dev before limber is built"},
-    {4, 7, "ftypavi", "an AVIF picture: convert it to JPEG or PNG", "libheif1"},
-    {4, 6, "ftyphe", "a HEIC picture: convert it to JPEG or PNG", "libheif1"},
-    {4, 6, "ftypmi", "a HEIF picture: convert it to JPEG or PNG", "libheif1"},
-    {4, 6, "ftypms", "a HEIF picture: convert it to JPEG or PNG", "libheif1"},
+    {4, 7, "ftypavi", "an AVIF picture: convert it to JPEG or PNG", HEIF_PACKAGE},
+    {4, 6, "ftyphe", "a HEIC picture: convert it to JPEG or PNG", HEIF_PACKAGE},
+    {4, 6, "ftypmi", "a HEIF picture: convert it to JPEG or PNG", HEIF_PACKAGE},
+    {4, 6, "ftypms", "a HEIF picture: convert it to JPEG or PNG", HEIF_PACKAGE},
     {4, 7, "ftypcrx", "a raw picture of a camera: convert it to JPEG or PNG", NULL},
     {4, 4, "ftyp", "a video?", NULL},
     {0, 4, "II*\0", "a TIFF or raw picture: convert it to JPEG or PNG", "libtiff-dev before limber is built"},

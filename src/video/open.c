@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* video/open.c - finds the video plugin, as compute/cuda.c finds CUDA's: liblimber_video.so beside this command or library, in ../lib
- * beside it or where CMake installed libraries to, or on the loader's path. LIMBER_VIDEO_PLUGIN names another one instead; it is
+/* video/open.c - finds the video plugin, as compute/cuda.c finds CUDA's: liblimber_video.so beside this command or library, in the
+ * folder limber/ of the libraries where CMake installed it to, or on the loader's path. LIMBER_VIDEO_PLUGIN names another one instead; it is
  * ignored in a process with raised privileges. It stays mapped (RTLD_NODELETE): FFmpeg keeps threads and a log callback. */
-#include <dlfcn.h>
-
 #include "base/error.h"
 #include "base/plugin.h"
 #include "video/video.h"
@@ -15,7 +13,7 @@
 
 static limber_status find_plugin(void **out, limber_error *err)
 {
-    static const char *const below[] = {"", "../lib/", "../lib64/", LIMBER_LIBDIR_FROM_BINDIR};
+    static const char *const below[] = {"", PLUGIN_PLACES};
     struct plugin_search said;
     *out = plugin_find(PLUGIN_FILE, (uintptr_t)&video_plugin_find, below, sizeof below / sizeof *below, &said);
     if (*out)
@@ -33,6 +31,8 @@ limber_status video_plugin_find(const struct video_plugin **out, limber_error *e
 {
     void *plugin = NULL;
     *out = NULL;
+    if (plugin_none())
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "video: %s", plugin_none());
     const char *named = plugin_named("LIMBER_VIDEO_PLUGIN");
     if (named) {
         struct plugin_search said = {0};
@@ -43,9 +43,7 @@ limber_status video_plugin_find(const struct video_plugin **out, limber_error *e
         if (st)
             return st;
     }
-    void *symbol = dlsym(plugin, VIDEO_PLUGIN_SYMBOL);
-    dlclose(plugin); /* stays mapped */
-    const video_plugin_fn get = (video_plugin_fn)(uintptr_t)symbol;
+    const video_plugin_fn get = (video_plugin_fn)(uintptr_t)plugin_symbol(plugin, VIDEO_PLUGIN_SYMBOL);
     const struct video_plugin *v = get ? get() : NULL;
     if (!v || v->abi != VIDEO_ABI)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "video: the plugin is of another limber: its interface is %u, expected %u",

@@ -60,4 +60,10 @@ cmp -s declared exported || fail "declared (<) and exported (>): $(diff declared
 
 # the command, from its place
 env -u LD_LIBRARY_PATH "$work/usr/bin/limber" run ok_rgb.ppm --whole --quiet | grep -q '^{"image":"ok_rgb.ppm","width":48,' || fail "the command"
+
+# a plugin, where no program links it, and where the command finds it
+if [ -f "$BUILD_DIR/liblimber_video.so" ]; then
+    [ "$(find "$work/usr" -name liblimber_video.so)" = "$libdir/limber/liblimber_video.so" ] || fail "the video plugin: $(find "$work/usr" -name 'liblimber_*')"
+    env -u LD_LIBRARY_PATH "$work/usr/bin/limber" info | grep -q '^videos *libavformat' || fail "$("$work/usr/bin/limber" info | grep ^videos)"
+fi
 echo "passed"
