@@ -113,7 +113,8 @@ class HeadsOptions(C.Structure):
         ("layer_count", C.c_int),
         ("label_classes", C.c_int),
         ("label_names", C.POINTER(C.c_char_p)),
-        ("reserved", C.c_int * 16),
+        ("boundaries", C.c_int),
+        ("reserved", C.c_int * 15),
     ]
 
 
@@ -142,7 +143,17 @@ class HeadsClass(C.Structure):
 class HeadsPair(C.Structure):
     _fields_ = _fields(
         [("lift", C.c_double), ("r", C.c_double), ("partial", C.c_double), ("images", C.c_int), ("tested", C.c_int)],
-        [(n, C.c_double) for n in ("r_low", "r_high", "over", "p", "q")],
+        [(n, C.c_double) for n in ("r_low", "r_high", "over", "over_moved", "p_swapped", "p_moved", "p", "q")],
+    )
+
+
+class HeadsAny(C.Structure):
+    _fields_ = _fields(
+        [(n, HeadsEstimate) for n in ("r", "partial", "r_moved", "r_swapped", "over_moved", "over_swapped")],
+        [(n, C.c_double) for n in ("mass", "share", "lift")],
+        [("tested", C.c_int)],
+        [(n, C.c_double) for n in ("p_moved", "p_swapped", "p", "q")],
+        [("reader", C.c_int), ("reserved", C.c_int * 8)],
     )
 
 
@@ -150,7 +161,7 @@ class HeadsHead(C.Structure):
     _fields_ = _fields(
         [("layer", C.c_int), ("head", C.c_int), ("kind", C.c_int)],
         [(n, HeadsEstimate) for n in ("r_near", "distance", "reach", "entropy", "self")],
-        [("classes", HeadsClass * 8), ("pair", (HeadsPair * 8) * 8)],
+        [("classes", HeadsClass * 8), ("pair", (HeadsPair * 8) * 8), ("any", HeadsAny * 8)],
         [(n, C.c_double) for n in ("focused", "exploring", "layer_p")],
         [("ring", C.c_double * 8), ("ring_flat", C.c_double * 8), ("offset_down", C.c_int), ("offset_right", C.c_int)],
         [("offset_share", C.c_double), ("strategy", C.c_int)],
@@ -166,6 +177,7 @@ class HeadsResult(C.Structure):
         ("class_count", C.c_int),
         ("class_name", (C.c_char * 48) * 8),
         ("mirror", C.c_int * 8),
+        ("any_count", C.c_int),
         ("grid_h", C.c_int),
         ("grid_w", C.c_int),
         ("images", C.c_int64),

@@ -22,6 +22,13 @@ def _estimate(e: _c.HeadsEstimate) -> dict[str, Any]:
     return {"mean": e.mean, "low": e.low, "high": e.high, "images": e.images} if e.images else {"images": 0}
 
 
+def _numbers(c: _c.HeadsClass | _c.HeadsAny, *more: str) -> dict[str, Any]:
+    row: dict[str, Any] = {n: _estimate(getattr(c, n)) for n, kind in c._fields_ if kind is _c.HeadsEstimate}
+    row.update({n: getattr(c, n) for n in ("mass", "share", "lift", *more)})
+    row.update({n: getattr(c, n) if c.tested else None for n in ("p_moved", "p_swapped", "p", "q")})
+    return row
+
+
 class Heads:
     """Gathers over images what each attention head looks at; limber_heads.h defines every number.
 
@@ -30,13 +37,13 @@ class Heads:
                 heads.add(image, boxes)
             table = heads.summarise()
 
-    Options: moves (shifted masks, 0..16), bootstrap (replicates), seed, include_self, min_score (joints below are left out). Threads
-    take turns; a forked child needs its own."""
+    Options: moves (shifted masks, 0..16), bootstrap (replicates), seed, include_self, min_score (joints below are left out),
+    boundaries (outline and joints, from anywhere). Threads take turns; a forked child needs its own."""
 
     def __init__(self, model: Model, **options: Any) -> None:
         given: _c.HeadsOptions = _c.lib.limber_heads_options_default()
         for name, value in options.items():
-            if name not in ("moves", "bootstrap", "seed", "include_self", "min_score"):
+            if name not in ("moves", "bootstrap", "seed", "include_self", "min_score", "boundaries"):
                 raise TypeError(f"heads() has no option {name!r}")
             setattr(given, name, value)
         self._model, self._sessions = model, model._sessions
@@ -77,25 +84,26 @@ class Heads:
     def summarise(self) -> dict[str, Any]:
         """What the images so far say: {"images", "people", "classes": [...], "grid": (height, width), "heads": [{"layer", "head", "kind",
         "reach", "entropy", ..., "classes": {"left_arm": {"r_limb": {"mean", "low", "high", "images"}, "partial", "lift", "q",
-        "specialist", ...}}}]}."""
+        "specialist", ...}}, "anywhere": {"left_arm": {"r", "lift", "q", "reader", ...}, ..., "outline": ..., "joints": ...}}]}."""
         result = _c.HeadsResult()
         with self._turn:
             _c.call("limber_heads_summarise", self._opened(), C.byref(result))
         try:
-            names = [result.class_name[c].value.decode() for c in range(result.class_count)]
+            every = [result.class_name[c].value.decode() for c in range(result.any_count)]
+            names = every[: result.class_count]
             heads = []
             for i in range(result.head_count):
                 h = result.heads[i]
-                of_class = {}
+                of_class, anywhere = {}, {}
                 for name, c in zip(names, h.classes):
-                    row: dict[str, Any] = {n: _estimate(getattr(c, n)) for n, kind in c._fields_ if kind is _c.HeadsEstimate}
-                    row.update({n: getattr(c, n) for n in ("mass", "share", "lift", "lift_from_others")})
-                    row.update({n: getattr(c, n) if c.tested else None for n in ("p_moved", "p_swapped", "p", "q")})
-                    row.update(specialist=bool(c.specialist), sided=bool(c.sided))
-                    of_class[name] = row
+                    of_class[name] = _numbers(c, "lift_from_others")
+                    of_class[name].update(specialist=bool(c.specialist), sided=bool(c.sided))
+                for name, a in zip(every, h.any):
+                    anywhere[name] = _numbers(a)
+                    anywhere[name].update(reader=bool(a.reader))
                 one: dict[str, Any] = {"layer": h.layer, "head": h.head, "kind": _c.lib.limber_heads_kind_name(h.kind).decode()}
                 one.update({n: _estimate(getattr(h, n)) for n in ("r_near", "distance", "reach", "entropy", "self")})
-                one["classes"] = of_class
+                one.update(classes=of_class, anywhere=anywhere)
                 heads.append(one)
             return {
                 "images": result.images,

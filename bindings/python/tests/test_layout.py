@@ -24,6 +24,7 @@ STRUCTS = {
     "limber_heads_estimate": _c.HeadsEstimate,
     "limber_heads_example": _c.HeadsExample,
     "limber_heads_class": _c.HeadsClass,
+    "limber_heads_any": _c.HeadsAny,
     "limber_heads_head": _c.HeadsHead,
     "limber_heads_result": _c.HeadsResult,
     "limber_patch_options": _c.PatchOptions,

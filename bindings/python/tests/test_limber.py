@@ -447,6 +447,9 @@ def test_heads(yard):
         assert table["classes"][:3] == ["head", "torso", "left_arm"]
         r = table["heads"][0]["classes"]["torso"]["r_limb"]
         assert -1 <= r["low"] <= r["mean"] <= r["high"] <= 1 and r["images"] >= 1
+        anywhere = table["heads"][3]["anywhere"]
+        assert [*anywhere] == [*table["classes"], "outline", "joints"]
+        assert all(a["r"]["images"] == 4 and 0 < a["share"] < 1 and 0 <= a["p"] <= 1 for a in (anywhere["torso"], anywhere["outline"]))
         with pytest.raises(ValueError, match="joints are"):
             heads.add(yard, [[0, 5, 100, 120]], np.zeros((2, 17, 3)))
         with pytest.raises(TypeError, match="no option"):
