@@ -105,6 +105,7 @@ def main():
     p.add_argument("--limber", metavar="BINARY", help="also measure with this program's eval command")
     p.add_argument("--keep-files", metavar="DIR", help="work here and leave everything")
     a = p.parse_args()
+    python("test_gates.py")
     home = a.keep_files or tempfile.mkdtemp(prefix="limber-smoke-")
     at = lambda *x: os.path.join(home, *x)
     draw(at("train"), 400, 1)

@@ -37,6 +37,7 @@ from torch.func import functional_call
 
 import boxes
 import data
+import gates
 import model
 import pose
 
@@ -93,6 +94,9 @@ def arguments():
                         "sees on them (gradient projection memory, Saha et al. 2021); other parameters than those matrices stay")
     g.add_argument("--keep-energy", type=float, default=0.95, help="share of those inputs' energy that is protected")
     g.add_argument("--freeze-rest", action="store_true", help="train the matrices of linear layers alone, as --keep does, without its bound")
+    g.add_argument("--gate-cost", type=float, default=0, metavar="COST",
+                   help="learn which heads the network can do without (gates.py): a gate a head, and COST times the share of open ones "
+                        "in the loss; --export multiplies them into the weights")
     g.add_argument("--anchor", type=float, default=0, metavar="WEIGHT",
                    help="pull every weight towards its start by rate * WEIGHT a step (L2-SP, Li et al. 2018, decoupled as AdamW's decay)")
     return p
@@ -298,8 +302,9 @@ def stage(a, done):
     return *(int(v) for v in size.split("x")), int(count)
 
 
-def save(path, net, ema, opt, clock):
-    torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state(), "clock": clock}, path + ".part")
+def save(path, net, ema, opt, clock, gate):
+    torch.save({"net": net.state_dict(), "ema": ema.state_dict(), "opt": opt.state(), "clock": clock,
+                **({"gates": gate.state()} if gate else {})}, path + ".part")
     os.replace(path + ".part", path)              # a run that dies while saving keeps its last checkpoint
 
 
@@ -339,7 +344,10 @@ def main():
     torch.manual_seed(a.seed)
     if a.export:
         net = build(a, TASKS[a.task])
-        net.load_state_dict(torch.load(checkpoint, weights_only=True)["ema"])
+        c = torch.load(checkpoint, weights_only=True)
+        net.load_state_dict(c["ema"])
+        if "gates" in c:
+            gates.fold(net, c["gates"]["place"])
         model.save(net, a.export, torch.bfloat16 if a.export_dtype == "bf16" else torch.float32)
         return 0
 
@@ -375,6 +383,7 @@ def main():
         say(f"protects {np.mean([i[2] for i in guards[0].items]):.0%} of the directions of {len(guards[0].items)} linear layers")
     if a.anchor:
         guards.append(Anchored(net, a.anchor))
+    gate = gates.Gates(net, a.gate_cost).to(a.device) if a.gate_cost and not a.mae else None      # before the copy, which calls them too
     ema = copy.deepcopy(net).eval()
     opt = Optimizer(net, a)
     clock = {"seconds": 0.0, "step": 0, "seen": 0, "stage_step": 0, "size": None}
@@ -383,6 +392,8 @@ def main():
         net.load_state_dict(c["net"])
         ema.load_state_dict(c["ema"])
         opt.restore(c["opt"])
+        if gate and "gates" in c:
+            gate.restore(c["gates"])
         clock = c["clock"]
         feed.restart(rank, clock["step"])
     torch.manual_seed(a.seed + 7919 * rank + clock["step"])      # after build(): the processes start from the same weights
@@ -392,7 +403,7 @@ def main():
     def tell(size):
         where = {"size": size} if a.task == "pose" else {}
         judge.score(lambda x: averaged(x.to(a.device)).float().cpu(), say, a, **where)
-    everything = [q for q in net.parameters() if q.requires_grad]
+    everything = [q for q in net.parameters() if q.requires_grad] + ([gate.place] if gate else [])
     def share():
         return clock["step"] / a.steps if a.steps else clock["seconds"] / (a.minutes * 60)
     spent = time.process_time if a.clock == "cpu" else time.time
@@ -415,13 +426,19 @@ def main():
         else:
             loss, parts = task.loss(run(x), labels, size, a, done)
         opt.zero_grad()
+        if gate:
+            loss = loss + gate.penalty()
         loss.backward()
         clock["seconds"], stop = share_gradients(everything, ranks, base + spent() - begun, bool(asked))
         norm = nn.utils.clip_grad_norm_(everything, 1.0)
         if not torch.isfinite(norm):
             say("a gradient is not finite: step skipped")
+            if gate:
+                gate.adam.zero_grad()
             continue
         opt.step(lr)
+        if gate:
+            gate.step(lr / a.lr)
         for g in guards:
             g.after(lr)
         clock["step"] += 1
@@ -439,16 +456,16 @@ def main():
         now = time.time()
         if clock["step"] % 50 == 0 or told == 1 or share() >= 1:
             say(f"step {clock['step']} loss {' '.join(f'{m:.4f}' for m in mean)} norm {norm:.2f} lr {lr:.2e} seen {clock['seen']} "
-                f"{(clock['seen'] - shown_seen) / (now - shown):.1f} a second {clock['seconds'] / 60:.1f} min")
+                f"{(clock['seen'] - shown_seen) / (now - shown):.1f} a second {clock['seconds'] / 60:.1f} min{', ' + gate.about() if gate else ''}")
             shown, shown_seen = now, clock["seen"]
         if now - saved > a.save_minutes * 60:
-            save(checkpoint, net, ema, opt, clock)
+            save(checkpoint, net, ema, opt, clock, gate)
             saved = now
         if judge and not a.mae and now - judged > a.eval_minutes * 60:
             tell(tuple(clock["size"]))
             judged = time.time()
     if rank == 0:
-        save(checkpoint, net, ema, opt, clock)
+        save(checkpoint, net, ema, opt, clock, gate)
     if judge and not a.mae and not stop:
         tell(tuple(clock["size"]))
     return 0
