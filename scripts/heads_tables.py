@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""heads_tables.py DIR: the tables of docs/heads.md out of heads.json, patch.json and prune-*/prune.json in DIR; DIR/prune.svg beside.
-What is not there is left out. Standard library only."""
+"""heads_tables.py [--sets] DIR: the tables of docs/heads.md out of heads.json, patch.json, needed/*.json and prune-*/prune.json in DIR;
+DIR/prune.svg beside. What is not there is left out. --sets: instead, the sets of heads that `limber eval --prune` is asked of, a line each.
+Standard library only."""
 
 import json
 import os
+import random
 import sys
 
 METRICS = ("heat", "logp", "oks", "px")
@@ -62,7 +64,55 @@ def reading(heads):
         layers = {h["layer"]: h["layer_p"] for h in heads["heads"]}
         print("heads of a layer differ in reach (Friedman), p:", ", ".join(f"{layer}: {p:.1g}" for layer, p in layers.items()))
         surely = sum(q is not None and q <= 0.05 for h in heads["heads"] for row in h["co_attention_q"] for q in row)
-        print(f"pairs of limbs other than a swapped body's (q at most .05): {surely}")
+        print(f"pairs of limbs beyond both nulls (q at most .05): {surely}")
+    if heads["heads"][0].get("anywhere"):
+        rows = []
+        for c in heads["heads"][0]["anywhere"]:
+            known = [(min(h["anywhere"][c]["over_moved"]["mean"] or 0, h["anywhere"][c]["over_swapped"]["mean"] or 0), name(h), h["anywhere"][c]) for h in heads["heads"]]
+            _, best, k = max(known, key=lambda x: x[0])
+            rows.append((c, sum(x[2]["reader"] for x in known), best, three(k["r"], 2), three(k["r_moved"], 2), three(k["r_swapped"], 2), f"{k['lift'] or 0:.2f}", k["q"]))
+        table(("from anywhere", "readers", "the clearest", "r", "moved", "swapped", "lift", "q"), rows)
+
+
+DRAWS = 12
+
+
+def specialists(heads):
+    return [h for h in heads["heads"] if h["kind"] == "specialist"]
+
+
+def sets(heads):
+    """All specialists, and as many others of their depth (from one layer before the first of them on), drawn."""
+    all_of = specialists(heads)
+    if not all_of:
+        return
+    print("specialists:" + ",".join(map(name, all_of)))
+    first = min(h["layer"] for h in all_of) - 1
+    others = [h for h in heads["heads"] if h["kind"] != "specialist" and h["layer"] >= first]
+    others = others if len(others) >= len(all_of) else [h for h in heads["heads"] if h["kind"] != "specialist"]
+    for i in range(DRAWS):
+        drawn = random.Random(i).sample(others, min(len(all_of), len(others)))
+        print(f"random{i:02d}:" + ",".join(sorted(map(name, drawn))))
+
+
+def needed(d, heads):
+    each, without = load(d, "needed", "each.json"), load(d, "needed", "specialists.json")
+    if not each:
+        return
+    rows = each["without_head"]
+    ap = each["all"]["AP"]
+    tests = [h["loss"][c] for h in rows for c in h["loss"]]
+    sure = sum(t["q"] <= 0.05 for t in tests)
+    print(f"\n## Needed: {each['all']['people']} people, AP {ap:.3f}")
+    print(f"one head less: {sure} of {len(tests)} tests with q <= .05; AP falls the most without")
+    worst = sorted(rows, key=lambda h: h["AP"])[:5]
+    table(("head", "AP", "change", "the limb that loses most"), [(name(h), f"{h['AP']:.3f}", f"{h['AP'] - ap:+.3f}", "{} {:.3f} [{:.3f}, {:.3f}] q {:.2g}".format(*max(((c, e["mean"], e["low"], e["high"], e["q"]) for c, e in h["loss"].items()), key=lambda x: x[1]))) for h in worst])
+    draws = [x for x in (load(d, "needed", f"random{i:02d}.json") for i in range(DRAWS)) if x]
+    if without and draws:
+        n = len(specialists(heads))
+        fall = sorted(ap - x["all"]["AP"] for x in draws)
+        mine = ap - without["all"]["AP"]
+        print(f"\nwithout all {n} specialists AP falls by {mine:.3f}; without {n} others of their depth, drawn {len(draws)} times, by {fall[0]:.3f} to {fall[-1]:.3f} (mean {sum(fall) / len(fall):.3f}); {sum(f >= mine for f in fall)} of the draws cost as much or more")
 
 
 def causing(patch, heads):
@@ -131,9 +181,10 @@ def pruning(p, title):
 
 
 def curve_svg(p, path):
-    """AP with its interval against processor time, as shares of the whole model's time."""
-    pts = [(c["processor_ms"] / p["curve"][0]["processor_ms"], c["AP"]) for c in p["curve"]]
-    w, h, left, top, right, below = 520, 300, 60, 16, 16, 48
+    """AP with its interval against processor time, as shares of the whole model's time; random sets at the smallest model's."""
+    pts = [(c["processor_ms"] / p["curve"][0]["processor_ms"], c["AP"], c["neurons"] == p["neurons"]) for c in p["curve"]]
+    drawn = [(pts[-1][0], ap) for ap in p["reported_on"]["AP_of_random_sets"]]
+    w, h, left, top, right, below = 640, 380, 60, 30, 16, 48
     high = max(x[1][2] for x in pts) * 1.05 or 1
     low_t = min(x[0] for x in pts) - 0.05
 
@@ -149,25 +200,33 @@ def curve_svg(p, path):
         x, _ = at(t, 0)
         out.append(f'<text x="{x:.1f}" y="{h - below + 18}" text-anchor="middle">{t:.1f}</text>')
         t += 0.1
-    path_d = "M" + "L".join("{:.1f} {:.1f}".format(*at(x, ap[0])) for x, ap in sorted(pts, key=lambda v: v[0]))
+    path_d = "M" + "L".join("{:.1f} {:.1f}".format(*at(x, ap[0])) for x, ap, _ in pts)
     out.append(f'<path d="{path_d}" fill="none" stroke="#c65200" stroke-width="2"/>')
-    for x, ap in pts:
+    for x, ap in drawn:
+        cx, cy = at(x, ap)
+        out.append(f'<path d="M{cx - 4:.1f} {cy - 4:.1f}l8 8m0-8l-8 8" stroke="#246" stroke-width="1.5" fill="none"/>')
+    for x, ap, whole in pts:
         cx, low = at(x, ap[1])
         _, up = at(x, ap[2])
         _, cy = at(x, ap[0])
-        out.append(f'<path d="M{cx:.1f} {low:.1f}V{up:.1f}" stroke="#c65200" stroke-opacity=".4" stroke-width="2"/><circle cx="{cx:.1f}" cy="{cy:.1f}" r="4" fill="#c65200"/>')
-    out.append(f'<text x="{(w + left) / 2:.0f}" y="{h - 8}" text-anchor="middle">processor time a person, the whole model = 1</text><text x="{left + 4}" y="{top + 4}">AP, with 95 % interval over images</text></svg>')
+        out.append(f'<path d="M{cx:.1f} {low:.1f}V{up:.1f}" stroke="#c65200" stroke-opacity=".4" stroke-width="2"/><circle cx="{cx:.1f}" cy="{cy:.1f}" r="4.5" stroke="#c65200" stroke-width="1.5" fill="{"#fff" if whole else "#c65200"}"/>')
+    out.append(f'<text x="{(w + left) / 2:.0f}" y="{h - 8}" text-anchor="middle">processor time a person, the whole model = 1</text><text x="{left}" y="18">AP, with 95 % interval over images. Open: heads go; filled: neurons too; crosses: {len(drawn)} random sets like the smallest</text></svg>')
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(out) + "\n")
 
 
 def main():
-    if len(sys.argv) != 2:
+    only_sets = sys.argv[1:2] == ["--sets"]
+    if len(sys.argv) != 2 + only_sets:
         sys.exit(__doc__)
-    d = sys.argv[1]
+    d = sys.argv[-1]
+    if only_sets:
+        sets(load(d, "heads.json"))
+        return
     heads, patch = load(d, "heads.json"), load(d, "patch.json")
     if heads:
         reading(heads)
+        needed(d, heads)
     if patch:
         causing(patch, heads)
     for folder, title in (("prune-heads", "Heads alone"), ("prune-both", "Heads and neurons")):

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -578,6 +579,15 @@ Test(heads, planted_heads_are_found_and_no_others)
             cr_expect(r.heads[places[x]].pair[y / CLASSES][y % CLASSES].q > 0.05, "%s: %d from %d, q %g", want[places[x]].name,
                       y % CLASSES, y / CLASSES, r.heads[places[x]].pair[y / CLASSES][y % CLASSES].q);
     }
+    int apart = 0;
+    for (int y = 0; y < PLANTED * CLASSES * CLASSES; y++) { /* both nulls, and in one direction */
+        const int h = y / (CLASSES * CLASSES), from = y / CLASSES % CLASSES, to = y % CLASSES;
+        const double over = r.heads[h].pair[from][to].over, moved = r.heads[h].pair[from][to].over_moved;
+        const double larger = fmax(r.heads[h].pair[from][to].p_swapped, r.heads[h].pair[from][to].p_moved);
+        cr_expect_eq(r.heads[h].pair[from][to].p, over * moved > 0 ? larger : 1);
+        apart += over * moved < 0 && larger < 0.5;
+    }
+    cr_expect(apart > 3, "pairs whose nulls disagree: %d", apart);
     cr_expect(r.heads[P_BOTH_ARMS].pair[2][3].over_moved > 0.1 && r.heads[P_ARM_ANYHOW].pair[5][2].over_moved > 0.1);
     for (int x = 0; getenv("LIMBER_SHOW") && x < PLANTED; x++)
         for (int y = 0; y < 36; y++)
@@ -1175,6 +1185,44 @@ Test(heads, p_is_scipys)
     heads_stream_close(&s);
 }
 
+/* Numbers that some images do not have: means, variances and replicates are over those that have them; z comes back as r, its interval too. */
+Test(heads, absent_numbers_say_nothing)
+{
+    enum { N = 30, REPLICATES = 200 };
+    struct heads_stream s, only;
+    double scratch[REPLICATES];
+    cr_assert(heads_stream_open(&s, 2, 2, REPLICATES) && heads_stream_open(&only, 2, 1, REPLICATES));
+    for (uint64_t i = 0; i < N; i++) {
+        const bool there[2] = {true, i % 3 == 0}, one[1] = {true};
+        double v[4] = {0.1 * (double)(i % 7), 0, 0.2 * (double)(i % 5), 0};
+        double w[2] = {0.5 + 0.03 * (double)i, 0.01 * (double)(i * i % 17)};
+        v[1] = there[1] ? w[0] : 0;
+        v[3] = there[1] ? w[1] : 0;
+        heads_stream_add(&s, v, there, 3, i);
+        if (there[1])
+            heads_stream_add(&only, w, one, 3, i);
+    }
+    for (size_t h = 0; h < 2; h++) {
+        const limber_heads_estimate a = heads_stream_estimate(&s, h, 1, false, scratch),
+                                    b = heads_stream_estimate(&only, h, 0, false, scratch),
+                                    z = heads_stream_estimate(&s, h, 1, true, scratch);
+        cr_expect(a.images == 10 && b.images == 10 && a.interval);
+        EXPECT_NEAR(a.mean, b.mean, 1e-12);
+        EXPECT_NEAR(a.low, b.low, 1e-12);
+        EXPECT_NEAR(a.high, b.high, 1e-12);
+        EXPECT_NEAR(heads_stream_p(&s, h, 1), heads_stream_p(&only, h, 0), 1e-12);
+        EXPECT_NEAR(z.mean, tanh(a.mean), 1e-15);
+        EXPECT_NEAR(z.low, tanh(a.low), 1e-15);
+        EXPECT_NEAR(z.high, tanh(a.high), 1e-15);
+    }
+    const double sorted[] = {1, 2, 4, 8};
+    EXPECT_NEAR(heads_quantile(sorted, 4, 0.5), 3, 1e-15); /* numpy.quantile */
+    EXPECT_NEAR(heads_quantile(sorted, 4, 0.9), 6.8, 1e-12);
+    EXPECT_NEAR(heads_quantile(sorted, 4, 1), 8, 0);
+    heads_stream_close(&s);
+    heads_stream_close(&only);
+}
+
 Test(heads, one_seed_one_answer)
 {
     struct bench a, b;
@@ -1593,8 +1641,9 @@ Test(heads, limbs_are_the_same_with_boundaries)
     for (int h = 0; h < r[0].head_count; h++) {
         cr_expect(!memcmp(r[0].heads[h].classes, r[1].heads[h].classes, sizeof r[0].heads[h].classes), "head %d, classes", h);
         cr_expect(!memcmp(r[0].heads[h].pair, r[1].heads[h].pair, sizeof r[0].heads[h].pair), "head %d, pairs", h);
-        cr_expect(!memcmp(r[0].heads[h].any, r[1].heads[h].any, 6 * sizeof r[0].heads[h].any[0]) ||
-                  r[0].heads[h].any[2].q != r[1].heads[h].any[2].q);
+        for (int c = 0; c < CLASSES; c++) /* q is over more tests with them */
+            cr_expect(!memcmp(&r[0].heads[h].any[c], &r[1].heads[h].any[c], offsetof(limber_heads_any, q)), "head %d, class %d",
+                      h, c);
         cr_expect(r[1].heads[h].any[HEADS_OUTLINE].r.images == 5 && r[0].heads[h].any[HEADS_OUTLINE].r.images == 0);
     }
     for (int i = 0; i < 2; i++)
@@ -1663,6 +1712,11 @@ static void model_against_maps(const char *name, const char *backend)
         const limber_heads_head *h = &r.heads[at];
         double entropy = 0, distance = 0, z[CLASSES] = {0}, zp[CLASSES] = {0}, mass[CLASSES] = {0};
         int rows[CLASSES] = {0};
+        /* by distance: every third patch or so asks, 64 at most; where the strongest key of a row lies, rows down and columns right */
+        const size_t step = (L + 63) / 64;
+        double ring[LIMBER_HEADS_RINGS] = {0}, flat[LIMBER_HEADS_RINGS] = {0};
+        int steps[2 * H][2 * W], asking = 0, most = 0, ties = 0;
+        memset(steps, 0, sizeof steps);
         for (size_t i = 0; i < L; i++) {
             const float *layer = maps.qkv + (size_t)h->layer * maps.layer,
                         *q = layer + i * 3 * hidden + (size_t)(h->head * c->head_dim);
@@ -1687,6 +1741,25 @@ static void model_against_maps(const char *name, const char *backend)
                     bits += p[n] > 0 ? p[n] * log(p[n]) : 0;
                     n++;
                 }
+            if (i % step == step / 2) {
+                static const double edges[] = LIMBER_HEADS_RING_EDGES;
+                size_t best = i ? 0 : 1;
+                int at_ring;
+                for (size_t j = 0, other = 0; j < L; j++) {
+                    if (j == i)
+                        continue;
+                    for (at_ring = 0; at_ring < LIMBER_HEADS_RINGS - 1 && -d[other] > edges[at_ring];)
+                        at_ring++;
+                    ring[at_ring] += p[other++] / kept;
+                    flat[at_ring] += 1.0 / (double)(L - 1);
+                    best = row[j] > row[best] ? j : best;
+                }
+                int *count = &steps[(int)(best / (size_t)c->grid_w) - (int)(i / (size_t)c->grid_w) + H]
+                                   [(int)(best % (size_t)c->grid_w) - (int)(i % (size_t)c->grid_w) + W];
+                ++*count;
+                most = *count > most ? *count : most;
+                asking++;
+            }
             entropy += (log(kept) - bits / kept) / log(n) / (double)L;
             distance += far / kept / (double)L;
             for (int b = 0; b < CLASSES; b++) {
@@ -1718,6 +1791,15 @@ static void model_against_maps(const char *name, const char *backend)
     } while (0)
         CLOSE(h->entropy.mean, entropy);
         CLOSE(h->distance.mean, distance);
+        for (int b = 0; b < LIMBER_HEADS_RINGS; b++) {
+            CLOSE(h->ring[b], ring[b] / asking);
+            CLOSE(h->ring_flat[b], flat[b] / asking);
+        }
+        for (int b = 0; b < 4 * H * W; b++)
+            ties += (&steps[0][0])[b] == most;
+        cr_expect(steps[h->offset_down + H][h->offset_right + W] == most || ties > 1, "layer %d head %d: offset %d, %d", h->layer,
+                  h->head, h->offset_down, h->offset_right);
+        CLOSE(h->offset_share, (double)most / asking);
         for (int b = 0; b < CLASSES; b++) {
             if (!rows[b])
                 continue;
