@@ -757,6 +757,15 @@ Test(patch, entropy_that_predicts_is_found)
                           out[h].q[m]);
             }
         cr_expect(people == FEW || fabs(out[2].rho[0] + 1) < 1e-12);
+        int large = 0;
+        for (int h = 0; people == PEOPLE && h < 5; h++) /* two-sided: as SciPy's spearmanr has it by t */
+            for (int m = 0; m < EFFECT_METRICS; m++) {
+                const double rho = out[h].rho[m], t = fabs(rho) * sqrt((people - 2) / fmax(1e-300, 1 - rho * rho));
+                cr_expect(h == 2 || fabs(out[h].p[m] - 2 * heads_student_p(t, people - 2)) < 1e-12, "head %d: p %g", h,
+                          out[h].p[m]);
+                large += out[h].p[m] > 0.5;
+            }
+        cr_expect(people == FEW || large > 3, "%d of 16 p of nothing are above a half", large);
         cr_expect(out[5].exploring > 0.999 && out[5].sd < 1e-9 && out[0].focused > 0.2 && out[0].focused < 0.8);
         focus_close(&f);
     }
