@@ -94,7 +94,7 @@ static void layer_make(struct check *c, struct layer *l, int panels, int slabs, 
     l->g = (struct gemm){.slabs = slabs,
                          .units = p.units,
                          .n = n,
-                         .w = own(c, p.w, wide * (size_t)slabs * (size_t)p.units * sizeof *p.w),
+                         .w = own(c, p.w, wide * (size_t)slabs * (size_t)p.units * (k->wide_weights ? 2 : 1) * sizeof *p.w),
                          .bias = own(c, p.bias, wide * sizeof *p.bias)};
     if (bytes) {
         float *step = own(c, p.step, wide * sizeof *step);

@@ -248,3 +248,23 @@ Test(cpu_math, softmax_of_two_over_the_range_of_exp)
                   levels[l].name, got[0], got[1], got[2]);
     }
 }
+
+/* ---- where int8 gains with AVX2 alone ---- */
+
+Test(cpu_math, int8_by_avx2_where_it_gains)
+{
+    static const struct {
+        const char *name;
+        unsigned signature;
+        bool amd, gains;
+    } cpus[] = {
+        {"Haswell", 0x306c3, false, false},   {"Broadwell", 0x306d4, false, false},  {"Skylake", 0x506e3, false, true},
+        {"Skylake-SP", 0x50654, false, true}, {"Coffee Lake", 0x906ea, false, true}, {"Comet Lake", 0xa0655, false, true},
+        {"Zen 1", 0x800f11, true, false},     {"Zen 2", 0x870f10, true, false},      {"Zen 3", 0xa20f10, true, true},
+        {"Excavator", 0x660f01, true, false},
+    };
+    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++) {
+        cr_expect_eq(cpu_wide_multipliers(cpus[i].signature, cpus[i].amd, !cpus[i].amd), cpus[i].gains, "%s", cpus[i].name);
+        cr_expect(!cpu_wide_multipliers(cpus[i].signature, false, false), "%s of another vendor", cpus[i].name);
+    }
+}

@@ -138,6 +138,7 @@ struct kernels {
     int attention_block;  /* and those of them that it has in registers at once */
     int token_offset;     /* int8: what its quantise subtracts from integers and zero points */
     bool amx;             /* weight tiles are [16 columns][16 units] blocks */
+    bool wide_weights;    /* int8: of 16 bits (pack.c) */
     /* panels [panel0, panel1) x tiles [tile0, tile1) of nr columns */
     void (*gemm)(const struct gemm *g, int panel0, int panel1, int tile0, int tile1, void *scratch);
     size_t (*gemm_scratch)(void);
@@ -161,8 +162,8 @@ extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_neon, kernels_neondot, kernels_neonbf16;
 #endif
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512, kernels_avx512vnni, kernels_avx512bf16, kernels_amx,
-    kernels_amxint8;
+extern const struct kernels kernels_avx2, kernels_avx2int8, kernels_avxvnni, kernels_avx512, kernels_avx512vnni,
+    kernels_avx512bf16, kernels_amx, kernels_amxint8;
 #endif
 
 /* ---- dispatch.c ---- */
@@ -170,6 +171,10 @@ extern const struct kernels kernels_avx2, kernels_avxvnni, kernels_avx512, kerne
 /* The table for a precision, LIMBER_CPU obeyed; NULL and the reason in err where this machine has none. */
 const struct kernels *cpu_kernels(enum precision precision, limber_error *err);
 int cpu_count(void); /* CPUs this process may use */
+/* Whether vpmaddwd and an addition, 16 products, are issued more often than two FMAs of 8, by CPUID's signature (eax of leaf 1); bench/README.md has
+ * the table. Zen 3, and Skylake to Comet Lake with their servers: twice a cycle. Haswell, Broadwell and Zen 2 have one such multiplier a core,
+ * Zen 1 half of one: int8 gains nothing there, so table avx2int8 is theirs only if LIMBER_CPU asks. */
+bool cpu_wide_multipliers(unsigned signature, bool amd, bool intel);
 /* Every instruction set of LIMBER_CPU's list, one after the other: *name is NULL past the last. NULL where this CPU or this build lacks
  * it, *why then says which. LIMBER_CPU itself is not asked. For what checks and times them all (tests/checkkernels). */
 const struct kernels *cpu_table(int level, const char **name, const char **why);

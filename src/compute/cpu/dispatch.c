@@ -4,7 +4,7 @@
  * CPUID says what the silicon can do, XGETBV which registers the operating system saves; both must agree. AMX asks once more:
  * Linux hands out tile state on request (arch_prctl ARCH_REQ_XCOMP_PERM), and may refuse.
  *
- * x86-64: fp32 by avx512 > avx2 > scalar, bf16 by amx > avx512bf16, int8 by amxint8 > avx512vnni > avxvnni.
+ * x86-64: fp32 by avx512 > avx2 > scalar, bf16 by amx > avx512bf16, int8 by amxint8 > avx512vnni > avxvnni > avx2int8.
  * 64-bit ARM: fp32 by neon, which all have; bf16 by neonbf16, int8 by neondot.
  *
  * Is bf16 the faster one, so that "auto" should take it? With AMX always (10 times fp32). vdpbf16ps alone: yes on AMD, where it issues
@@ -34,15 +34,15 @@
 #include <sys/auxv.h>
 #endif
 
-enum level { SCALAR, NEON, NEONDOT, NEONBF16, AVX2, AVXVNNI, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
-static const char *const level_names[LEVELS] = {"scalar", "neon",       "neondot",    "neonbf16", "avx2",   "avxvnni",
-                                                "avx512", "avx512vnni", "avx512bf16", "amx",      "amxint8"};
+enum level { SCALAR, NEON, NEONDOT, NEONBF16, AVX2, AVX2INT8, AVXVNNI, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
+static const char *const level_names[LEVELS] = {"scalar",  "neon",   "neondot",    "neonbf16",   "avx2", "avx2int8",
+                                                "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",  "amxint8"};
 
 /* Which levels have tables of a precision, best first; no processor has levels of two families. */
 static const enum level by_precision[][LEVELS] = {
     [PRECISION_FP32] = {AVX512, AVX2, NEON, SCALAR, LEVELS},
     [PRECISION_BF16] = {AMX, AVX512BF16, NEONBF16, LEVELS},
-    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, AVXVNNI, NEONDOT, LEVELS},
+    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, AVXVNNI, AVX2INT8, NEONDOT, LEVELS},
 };
 
 /* What this build holds: CMakeLists.txt leaves a file out, and says so here, where the compiler does not know its flags. */
@@ -60,6 +60,9 @@ static const struct kernels *const tables[LEVELS] = {
 #if defined(__x86_64__)
 #if !defined(LIMBER_NO_AVX2)
     [AVX2] = &kernels_avx2,
+#endif
+#if !defined(LIMBER_NO_AVX2INT8)
+    [AVX2INT8] = &kernels_avx2int8,
 #endif
 #if !defined(LIMBER_NO_AVXVNNI)
     [AVXVNNI] = &kernels_avxvnni,
@@ -85,6 +88,7 @@ static const struct kernels *const tables[LEVELS] = {
 struct cpu_features {
     bool has[LEVELS]; /* on this CPU, under this kernel, and in this build */
     bool amd;
+    bool wide_multipliers; /* vpmaddwd and an addition outrun two FMAs: AVX2INT8 gains */
 };
 
 #if defined(__x86_64__)
@@ -102,6 +106,18 @@ static bool tiles_granted(void)
 }
 #endif
 
+bool cpu_wide_multipliers(unsigned signature, bool amd, bool intel)
+{
+    unsigned family = signature >> 8 & 15, model = signature >> 4 & 15;
+    if (family == 15)
+        family += signature >> 20 & 255;
+    if (family == 6 || family > 14)
+        model |= signature >> 12 & 0xf0;
+    const bool skylake = model == 0x4e || model == 0x5e || model == 0x55, kaby_or_coffee_lake = model == 0x8e || model == 0x9e,
+               comet_lake = model == 0xa5 || model == 0xa6;
+    return (amd && family >= 0x19) || (intel && family == 6 && (skylake || kaby_or_coffee_lake || comet_lake));
+}
+
 static struct cpu_features cpu_features(void)
 {
     struct cpu_features f = {.has[SCALAR] = true};
@@ -110,14 +126,17 @@ static struct cpu_features cpu_features(void)
     if (!__get_cpuid(0, &a, &b, &c, &d))
         return f;
     f.amd = b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
+    const bool intel = b == signature_INTEL_ebx && c == signature_INTEL_ecx && d == signature_INTEL_edx;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
         return f;
+    f.wide_multipliers = cpu_wide_multipliers(a, f.amd, intel);
     const bool fma = (c & bit_FMA) && (c & bit_F16C);
     const uint64_t saved = saved_registers();
     if (__get_cpuid_count(7, 0, &a, &b7, &c7, &d7) && a >= 1)
         __get_cpuid_count(7, 1, &a71, &b, &c, &d);
     const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     f.has[AVX2] = (saved & 6) == 6 && fma && (b7 & bit_AVX2);
+    f.has[AVX2INT8] = f.has[AVX2];
     f.has[AVXVNNI] = f.has[AVX2] && (a71 & 1u << 4);
     f.has[AVX512] = f.has[AVX2] && (saved & 0xe6) == 0xe6 && (b7 & avx512) == avx512;
     f.has[AVX512VNNI] = f.has[AVX512] && (c7 & bit_AVX512VNNI);
@@ -163,7 +182,7 @@ static int level_cap(const struct cpu_features *f, limber_error *err)
 static int best_level(const struct cpu_features *f, int cap, enum precision precision)
 {
     for (const enum level *l = by_precision[precision]; *l != LEVELS; l++)
-        if ((int)*l <= cap && f->has[*l])
+        if ((int)*l <= cap && f->has[*l] && (*l != AVX2INT8 || f->wide_multipliers || cap == AVX2INT8))
             return (int)*l;
     return -1;
 }
@@ -173,7 +192,7 @@ static int best_level(const struct cpu_features *f, int cap, enum precision prec
 #define INT8_NEEDS "int8 needs FEAT_DotProd"
 #else
 #define BF16_NEEDS "bf16 needs AMX or AVX512_BF16"
-#define INT8_NEEDS "int8 needs AMX, AVX512_VNNI or AVX-VNNI"
+#define INT8_NEEDS "int8 needs AMX, AVX512_VNNI, AVX-VNNI, or AVX2 where it outruns fp32"
 #endif
 
 const struct kernels *cpu_kernels(enum precision precision, limber_error *err)

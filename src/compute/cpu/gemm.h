@@ -19,6 +19,12 @@
  * Included by a kernels_*.c after its simd_*.h, with GEMM_NR, GEMM_PANELS and GEMM_KC defined. Tiles by AMX: gemm_amx.h. */
 #include "compute/cpu/epilogue.h"
 
+/* Of an instruction that has no products of bytes a unit is multiplied in two halves, of two columns each (simd_avx2.h). */
+#ifndef UNIT_HALVES
+#define UNIT_HALVES 1
+#define vo_half(a, half) (a)
+#endif
+
 /* c[panel][NR][16] (+)= w a over `units` lines; panel p of `a` begins at a + p * a_stride. `ahead`: weights to fetch meanwhile. */
 ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int units, bool add,
                              const char *ahead, size_t ahead_step, const int panels)
@@ -51,15 +57,22 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
             acc[n][v] = vw_mac(acc[n][v], b[n / WEIGHTS_A_VECTOR], n % WEIGHTS_A_VECTOR, x[v]);
 #else
         UNROLL
-        for (int n = 0; n < GEMM_NR; n++) {
-            vo b = vo_set1(w + n);
+        for (int half = 0; half < UNIT_HALVES; half++) {
+            vo y[GEMM_PANELS * VPL];
             UNROLL
             for (int v = 0; v < panels * VPL; v++)
-                acc[n][v] = vo_mac(acc[n][v], b, x[v]);
+                y[v] = vo_half(x[v], half);
+            UNROLL
+            for (int n = 0; n < GEMM_NR; n++) {
+                vo b = vo_set1(w + half * GEMM_NR + n);
+                UNROLL
+                for (int v = 0; v < panels * VPL; v++)
+                    acc[n][v] = vo_mac(acc[n][v], b, y[v]);
+            }
         }
 #endif
         a += LANES;
-        w += GEMM_NR;
+        w += UNIT_HALVES * GEMM_NR;
     }
     UNROLL
     for (int n = 0; n < GEMM_NR; n++)
@@ -91,10 +104,11 @@ static void gemm(const struct gemm *g, int panel0, int panel1, int tile0, int ti
             const int units = g->units - u0 < GEMM_KC ? g->units - u0 : GEMM_KC;
             const bool add = s || u0, last = s == g->slabs - 1 && u0 + units == g->units;
             for (int tile = tile0; tile < tile1; tile++) {
-                const uint32_t *w = g->w + ((size_t)(tile * g->slabs + s) * (size_t)g->units + (size_t)u0) * GEMM_NR;
+                const uint32_t *w =
+                    g->w + ((size_t)(tile * g->slabs + s) * (size_t)g->units + (size_t)u0) * UNIT_HALVES * GEMM_NR;
                 /* While the groups of panels pass over this tile, each fetches its part of the next one into L2. */
-                const char *ahead = (const char *)(w + (size_t)g->slabs * (size_t)g->units * GEMM_NR);
-                const size_t ahead_step = (GEMM_NR * sizeof *w + groups - 1) / groups;
+                const char *ahead = (const char *)(w + (size_t)g->slabs * (size_t)g->units * UNIT_HALVES * GEMM_NR);
+                const size_t ahead_step = (UNIT_HALVES * GEMM_NR * sizeof *w + groups - 1) / groups;
                 for (int p = panel0, step; p < panel1; p += step, ahead += ahead_step * (size_t)units) {
                     const uint32_t *a = g->a[s] + (size_t)p * g->a_stride + (size_t)u0 * LANES;
                     float *c = scratch;

@@ -10,6 +10,7 @@ const struct kernels KERNELS = {
     .nr = GEMM_NR,
     .unit_align = 1,
     .token_offset = TOKEN_OFFSET,
+    .wide_weights = UNIT_HALVES == 2,
     .gemm = gemm,
     .gemm_scratch = gemm_scratch,
     .quantise = quantise,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* pack.c - weights into the order the kernels read them, once, when a model opens: [tile][slab][unit][nr] 32-bit words, a word
- * being one fp32 weight, the bf16 pair (k, k + 1) of a column, or four of its bytes (int8_words). Columns past n and units past
+ * being one fp32 weight, the bf16 pair (k, k + 1) of a column, or four of its bytes (int8_words); with wide_weights two words for four of them,
+ * the even two of 16 bits and then the odd two, [unit][2][nr]. Columns past n and units past
  * the last are zero, so kernels know no remainders. With AMX a tile of 32 columns and 16 units is two blocks [16 columns][16 units]: the
  * A operand of a tile multiplication as it lies. */
 #include "compute/cpu/cpu.h"
@@ -82,6 +83,17 @@ static inline void interleave(uint32_t *to, const uint32_t *words, size_t units,
             to[u * nr + c] = words[c * units + u];
 }
 
+/* Likewise of bytes, each widened to 16 bits: the even two of a word, then the odd two. */
+static inline void interleave_wide(uint32_t *to, const uint32_t *words, size_t units, size_t nr)
+{
+    for (size_t u = 0; u < units; u++)
+        for (size_t c = 0; c < nr; c++) {
+            const int32_t w = (int32_t)words[c * units + u];
+            to[2 * u * nr + c] = ((uint32_t)(int8_t)w & 0xffff) | ((uint32_t)(int8_t)(w >> 16) << 16);
+            to[(2 * u + 1) * nr + c] = ((uint32_t)(int8_t)(w >> 8) & 0xffff) | ((uint32_t)(w >> 24) << 16);
+        }
+}
+
 /* Words [nr][units] of one tile and slab to their places. */
 static void place_tile(const struct packed *out, const struct kernels *kr, const uint32_t *words, int tile, int slab)
 {
@@ -90,6 +102,8 @@ static void place_tile(const struct packed *out, const struct kernels *kr, const
         for (int c = 0; c < kr->nr; c++)
             for (size_t u = 0; u < units; u++)
                 out->w[word_index(kr, all, tile, first + u, c)] = words[(size_t)c * units + u];
+    else if (kr->wide_weights)
+        interleave_wide(out->w + 2 * word_index(kr, all, tile, first, 0), words, units, (size_t)kr->nr);
     else if (kr->nr == 8)
         interleave(out->w + word_index(kr, all, tile, first, 0), words, units, 8); /* a constant becomes a transpose of vectors */
     else
@@ -103,7 +117,8 @@ bool pack_weights(struct packed *out, struct arena *a, const struct kernels *kr,
     const int unit = integers ? 4 : kr->precision == PRECISION_BF16 ? 2 : 1, align = kr->unit_align;
     const int units = ((columns + unit - 1) / unit + align - 1) / align * align, tiles = (n + kr->nr - 1) / kr->nr;
     *out = (struct packed){.n = n, .slabs = slabs, .units = units, .tiles = tiles};
-    out->w = arena_alloc(a, (size_t)tiles * (size_t)slabs * (size_t)units * (size_t)kr->nr * sizeof *out->w);
+    out->w = arena_alloc(a, (size_t)tiles * (size_t)slabs * (size_t)units * (size_t)kr->nr * (kr->wide_weights ? 2 : 1) *
+                                sizeof *out->w);
     out->bias = arena_alloc(a, (size_t)tiles * (size_t)kr->nr * sizeof *out->bias);
     if (integers) { /* of one slab: more would need steps of their own */
         out->step = arena_alloc(a, (size_t)tiles * (size_t)kr->nr * sizeof *out->step);

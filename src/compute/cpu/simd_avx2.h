@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* simd_avx2.h - the vector operations of simd_scalar.h with AVX2 and FMA, 8 floats. With LIMBER_SIMD_INT8 set, operands are four bytes,
- * unsigned of tokens and signed of weights, and vo_mac is vpdpbusd of AVX-VNNI: 32 products into 8 sums of 32 bits, exactly. */
+ * unsigned of tokens and signed of weights, and vo_mac is vpdpbusd of AVX-VNNI: 32 products into 8 sums of 32 bits, exactly.
+ *
+ * Without AVX-VNNI the product is vpmaddwd, of 16-bit numbers: two into one sum. vpmaddubsw takes the bytes as they are, and adds two products
+ * of up to 255 * 127 into 16 bits, which hold half of that. So a unit's four columns are multiplied as the even two and the odd two
+ * (vo_half), which a mask and a shift make of the tokens' bytes; weights are 16 bits wide in memory, the even two of a unit's columns and
+ * then the odd two (pack.c). Every sum is the integer that vpdpbusd finds. */
 #ifndef LIMBER_SIMD_H
 #define LIMBER_SIMD_H
 
@@ -99,10 +104,24 @@ ALWAYS_INLINE vo vo_set1(const uint32_t *p)
 {
     return _mm256_set1_epi32((int)*p);
 }
+#ifdef LIMBER_SIMD_INT8_HALVES
+#define UNIT_HALVES 2
+ALWAYS_INLINE vo vo_half(vo a, const int odd)
+{
+    return odd ? _mm256_srli_epi16(a, 8) : _mm256_and_si256(a, _mm256_set1_epi16(255));
+}
+ALWAYS_INLINE vi vo_mac(vi acc, vo w, vo a)
+{
+    acc += (vi)_mm256_madd_epi16(a, w);
+    __asm__("" : "+x"(acc)); /* gcc 12 would make all products before it adds any, and spill */
+    return acc;
+}
+#else
 ALWAYS_INLINE vi vo_mac(vi acc, vo w, vo a)
 {
     return (vi)_mm256_dpbusd_avx_epi32((__m256i)acc, a, w);
 }
+#endif
 
 #else
 
