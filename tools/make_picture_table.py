@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Makes tests/images/table.pack: about 500 small pictures of every kind that limber reads, with the pixels that Pillow (libjpeg-turbo)
+"""Makes tests/images/table.pack: about 550 small pictures of every kind that limber reads, with the pixels that Pillow (libjpeg-turbo)
 or arithmetic says are right, and some that must be refused.
 
     python3 tools/make_picture_table.py        needs numpy, Pillow, and cjpeg of libjpeg-turbo-progs
@@ -525,6 +525,68 @@ for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis"):
     refuse(brand.decode(), b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic", "HEIC")
 for brand in (b"avif", b"avis"):
     refuse(brand.decode(), b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1avif", "AVIF")
+
+# ---- what writers and disks do to files ----
+samples = rng.integers(0, 256, (9, 14, 3))
+data = png(samples, 8, 2)
+add("png-no-end", data[:-12], samples)
+refuse("png-no-end-nor-all-pixels", data[:-42], "PNG: cut short")
+damaged = bytearray(data)
+damaged[data.index(b"IDAT") + 20] ^= 4
+refuse("png-damaged-pixels", bytes(damaged), "the checksum of IDAT at byte 33 is not")
+damaged = bytearray(data)
+damaged[29] ^= 1
+refuse("png-damaged-header", bytes(damaged), "the checksum of IHDR at byte 8 is not")
+grid = rng.integers(0, 4, (5, 7))
+colours = rng.integers(0, 256, (4, 3)).astype("u1")
+data = bytearray(png(grid, 2, 3, palette=colours.tobytes()))
+data[data.index(b"PLTE") + 6] ^= 64
+refuse("png-damaged-palette", bytes(data), "the checksum of PLTE at byte 33 is not")
+data = png(samples, 8, 2)
+data = bytearray(data[:33] + chunk(b"tEXt", b"Comment\0fine") + data[33:])
+data[data.index(b"fine")] ^= 1
+add("png-damaged-comment", bytes(data), samples)
+# as after a download that ended between two chunks: an end mark is missing, and pixels
+whole = zlib.compress(b"".join(b"\0" + row.tobytes() for row in samples.astype("u1")), 0)
+head = png(samples, 8, 2)[:33]
+add("png-two-chunks-no-end", head + chunk(b"IDAT", whole[:100]) + chunk(b"IDAT", whole[100:]), samples)
+refuse("png-one-of-two-chunks", head + chunk(b"IDAT", whole[:100]), "PNG")
+
+pixels = samples.astype("u1")
+data = bytearray(bmp(14, 9, 24, bmp_rows(pixels[..., ::-1])))
+data[10:14] = bytes(4)
+add("bmp-begins-nowhere", bytes(data), pixels)
+data = bytearray(bmp(7, 5, 8, bmp_rows(grid.astype("u1")), palette=b"".join(bytes([*c[::-1], 0]) for c in colours), used=4))
+data[10:14] = bytes(4)
+add("bmp-begins-nowhere-palette", bytes(data), colours[grid])
+
+for name, entry in (("sbyte", struct.pack("<HIB3x", 6, 1, 6)), ("two", struct.pack("<HIHH", 3, 2, 6, 1))):
+    note = b"II*\0" + struct.pack("<IHH", 8, 1, 0x112) + entry + b"\0" * 4
+    add_jpeg(f"exif-6-{name}.jpeg", base[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(note)) + b"Exif\0\0" + note + base[2:],
+             np.rot90(np.asarray(Image.open(io.BytesIO(base))), -1))
+note = b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x112, 3, 3, 6, 1) + b"\0" * 4  # three do not fit: elsewhere
+add_jpeg("exif-elsewhere.jpeg", base[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(note)) + b"Exif\0\0" + note + base[2:])
+
+
+def tiff(tags, data):
+    """Classic TIFF of the second byte order: 14 x 9 pixels of three bytes; data stands at byte 8."""
+    out, more = struct.pack(">H", len(tags)), b""
+    end = 8 + len(data) + 2 + 12 * len(tags) + 4
+    for tag, values in sorted(tags.items()):
+        body = struct.pack(f">{len(values)}I", *values)
+        out += struct.pack(">HHI", tag, 4, len(values)) + (body if len(body) == 4 else struct.pack(">I", end + len(more)))
+        more += body if len(body) > 4 else b""
+    return b"MM\0*" + struct.pack(">I", 8 + len(data)) + data + out + b"\0" * 4 + more
+
+
+shape = {256: [14], 257: [9], 258: [8, 8, 8], 262: [2], 277: [3]}
+tiles = np.zeros((16, 16, 3), "u1")
+tiles[:9, :14] = pixels
+add("tiff-small-tile", tiff(shape | {322: [16], 323: [16], 324: [8], 325: [768]}, tiles.tobytes()), pixels, 1, 0.1, "tiff")
+add("tiff-big-endian", tiff(shape | {273: [8], 278: [9], 279: [378]}, pixels.tobytes()), pixels, 1, 0.1, "tiff")
+add("tiff-planes", tiff(shape | {273: [8, 134, 260], 278: [9], 279: [126] * 3, 284: [2]}, pixels.transpose(2, 0, 1).tobytes()), pixels, 1, 0.1, "tiff")
+refuse("tiff-lab", tiff(shape | {262: [8], 273: [8], 278: [9], 279: [378]}, pixels.tobytes()), "TIFF")
+refuse("tiff-cut-tile", tiff(shape | {322: [16], 323: [16], 324: [8], 325: [768]}, tiles.tobytes()[:-300]), "TIFF")
 
 OUT.write_bytes(pack)
 print(f"{count} pictures, {len(pack)} bytes")

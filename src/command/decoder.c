@@ -111,18 +111,20 @@ static void answer(struct place *p, uint8_t *area, size_t room)
     limber_error error = {0};
     struct image_about about = {0};
     struct image image = {0};
-    const struct image_options options = p->options;
-    const size_t size = p->size;
+    const size_t size = p->size, begin = pixels_begin(size);
+    struct image_options options = p->options;
     limber_status st = area ? LIMBER_OK : limber_fail(&error, LIMBER_E_MEMORY, "no memory for a file of %zu bytes", size);
     if (!st && p->question == EXAMINE)
         st = image_examine(&about, &options, area, size, &error);
-    else if (!st)
+    else if (!st) {
+        options.into = area + begin;
+        options.room = room - begin;
         st = image_decode_with(&image, &options, area, size, &error);
-    if (image.view.pixels) {
-        const size_t n = image.view.stride * (size_t)image.view.height;
-        if (n <= room && pixels_begin(size) <= room - n)
-            memcpy(area + pixels_begin(size), image.view.pixels, n);
     }
+    const size_t n = image.view.stride * (size_t)image.view.height;
+    const bool there = image.view.pixels == area + begin;
+    if (image.view.pixels && !there && n <= room - begin)
+        memcpy(area + begin, image.view.pixels, n);
     p->width = image.view.pixels ? image.width : about.width;
     p->height = image.view.pixels ? image.height : about.height;
     p->reduce = image.reduce;
@@ -135,7 +137,8 @@ static void answer(struct place *p, uint8_t *area, size_t room)
     snprintf(p->decoder, sizeof p->decoder, "%s", decoder ? decoder : "");
     p->error = error;
     p->status = (int32_t)st;
-    image_close(&image);
+    if (!there)
+        image_close(&image);
 }
 
 /* All descriptors but standard error and this one. */

@@ -83,6 +83,9 @@ static limber_status header(struct bmp *h, const uint8_t *bytes, size_t size, li
             h->mask[i] = take_le32(&b);
         at = b.at > at ? b.at : at;
     }
+    if (h->data == 0) /* not said: behind the palette */
+        h->data =
+            at + (h->bits <= 8 ? (core ? 3 : 4) * (colours && colours < 1u << h->bits ? colours : (size_t)1 << h->bits) : 0);
     if (h->data < at || h->data > size || b.cut)
         return limber_fail(err, LIMBER_E_FORMAT,
                            "BMP: cut short or damaged, the pixels begin at byte %zu of %zu, the header ends at %zu", h->data,

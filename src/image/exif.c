@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* image/exif.c - EXIF is a TIFF header and a directory of 12-byte entries; all we want of it is one number.
- * Exif 2.32, 4.6.4: tag 0x0112, type SHORT, count 1. Writers use BYTE and LONG too, and TIFF 6.0 (section 2) asks readers to take
- * them. A damaged note is no reason to refuse the picture. */
+ * Exif 2.32, 4.6.4: tag 0x0112, type SHORT, count 1. Writers use BYTE, SBYTE and LONG too, and TIFF 6.0 (section 2) asks readers to
+ * take them; of several values that fit into the entry the first counts. A damaged note is no reason to refuse the picture. */
 #include "image/bytes.h"
 #include "image/format.h"
 
 #define ORIENTATION 0x0112
-enum { BYTE = 1, SHORT = 3, LONG = 4 };
+enum { BYTE = 1, SHORT = 3, LONG = 4, SBYTE = 6 };
 
 static uint32_t number(const uint8_t *tiff, size_t size, size_t at, int bytes, bool little)
 {
@@ -29,9 +29,10 @@ int exif_orientation(const uint8_t *tiff, size_t size)
         if (number(tiff, size, entry, 2, little) != ORIENTATION)
             continue;
         unsigned type = number(tiff, size, entry + 2, 2, little);
-        int bytes = type == BYTE ? 1 : type == SHORT ? 2 : type == LONG ? 4 : 0;
+        int bytes = type == BYTE || type == SBYTE ? 1 : type == SHORT ? 2 : type == LONG ? 4 : 0;
         uint32_t value = bytes ? number(tiff, size, entry + 8, bytes, little) : 0;
-        return number(tiff, size, entry + 4, 4, little) == 1 && value >= 1 && value <= 8 ? (int)value : 1;
+        uint32_t count = number(tiff, size, entry + 4, 4, little);
+        return count >= 1 && count <= 4 && count * (uint32_t)bytes <= 4 && value >= 1 && value <= 8 ? (int)value : 1;
     }
     return 1;
 }

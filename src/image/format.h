@@ -19,13 +19,15 @@ struct image_facts {
     size_t memory;        /* bytes that decoding holds at its peak, pixels included, the file excluded */
     bool reducible;       /* the decoder can leave out 1/2, 3/4 or 7/8 of the rows and columns */
     bool standard_tables; /* JPEG: Huffman tables that the file does not bring and every reader knows (motion JPEG) */
-    bool open_end;        /* JPEG: the end mark is missing, although every block may be there */
+    bool open_end;        /* JPEG, PNG: the end mark is missing, although all of the picture may be there */
 };
 
 struct image_pixels {
-    uint8_t *p; /* [height][width][channels], from malloc */
+    uint8_t *p; /* [height][width][channels], from malloc, or `into` */
     int width, height;
-    int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha */
+    int channels;  /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha */
+    uint8_t *into; /* [room], or NULL: the caller's memory, which may be used instead */
+    size_t room;
 };
 
 struct image_format {

@@ -141,7 +141,7 @@ static limber_status examine(const struct image_format **format, struct image_fa
 bool image_pixels_new(struct image_pixels *out, const char *format, int width, int height, int channels, limber_error *err)
 {
     uint8_t *p = calloc((size_t)width * (size_t)height, (size_t)channels);
-    *out = (struct image_pixels){p, width, height, channels};
+    *out = (struct image_pixels){.p = p, .width = width, .height = height, .channels = channels};
     if (!p)
         limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels", format, width, height);
     return p != NULL;
@@ -219,7 +219,7 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
     if (st)
         return st;
     const int reduce = image_can_reduce(format, &f) && options->reduce > 1 ? options->reduce : 1;
-    struct image_pixels p = {0};
+    struct image_pixels p = {.into = options->into, .room = options->room};
     st = format->decode(&p, &f, reduce, bytes, size, err);
     if (st)
         return st;
@@ -227,7 +227,8 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
     if (p.width != (f.width + reduce - 1) / reduce || p.height != (f.height + reduce - 1) / reduce) {
         st = limber_fail(err, LIMBER_E_FORMAT, "%s: the header says %dx%d, the pixels are %dx%d", format->name, f.width, f.height,
                          p.width, p.height);
-        free(p.p);
+        if (p.p != options->into)
+            free(p.p);
         return st;
     }
     uint8_t *rgb = p.p, *plain = NULL;
@@ -236,7 +237,8 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
         if (!plain)
             goto no_memory;
         to_rgb(plain, rgb, pixels, p.channels);
-        free(rgb);
+        if (rgb != options->into)
+            free(rgb);
         rgb = plain;
     } else if (p.channels == 4) {
         to_rgb(rgb, rgb, pixels, 4);
@@ -246,9 +248,10 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
         if (!upright)
             goto no_memory;
         make_upright(upright, rgb, p.width, p.height, f.orientation);
-        free(rgb);
+        if (rgb != options->into)
+            free(rgb);
         rgb = upright;
-    } else { /* what the decoder took beyond that goes back */
+    } else if (rgb != options->into) { /* what the decoder took beyond that goes back */
         plain = realloc(rgb, 3 * pixels);
         rgb = plain ? plain : rgb;
     }
@@ -261,7 +264,8 @@ limber_status image_decode_with(struct image *out, const struct image_options *o
     out->decoder = decoder_of(format);
     return LIMBER_OK;
 no_memory:
-    free(rgb);
+    if (rgb != options->into)
+        free(rgb);
     return limber_fail(err, LIMBER_E_MEMORY, "%s: no memory for %dx%d pixels", format->name, f.width, f.height);
 }
 

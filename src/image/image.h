@@ -22,6 +22,9 @@ struct image_options {
     bool built_in;       /* only decoders that every build has: the same bytes everywhere */
     unsigned max_pixels; /* below IMAGE_MAX_PIXELS, or 0 for that */
     int reduce;          /* 0, 1: all pixels; 2, 4, 8: of a JPEG that libjpeg-turbo decodes every such, averaged */
+    uint8_t
+        *into; /* [room], or NULL: where a decoder may put the pixels. Then view.pixels is this, and is not the image's to free */
+    size_t room;
 };
 
 /* What the header says. */

@@ -117,7 +117,7 @@ static bool decompress(struct session *s, struct image_pixels *out, const struct
     out->height = (int)j->output_height;
     out->channels = 3;
     const size_t row = 3 * (size_t)out->width;
-    out->p = malloc(row * (size_t)out->height);
+    out->p = out->into && row * (size_t)out->height <= out->room ? out->into : malloc(row * (size_t)out->height);
     *line = j->num_components == 4 ? malloc(4 * (size_t)out->width) : NULL;
     if (!out->p || (j->num_components == 4 && !*line)) {
         snprintf(s->text, sizeof s->text, "no memory");
@@ -156,7 +156,8 @@ IMAGE_DECODE(jpeg_turbo_decode)
     uint8_t *line = NULL;
     limber_status st = LIMBER_OK;
     if (!decompress(s, out, f, reduce, &line)) {
-        free(out->p);
+        if (out->p != out->into)
+            free(out->p);
         *out = (struct image_pixels){0};
         if (s->cut)
             st = limber_fail(err, LIMBER_E_FORMAT, "JPEG: cut short, %zu bytes do not hold %dx%d pixels", size, f->width,

@@ -345,17 +345,25 @@ static bool put_zlib(struct out *o, const uint8_t *in, size_t size)
 
 /* ---- PNG ---- */
 
-static uint32_t crc32(const uint8_t *p, size_t n)
+/* Of four bytes at a time: table[k][v] is what v becomes when k more zero bytes have gone through. */
+uint32_t png_crc(const uint8_t *p, size_t n)
 {
-    uint32_t table[256], crc = ~0u;
+    uint32_t table[4][256], crc = ~0u;
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t v = i;
         for (int k = 0; k < 8; k++)
             v = v & 1 ? 0xedb88320u ^ v >> 1 : v >> 1;
-        table[i] = v;
+        table[0][i] = v;
     }
-    for (size_t i = 0; i < n; i++)
-        crc = table[(crc ^ p[i]) & 255] ^ crc >> 8;
+    for (int k = 1; k < 4; k++)
+        for (uint32_t i = 0; i < 256; i++)
+            table[k][i] = table[k - 1][i] >> 8 ^ table[0][table[k - 1][i] & 255];
+    for (; n >= 4; n -= 4, p += 4) {
+        crc ^= p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+        crc = table[3][crc & 255] ^ table[2][crc >> 8 & 255] ^ table[1][crc >> 16 & 255] ^ table[0][crc >> 24];
+    }
+    for (; n; n--, p++)
+        crc = table[0][(crc ^ *p) & 255] ^ crc >> 8;
     return ~crc;
 }
 
@@ -368,7 +376,7 @@ static bool end_chunk(struct out *o, size_t begin)
     o->n = begin;
     put_be32(o, (uint32_t)length);
     o->n = end;
-    put_be32(o, crc32(o->p + begin + 4, length + 4));
+    put_be32(o, png_crc(o->p + begin + 4, length + 4));
     return true;
 }
 

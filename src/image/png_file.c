@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* image/png_file.c - what the chunks of a PNG say, "length type data crc", before stb_image decodes it: it must go on to IEND and hold
- * picture data. Apple's CgBI files (a chunk of that name first, no zlib header, blue before red) are decoded as well. */
+/* image/png_file.c - what the chunks of a PNG say, "length type data crc", before stb_image decodes it: it must go on to IEND, or to
+ * the end of a chunk with all of the picture behind it, hold picture data, and its checksums must be right where a picture is made of what
+ * they check. Apple's CgBI files (a chunk of that name first, no zlib header, blue before red) are decoded as well. */
 #include "base/error.h"
 #include "image/bytes.h"
 #include "image/format.h"
+#include "image/png.h"
 
 bool png_magic(const uint8_t *b, size_t size)
 {
@@ -38,13 +40,18 @@ limber_status png_size(struct image_facts *f, const uint8_t *bytes, size_t size,
     bool pixels = false, apple = false, seen = false;
     for (;;) {
         size_t begin = b.at;
+        if (pixels && begin == size) { /* no IEND */
+            f->open_end = true;
+            break;
+        }
         uint32_t length = take_be32(&b);
         const uint8_t *type = bytes + b.at;
         if (size - b.at < 8 || length > size - b.at - 8)
             return limber_fail(err, LIMBER_E_FORMAT, "PNG: cut short, the chunk at byte %zu does not fit the file's %zu", begin,
                                size);
         struct bytes data = {.p = type + 4, .size = length};
-        b.at += 4 + (size_t)length + 4;
+        b.at += 4 + (size_t)length;
+        const uint32_t crc = take_be32(&b);
         if (!seen && !apple && !memcmp(type, "CgBI", 4)) {
             apple = true;
             continue;
@@ -58,6 +65,11 @@ limber_status png_size(struct image_facts *f, const uint8_t *bytes, size_t size,
             if ((uint64_t)f->width * (uint64_t)f->height > IMAGE_MAX_PIXELS)
                 return LIMBER_OK; /* at once: a header alone must give this answer, not "cut short" */
         }
+        const bool needed =
+            !memcmp(type, "IHDR", 4) || !memcmp(type, "PLTE", 4) || !memcmp(type, "IDAT", 4) || !memcmp(type, "tRNS", 4);
+        if (needed && crc != png_crc(type, 4 + (size_t)length))
+            return limber_fail(err, LIMBER_E_FORMAT, "PNG: damaged, the checksum of %.4s at byte %zu is not the one it has", type,
+                               begin);
         if (!memcmp(type, "eXIf", 4))
             f->orientation = exif_orientation(data.p, data.size);
         if (!memcmp(type, "IDAT", 4)) {

@@ -114,7 +114,7 @@ static limber_status decode(struct image_pixels *out, const char *name, const st
     if (st)
         free(pixels);
     else
-        *out = (struct image_pixels){pixels, width, height, channels ? channels : in_file};
+        *out = (struct image_pixels){.p = pixels, .width = width, .height = height, .channels = channels ? channels : in_file};
     return st;
 }
 
@@ -181,7 +181,17 @@ IMAGE_DECODE(jpeg_stb_decode)
 IMAGE_DECODE(png_decode)
 {
     (void)reduce;
-    return decode(out, "PNG", f, bytes, size, true, 0, err);
+    if (!f->open_end)
+        return decode(out, "PNG", f, bytes, size, true, 0, err);
+    static const uint8_t end[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xae, 0x42, 0x60, 0x82};
+    uint8_t *whole = malloc(size + sizeof end);
+    if (!whole)
+        return limber_fail(err, LIMBER_E_MEMORY, "PNG: no memory for a file of %zu bytes", size);
+    memcpy(whole, bytes, size);
+    memcpy(whole + size, end, sizeof end);
+    const limber_status st = decode(out, "PNG", f, whole, size + sizeof end, true, 0, err);
+    free(whole);
+    return st;
 }
 
 /* ---- PSD and HDR ---- */

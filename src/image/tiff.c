@@ -50,6 +50,20 @@ static toff_t source_seek(thandle_t handle, toff_t offset, int whence)
     return s->at;
 }
 
+/* In memory it is: nothing needs to be read into another place. */
+static int source_map(thandle_t handle, void **at, toff_t *n)
+{
+    struct source *s = handle;
+    *at = (void *)s->bytes;
+    *n = s->size;
+    return 1;
+}
+
+static void source_unmap(thandle_t handle, void *at, toff_t n)
+{
+    (void)handle, (void)at, (void)n;
+}
+
 static int source_close(thandle_t handle)
 {
     (void)handle;
@@ -86,8 +100,8 @@ static TIFF *open_source(struct source *s, size_t memory)
     TIFFOpenOptionsSetErrorHandlerExtR(options, complain, s);
     TIFFOpenOptionsSetWarningHandlerExtR(options, ignore, s);
     TIFFOpenOptionsSetMaxSingleMemAlloc(options, (tmsize_t)memory);
-    TIFF *tiff = TIFFClientOpenExt("image", "rm", s, source_read, source_write, source_seek, source_close, source_size, NULL,
-                                   NULL, options);
+    TIFF *tiff = TIFFClientOpenExt("image", "r", s, source_read, source_write, source_seek, source_close, source_size, source_map,
+                                   source_unmap, options);
     TIFFOpenOptionsFree(options);
     return tiff;
 }
@@ -99,12 +113,13 @@ limber_status tiff_size(struct image_facts *f, const uint8_t *bytes, size_t size
     if (!tiff)
         return limber_fail(err, LIMBER_E_FORMAT, "TIFF: cut short or damaged (%s)", s.text);
     uint32_t width = 0, height = 0, kind = 0;
-    uint16_t orientation = 1, bits = 1, samples = 1;
+    uint16_t orientation = 1, bits = 1, samples = 1, colours = 0;
     const void *unused = NULL;
     TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width);
     TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height);
     TIFFGetField(tiff, TIFFTAG_SUBFILETYPE, &kind);
     TIFFGetField(tiff, TIFFTAG_ORIENTATION, &orientation);
+    TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &colours);
     TIFFGetFieldDefaulted(tiff, TIFFTAG_BITSPERSAMPLE, &bits);
     TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
     const bool raw = begins_with(bytes + (size > 10 ? 8 : 0), size > 10 ? size - 8 : 0, "CR", 2) ||
@@ -117,6 +132,9 @@ limber_status tiff_size(struct image_facts *f, const uint8_t *bytes, size_t size
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "TIFF: a raw picture of a camera: convert it to JPEG or PNG");
     if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX)
         return limber_fail(err, LIMBER_E_FORMAT, "TIFF: the header says %ux%u", width, height);
+    if (colours == PHOTOMETRIC_CIELAB || colours == PHOTOMETRIC_ICCLAB ||
+        colours == PHOTOMETRIC_ITULAB) /* libtiff's are too dark */
+        return limber_fail(err, LIMBER_E_UNSUPPORTED, "TIFF: colours as L*a*b*: convert it to PNG");
     if (!readable)
         return limber_fail(err, LIMBER_E_UNSUPPORTED, "TIFF: %u bits in %u samples: %s", bits, samples, why);
     f->width = (int)width;

@@ -14,9 +14,16 @@ static void decode(const struct image_options *options, const uint8_t *bytes, si
     const limber_status examined = image_examine(&about, options, bytes, size, NULL);
     if (examined == LIMBER_OK && (int64_t)about.width * about.height > PIXELS_WORTH_DECODING)
         return;
+    struct image_options with = *options;
+    if (options->reduce > 1) { /* into memory of ours, exactly enough where it is of use */
+        with.room = 3 * (size_t)((about.width + 3) / 4) * (size_t)((about.height + 3) / 4);
+        with.into = malloc(with.room + 1);
+    }
     struct image im;
-    if (image_decode_with(&im, options, bytes, size, NULL) != LIMBER_OK)
+    if (image_decode_with(&im, &with, bytes, size, NULL) != LIMBER_OK) {
+        free(with.into);
         return;
+    }
     fuzz_check(examined == LIMBER_OK && im.width == about.width && im.height == about.height);
     fuzz_check(im.view.width == (im.width + im.reduce - 1) / im.reduce);
     fuzz_check(im.view.height == (im.height + im.reduce - 1) / im.reduce);
@@ -27,7 +34,9 @@ static void decode(const struct image_options *options, const uint8_t *bytes, si
             odd += im.view.pixels[(size_t)y * im.view.stride + (size_t)x] & 1; /* a branch, for the memory sanitizer to see */
         }
     fuzz_check(sum <= 255u * 3 * PIXELS_WORTH_DECODING && odd <= 3 * PIXELS_WORTH_DECODING);
-    image_close(&im);
+    if (im.view.pixels != with.into)
+        image_close(&im);
+    free(with.into);
 }
 
 /* By the preferred decoders, whole and smaller, and by the built-in ones. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "mutate.h"
 
+#include "image/png.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -141,6 +143,20 @@ static size_t move(uint8_t *b, size_t size, size_t room, const struct parts *p, 
     }
 }
 
+/* With a wrong one nothing behind it is looked at. */
+static void mend_checksums(uint8_t *b, size_t size)
+{
+    for (size_t at = 8; at + 12 <= size;) {
+        const size_t length = (size_t)b[at] << 24 | (size_t)b[at + 1] << 16 | (size_t)b[at + 2] << 8 | b[at + 3];
+        if (length > size - at - 12)
+            return;
+        const uint32_t crc = png_crc(b + at + 4, 4 + length);
+        at += 8 + length;
+        for (int i = 0; i < 4; i++)
+            b[at++] = (uint8_t)(crc >> (24 - 8 * i));
+    }
+}
+
 size_t mutate_image(uint8_t *b, size_t size, size_t room, uint32_t seed)
 {
     static const uint8_t awkward[] = {0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 63, 64, 127, 128, 254, 255};
@@ -167,6 +183,8 @@ size_t mutate_image(uint8_t *b, size_t size, size_t room, uint32_t seed)
             size -= next(&seed) % (size / 2);
         }
     }
+    if (size > 8 && b[0] == 0x89 && next(&seed) % 8)
+        mend_checksums(b, size);
     return size;
 }
 

@@ -137,7 +137,7 @@ Test(image, size_is_that_of_the_upright_picture)
 /* ---- files cut short ---- */
 
 /* Every beginning of every kind of file is an error, never a picture with a grey rest. `spare` bytes at the end say nothing of
- * the picture: GIF's end code, terminator and trailer, JPEG's end mark. */
+ * the picture: GIF's end code, terminator and trailer, JPEG's end mark, PNG's IEND (which must go whole, or not at all). */
 Test(image, every_file_cut_anywhere_is_an_error, .timeout = 120)
 {
     static const struct {
@@ -154,6 +154,8 @@ Test(image, every_file_cut_anywhere_is_an_error, .timeout = 120)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes b = file(path_of(IMAGES, cases[i].name, ""));
         for (size_t n = 0; n < b.n - cases[i].spare; n++) {
+            if (n + 12 == b.n && !memcmp(b.p, "\x89PNG", 4))
+                continue;
             uint8_t *cut = malloc(n + !n); /* of its own size, for the address sanitizer */
             memcpy(cut, b.p, n);
             struct image im;
