@@ -66,7 +66,7 @@ static bool admit(struct stream *s, struct stream_item *item)
 {
     for (;;) {
         bool turn = s->admitted == item->index;
-        bool room = s->pixels == 0 || s->pixels + item->reserved <= STREAM_PIXEL_BYTES;
+        bool room = s->pixels == 0 || s->pixels + item->reserved <= s->calls.room;
         if (s->stop)
             return false;
         if (turn && room)
@@ -197,6 +197,7 @@ limber_status stream_open(struct stream **out, const struct limber_model *model,
     s->model = model;
     s->inputs = inputs;
     s->calls = *calls;
+    s->calls.room = calls->room ? calls->room : STREAM_PIXEL_BYTES;
     s->window = window;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);

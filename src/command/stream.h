@@ -55,6 +55,7 @@ struct stream_calls {
     bool built_in;                     /* --decoder stb */
     bool reduce; /* decode JPEGs smaller where the crops need no more (pose/pipeline.h, job_reduction) ... */
     int longest; /* ... but the longer side no smaller than this, where it is not anyway */
+    size_t room; /* bytes of pictures on their way; 0: STREAM_PIXEL_BYTES */
 };
 
 struct stream;

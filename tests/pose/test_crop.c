@@ -283,6 +283,28 @@ Test(refine, joints_in_one_place_or_outside_leave_the_box)
     cr_expect(!memcmp(&box, &old, sizeof box));
 }
 
+/* A box of less than a pixel has nothing to be looked at, in either direction; one of a pixel has. */
+Test(refine, less_than_a_pixel_is_no_box)
+{
+    const limber_box old = {10, 20, 30, 40};
+    static const struct {
+        float width, height; /* of what the joints cover, within the picture and at its edge */
+        bool box;
+    } cases[] = {{0.5f, 0.5f, false}, {0.8f, 0.2f, false}, {0.9f, 0.9f, true}, {0.1f, 0.9f, false}, {20, 0, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        limber_keypoint joints[6] = {
+            {50, 60, 1}, {50 + cases[i].width, 60 + cases[i].height, 1}, {50, 60, 1}, {50, 60, 1}, {50, 60, 1}, {50, 60, 1}};
+        const limber_box box = crop_refine(old, joints, 6, &picture);
+        cr_expect_eq(memcmp(&box, &old, sizeof box) != 0, cases[i].box, "%g x %g", (double)cases[i].width,
+                     (double)cases[i].height);
+    }
+    limber_keypoint outside[6] = {{-10, 60, 1}, {-2.6f, 100, 1}, {-9, 70, 1},
+                                  {-9, 70, 1},  {-9, 70, 1},     {-9, 70, 1}}; /* margin 4: 1.4 px are left */
+    cr_expect_neq(crop_refine(old, outside, 6, &picture).width, old.width);
+    outside[1].x = -3.4f;
+    cr_expect_eq(crop_refine(old, outside, 6, &picture).width, old.width);
+}
+
 /* A label set of five needs three. */
 Test(refine, small_label_sets_need_half_of_their_joints)
 {
