@@ -254,7 +254,9 @@ static limber_status join_names(struct boxes *b, const char *const *paths, size_
         struct boxes_answer *a = &b->answers[i];
         if (!c->common)
             continue;
-        if (c->second)
+        if (c->second && !strcmp(entry, b->list[c->second->place].name))
+            ok = answer_problem(a, "ambiguous in %s: %s is there twice", b->path, entry);
+        else if (c->second)
             ok = answer_problem(a, "ambiguous in %s: %s and %s end alike", b->path, entry, b->list[c->second->place].name);
         else if (claim->rival != SIZE_MAX && claim->common == c->common)
             ok = answer_problem(a, "ambiguous: %s in %s fits %s as well", entry, b->path,
@@ -352,6 +354,9 @@ static limber_status none_found(const struct boxes *b, const char *const *paths,
 {
     const struct boxes_list *first = &b->list[0];
     char number[32];
+    for (size_t i = 0; i < count; i++)
+        if (b->answers[i].problem && !strncmp(b->answers[i].problem, "ambiguous", 9))
+            return limber_fail(err, LIMBER_E_ARGUMENT, "%s: %s", paths[i], b->answers[i].problem);
     snprintf(number, sizeof number, "%lld", first->image_id);
     return limber_fail(err, LIMBER_E_ARGUMENT,
                        "%s: none of its %zu images is among the %zu inputs (the first %s %s, the first input is %s)", b->path,

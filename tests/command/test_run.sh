@@ -934,6 +934,17 @@ test_boxes_bad() {
     done
     status 2 run a.png --boxes nowhere.json
     says nowhere.json
+    # a picture that has two lines, or two numbers
+    printf '{"image":"a.png","boxes":[[1,1,9,9]]}\n{"image":"a.png","boxes":[[2,2,9,9]]}\n' >boxes.jsonl
+    status 2 run a.png --boxes boxes.jsonl
+    says "ambiguous in boxes.jsonl: a.png is there twice"
+    echo '{"images":[{"id":1,"file_name":"x/a.png"},{"id":2,"file_name":"y/a.png"}],"annotations":[]}' >boxes.json
+    status 2 run a.png --boxes boxes.json
+    says "ambiguous in boxes.json: x/a.png and y/a.png end alike"
+    # what PowerShell's > writes
+    { printf '\377\376' && printf '{"image":"a.png","boxes":[[1,1,9,9]]}\n' | sed 's/./&\n/g' | tr '\n' '\0'; } >boxes.jsonl
+    status 2 run a.png --boxes boxes.jsonl
+    says "the text is UTF-16"
     # partly outside is what detectors give
     echo '{"image":"a.png","boxes":[[-5,-5,20,20],[40,20,30,30]]}' >boxes.jsonl
     status 0 run a.png --boxes boxes.jsonl
