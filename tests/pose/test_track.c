@@ -272,6 +272,171 @@ Test(track, refuses_people_of_other_joints)
     tracker_close(&tracker);
 }
 
+/* The rest of what a frame does, by equations of its own: random people, moved by little and by much. */
+
+static void draw_person(struct crossing_world *random, limber_person *p, const limber_person *near, double by, double known)
+{
+    limber_keypoint *to = p->keypoints;
+    const double size = near ? sqrt((double)near->box.width * (double)near->box.height) : 100;
+    *p = (limber_person){.keypoints = to, .box_score = 1};
+    p->box.width = (float)(near ? near->box.width * (0.8 + 0.4 * crossing_random(random)) : 60 + 60 * crossing_random(random));
+    p->box.height =
+        (float)(near ? near->box.height * (0.8 + 0.4 * crossing_random(random)) : 100 + 100 * crossing_random(random));
+    p->box.x = (float)((near ? near->box.x : 300) + size * by * (crossing_random(random) - 0.5));
+    p->box.y = (float)((near ? near->box.y : 300) + size * by * (crossing_random(random) - 0.5));
+    for (int k = 0; k < CROSSING_JOINTS; k++) {
+        to[k].x = (float)((near ? near->keypoints[k].x : 300 + 60 * crossing_random(random)) +
+                          size * by * 0.6 * (crossing_random(random) - 0.5));
+        to[k].y = (float)((near ? near->keypoints[k].y : 300 + 100 * crossing_random(random)) +
+                          size * by * 0.6 * (crossing_random(random) - 0.5));
+        to[k].score =
+            (float)(crossing_random(random) < known ? 0.31 + 0.6 * crossing_random(random) : 0.29 * crossing_random(random));
+    }
+}
+
+static double alike_by_hand(const limber_person *a, const limber_person *b, const double *sigmas)
+{
+    const double left = fmax(a->box.x, b->box.x), right = fmin(a->box.x + a->box.width, b->box.x + b->box.width);
+    const double top = fmax(a->box.y, b->box.y), bottom = fmin(a->box.y + a->box.height, b->box.y + b->box.height);
+    const double both = fmax(right - left, 0) * fmax(bottom - top, 0);
+    const double one = (double)a->box.width * a->box.height, other = (double)b->box.width * b->box.height;
+    const double boxes = both / (one + other - both);
+    double oks = 0;
+    int n = 0;
+    for (int k = 0; k < CROSSING_JOINTS; k++)
+        if (a->keypoints[k].score >= 0.3f && b->keypoints[k].score >= 0.3f) {
+            const double d = hypot(a->keypoints[k].x - b->keypoints[k].x, a->keypoints[k].y - b->keypoints[k].y);
+            const double wide = 2 * (sigmas ? sigmas[k] : 0.07);
+            oks += exp(-d * d / (2 * wide * wide * (one + other) / 2));
+            n++;
+        }
+    return n < 3 ? boxes : 0.75 * oks / n + 0.25 * boxes;
+}
+
+/* COCO's similarity and the overlap of boxes decide: from .2 on the sure go on a track, from .6 on the doubtful. */
+Test(track, whoever_is_alike_goes_on)
+{
+    struct crossing_world random = {.random = 31};
+    limber_error err;
+    int on = 0, off = 0;
+    for (int round = 0; round < 6000; round++) {
+        const bool doubtful = round % 2, plain = round % 3 == 0;
+        struct tracker *t;
+        const struct track_options o = {
+            .keypoints = CROSSING_JOINTS, .sigmas = plain ? NULL : skeleton_coco.sigmas, .keep = 1, .sure = SAME_EVIDENCE};
+        cr_assert(!tracker_open(&t, &o, &err));
+        limber_people first = people_of(truths, 0), second = people_of(answered, 1);
+        const double known = round % 5 ? 0.8 : 0.2;
+        draw_person(&random, &truths[0], NULL, 0, known);
+        draw_person(&random, &answered[0], &truths[0], (doubtful ? 1 : 2) * crossing_random(&random), known);
+        first.count = second.count = 1;
+        truths[0].box_score = 100; /* whatever its joints */
+        answered[0].box_score = doubtful ? 1e-6f : 100;
+        cr_assert(!tracker_update(t, &first, 0, &err) && truths[0].track == 1);
+        cr_assert(!tracker_update(t, &second, 0.1, &err));
+        const double alike = alike_by_hand(&truths[0], &answered[0], o.sigmas), least = doubtful ? 0.6 : 0.2;
+        if (fabs(alike - least) > 1e-4) {
+            const int want = alike > least ? 1 : doubtful ? 0 : 2;
+            cr_assert(answered[0].track == want, "round %d: %.4f alike, track %d, expected %d", round, alike, answered[0].track,
+                      want);
+            on += want == 1, off += want != 1;
+        }
+        tracker_close(&t);
+    }
+    cr_expect(on > 1000 && off > 1000, "%d on, %d off", on, off);
+}
+
+/* A velocity is of the joints known twice, else of the boxes' centres, averaged over .4 seconds; who keeps on at it slows down over 1.5. */
+Test(track, a_track_goes_on_at_its_velocity)
+{
+    struct crossing_world random = {.random = 8};
+    limber_error err;
+    for (int round = 0; round < 500; round++) {
+        struct tracker *t = open_tracker(10, 0);
+        double vx = 0, vy = 0, time = 0;
+        const double known = round % 4 ? 0.8 : 0.1;
+        for (int f = 0; f < 5; f++) {
+            limber_people was = people_of(truths, 0), people = people_of(answered, 1);
+            (void)was;
+            draw_person(&random, &answered[0], f ? &truths[0] : NULL, f ? 0.15 : 0, known);
+            people.count = 1;
+            answered[0].box_score = 100;
+            const double dt = f ? 0.02 + 0.3 * crossing_random(&random) : 0;
+            time += dt;
+            double dx = 0, dy = 0;
+            int n = 0;
+            for (int k = 0; f && k < CROSSING_JOINTS; k++)
+                if (truths[0].keypoints[k].score >= 0.3f && answered[0].keypoints[k].score >= 0.3f) {
+                    dx += answered[0].keypoints[k].x - truths[0].keypoints[k].x;
+                    dy += answered[0].keypoints[k].y - truths[0].keypoints[k].y;
+                    n++;
+                }
+            const limber_box a = truths[0].box, b = answered[0].box;
+            dx = n >= 3 ? dx / n : b.x + b.width / 2 - (a.x + a.width / 2);
+            dy = n >= 3 ? dy / n : b.y + b.height / 2 - (a.y + a.height / 2);
+            if (f) {
+                const double old = f == 1 ? 0 : exp(-dt / 0.4);
+                vx = old * vx + (1 - old) * dx / dt;
+                vy = old * vy + (1 - old) * dy / dt;
+            }
+            answered[0].limb_count = 3; /* limbs are of the frame alone */
+            cr_assert(!tracker_update(t, &people, time, &err));
+            if (answered[0].track != 1)
+                break; /* too far away by chance */
+            const double later = crossing_random(&random), far = 1.5 * (1 - exp(-later / 1.5));
+            const limber_person *e;
+            cr_assert(tracker_expect(t, time + later, &e) == 1);
+            cr_assert(e->track == 1 && !e->limbs && !e->limb_count && e->box_score == 100);
+            cr_assert(fabs(e->box.x - (b.x + vx * far)) < 0.01 && fabs(e->box.y - (b.y + vy * far)) < 0.01 &&
+                          e->box.width == b.width,
+                      "round %d, frame %d: box at %g, %g, expected %g, %g", round, f, (double)e->box.x, (double)e->box.y,
+                      b.x + vx * far, b.y + vy * far);
+            for (int k = 0; k < CROSSING_JOINTS; k++)
+                cr_assert(fabs(e->keypoints[k].x - (answered[0].keypoints[k].x + vx * far)) < 0.01 &&
+                          fabs(e->keypoints[k].y - (answered[0].keypoints[k].y + vy * far)) < 0.01 &&
+                          e->keypoints[k].score == answered[0].keypoints[k].score);
+            cr_assert(tracker_expect(t, time - 1, &e) == 1 && e->box.x == b.x, "nobody goes back in time");
+            limber_keypoint *to = truths[0].keypoints;
+            truths[0] = answered[0], truths[0].keypoints = to;
+            memcpy(to, answered[0].keypoints, sizeof joints[0][0]);
+        }
+        tracker_close(&t);
+    }
+}
+
+/* A sure person who is like two tracks goes on one of them; of two who are like one track the better does. Lost ones keep their joints
+ * when those before them are forgotten. */
+Test(track, one_person_one_track)
+{
+    struct tracker *t = open_tracker(1, 0);
+    const struct walker w[] = {{.x = 100, .y = 400, .height = 200, .turns_at = 1e9},
+                               {.x = 500, .y = 400, .height = 200, .turns_at = 1e9},
+                               {.x = 900, .y = 400, .height = 200, .turns_at = 1e9}};
+    limber_error err;
+    const struct {
+        double time;
+        int count, walker[3], want[3];
+    } frames[] = {{0, 1, {0}, {1}},
+                  {0.1, 3, {2, 0, 1}, {2, 1, 3}},
+                  {0.9, 2, {1, 2}, {3, 2}},
+                  {1.2, 2, {0, 1}, {4, 3}} /* 1 is forgotten; 3 and 2 moved down */,
+                  {1.3, 3, {2, 1, 0}, {2, 3, 4}},
+                  {1.4, 2, {1, 1}, {3, 5}}};
+    for (size_t f = 0; f < sizeof frames / sizeof *frames; f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = frames[f].count;
+        for (int i = 0; i < people.count; i++) {
+            crossing_pose(&w[frames[f].walker[i]], 0, &answered[i]);
+            answered[i].box_score = 0.9f;
+        }
+        cr_assert(!tracker_update(t, &people, frames[f].time, &err));
+        for (int i = 0; i < people.count; i++)
+            cr_expect(answered[i].track == frames[f].want[i], "frame %zu, person %d: track %d, expected %d", f, i,
+                      answered[i].track, frames[f].want[i]);
+    }
+    tracker_close(&t);
+}
+
 /* ---- smoothing ---- */
 
 /* Standard deviation of the error of a joint that stands still, and how far the filtered one is behind where it moves; in pixels. */
