@@ -455,26 +455,11 @@ limber_status decoder_examine(struct decoder *d, struct image_about *out, const 
         give_back(d);
         return st;
     }
-    struct image_decoder known[32];
-    const int n = image_decoders(known, 32, false);
     *out = (struct image_about){.width = p.width, .height = p.height, .memory = p.memory, .reducible = p.reducible != 0};
-    for (int i = 0; i < n; i++)
-        if (!strncmp(known[i].format, p.format, sizeof p.format))
-            out->format = known[i].format;
+    out->format = image_format_named(p.format, sizeof p.format);
     out->memory += 3 * (size_t)p.width * (size_t)p.height;
     d->about = *out;
     return LIMBER_OK;
-}
-
-/* The name of a decoder, as this process has it. */
-static const char *known_decoder(const char *name, size_t room, bool built_in)
-{
-    struct image_decoder known[32];
-    const int n = image_decoders(known, 32, built_in);
-    for (int i = 0; i < n; i++)
-        if (known[i].decoder && !strncmp(known[i].decoder, name, room))
-            return known[i].decoder;
-    return "unknown";
 }
 
 limber_status decoder_decode(struct decoder *d, struct image *out, const struct image_options *options, const uint8_t *bytes,
@@ -500,12 +485,13 @@ limber_status decoder_decode(struct decoder *d, struct image *out, const struct 
                 p.view_height != height))
         st = nonsense(err);
     if (!st) {
+        const char *decoder = image_decoder_named(p.decoder, sizeof p.decoder);
         memcpy(pixels, d->area + pixels_begin(size), n);
         *out = (struct image){.view = {.pixels = pixels, .width = width, .height = height, .stride = row},
                               .width = p.width,
                               .height = p.height,
                               .reduce = step,
-                              .decoder = known_decoder(p.decoder, sizeof p.decoder, options->built_in)};
+                              .decoder = decoder ? decoder : "unknown"};
     } else {
         free(pixels);
     }

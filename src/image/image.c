@@ -320,6 +320,35 @@ int image_decoders(struct image_decoder *out, int room, bool built_in)
     return n < room ? n : room;
 }
 
+bool image_opens_library(const uint8_t *first, size_t size)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (formats[i].opened && formats[i].magic(first, size))
+            return true;
+    return false;
+}
+
+const char *image_format_named(const char *name, size_t room)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (!strncmp(formats[i].name, name, room))
+            return formats[i].name;
+    return NULL;
+}
+
+const char *image_decoder_named(const char *name, size_t room)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (!formats[i].opened && !strncmp(formats[i].decoder, name, room))
+            return formats[i].decoder;
+    for (size_t i = 0; i < FORMATS; i++) {
+        const char *opened = formats[i].opened ? formats[i].opened() : NULL;
+        if (opened && !strncmp(opened, name, room))
+            return opened;
+    }
+    return NULL;
+}
+
 void image_close(struct image *im)
 {
     free((uint8_t *)im->view.pixels);

@@ -53,6 +53,13 @@ struct image_decoder {
     const char *format, *decoder; /* static */
 };
 int image_decoders(struct image_decoder *out, int room, bool built_in);
+/* Whether a picture with these first bytes asks for a library that is opened at run time. Opens nothing. */
+#define IMAGE_FIRST_BYTES 16
+bool image_opens_library(const uint8_t *first, size_t size);
+/* A format's or decoder's name, of at most `room` bytes, as image_decoders has it; NULL: unknown. Opens a library only where no other
+ * decoder is called so. */
+const char *image_format_named(const char *name, size_t room);
+const char *image_decoder_named(const char *name, size_t room);
 
 /* The same picture with at most `longest` pixels a side, each the mean of the area it covers; width and height stay the picture's
  * own. One that is small enough is left alone. */

@@ -111,7 +111,6 @@ static void expect(struct tracker *t, int i, double time)
     t->expected[i].keypoints = to;
     t->expected[i].limbs = NULL;
     t->expected[i].limb_count = 0;
-    t->expected[i].track = k->id;
 }
 
 /* ---- how alike ---- */

@@ -329,6 +329,8 @@ Test(track, whoever_is_alike_goes_on)
         const double known = round % 5 ? 0.8 : 0.2;
         draw_person(&random, &truths[0], NULL, 0, known);
         draw_person(&random, &answered[0], &truths[0], (doubtful ? 1 : 2) * crossing_random(&random), known);
+        if (round % 7 == 0) /* beside each other, although the joints are not */
+            answered[0].box.x = truths[0].box.x + 1.3f * truths[0].box.width;
         first.count = second.count = 1;
         truths[0].box_score = 100; /* whatever its joints */
         answered[0].box_score = doubtful ? 1e-6f : 100;

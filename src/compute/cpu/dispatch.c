@@ -20,6 +20,7 @@
 #include "compute/cpu/cpu.h"
 #include "compute/open.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +119,7 @@ bool cpu_wide_multipliers(unsigned signature, bool amd, bool intel)
     return (amd && family >= 0x19) || (intel && family == 6 && (skylake || kaby_or_coffee_lake || comet_lake));
 }
 
-static struct cpu_features cpu_features(void)
+static struct cpu_features ask_cpu(void)
 {
     struct cpu_features f = {.has[SCALAR] = true};
 #if defined(__x86_64__)
@@ -151,6 +152,20 @@ static struct cpu_features cpu_features(void)
     for (int l = 0; l < LEVELS; l++)
         f.has[l] = f.has[l] && tables[l];
     return f;
+}
+
+static struct cpu_features known;
+static void know(void)
+{
+    known = ask_cpu();
+}
+
+/* Asked once: in a virtual machine each CPUID is a call of its host. */
+static struct cpu_features cpu_features(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, know);
+    return known;
 }
 
 /* The cap of LIMBER_CPU, LEVELS where it is unset; -1 and an error where it cannot be had. */
