@@ -533,6 +533,23 @@ Test(limberpose, numbers_people_until_a_flush)
     limber_image_free(&image);
 }
 
+/* Either gives numbers. */
+Test(limberpose, track_or_smooth)
+{
+    limber_image image = read_picture(THREE);
+    GstVideoInfo info = info_of("RGB", 64, 64, NULL);
+    static const char *const either[] = {"track=true", "smooth=true", ""};
+    for (int i = 0; i < 3; i++) {
+        gchar *properties = g_strconcat("model=" TINY " boxes=whole ", either[i], NULL);
+        struct rig r = start(properties);
+        g_free(properties);
+        set_caps(&r, &info);
+        cr_expect_eq(first_track(&r, buffer_of(&image, &info), 0), i < 2 ? 1 : 0, "%s", either[i]);
+        end(&r);
+    }
+    limber_image_free(&image);
+}
+
 /* Started and stopped again and again, by other properties each time. */
 Test(limberpose, starts_anew)
 {
