@@ -268,7 +268,10 @@ test_patch_sets_and_paths() {
     has page/patch.html "Sets of heads, patched together"
     has page/patch.html "both&quot;&lt;ends&quot;<td>2"
     ! grep -qiE '(^|[^a-z])(nan|inf)([^a-z]|$)' one/patch.csv one/patch.json || fail "a number that is none"
+    cp one/patch.json whole.json
+    head -2 one/patch.kept >kept && cp kept one/patch.kept # one picture of two
     status 0 patch_tiny --by noise,mean --sets sets --out one --resume
+    same whole.json one/patch.json
     printf 'last:1.0\n' >sets
     status 2 patch_tiny --by noise,mean --sets sets --out one --resume
     says "made with sets"

@@ -11,6 +11,7 @@
 #include "compute/open.h"
 #include "command/eval/coco_eval.h"
 #include "heads/chance.h"
+#include "heads/corrupt.h"
 #include "heads/effects.h"
 #include "heads/experiment.h"
 #include "heads/patch.h"
@@ -769,6 +770,89 @@ Test(patch, entropy_that_predicts_is_found)
         cr_expect(out[5].exploring > 0.999 && out[5].sd < 1e-9 && out[0].focused > 0.2 && out[0].focused < 0.8);
         focus_close(&f);
     }
+}
+
+/* ---- a limb taken out ---- */
+
+/* The crop under a Gaussian of `sigma` at one pixel, in two dimensions, the border repeated; of one channel, or of a mask (channels 1). */
+static double blurred_at(const uint8_t *image, int channels, int channel, int x, int y, double sigma)
+{
+    const int radius = (int)ceil(3 * sigma);
+    double sum = 0, all = 0;
+    for (int dy = -radius; dy <= radius; dy++)
+        for (int dx = -radius; dx <= radius; dx++) {
+            const int to_x = x + dx < 0 ? 0 : x + dx >= W ? W - 1 : x + dx, to_y = y + dy < 0 ? 0 : y + dy >= H ? H - 1 : y + dy;
+            const double w = exp(-0.5 * (dx * dx + dy * dy) / (sigma * sigma));
+            sum += w * image[(to_y * W + to_x) * channels + channel];
+            all += w;
+        }
+    return sum / all;
+}
+
+Test(patch, a_limb_is_blurred_and_moved_as_defined)
+{
+    const struct config c = {.image_h = H, .image_w = W, .patch_h = 16, .patch_w = 16};
+    const struct heads_capsule of[2] = {{.class = 2, .ax = 3, .ay = 4, .bx = 3, .by = 8, .radius = 1},
+                                        {.class = 3, .ax = 8, .ay = 2, .bx = 9, .by = 2, .radius = 0.1}};
+    struct corrupt k;
+    limber_error err = {0};
+    uint8_t *crop = malloc(PIXELS), *out = malloc(PIXELS), *mask = malloc(W * H), *moved = malloc(W * H);
+    for (int i = 0; i < PIXELS; i++)
+        crop[i] = (uint8_t)heads_hash(3, (uint64_t)i / 60, 0, 0); /* stripes */
+    cr_assert(!corrupt_open(&k, &c, &err), "%s", err.text);
+    corrupt_crop(&k, crop);
+    for (int class = 2; class < 4; class ++) {
+        /* patch coordinates (0, 0) are the crop's pixel 5.5; never thinner than 12 pixels */
+        const struct heads_capsule *p = &of[class - 2];
+        const double radius = class == 2 ? 16 : 12, ax = p->ax * 16 + 5.5, ay = p->ay * 16 + 5.5, bx = p->bx * 16 + 5.5,
+                     by = p->by * 16 + 5.5;
+        int want = 0;
+        const int n = corrupt_mask(&k, of, 2, class);
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++) {
+                double t = ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / ((bx - ax) * (bx - ax) + (by - ay) * (by - ay));
+                t = t < 0 ? 0 : t > 1 ? 1 : t;
+                const bool in = hypot(x - ax - t * (bx - ax), y - ay - t * (by - ay)) <= radius;
+                cr_assert_eq(k.mask[y * W + x], in, "class %d, pixel (%d, %d)", class, x, y);
+                want += in;
+            }
+        cr_assert_eq(n, want);
+    }
+    corrupt_mask(&k, of, 2, 2);
+    memcpy(mask, k.mask, W * H);
+    corrupt_blur(&k, out, crop, mask);
+    double far = 0;
+    for (int s = 0; s < 60; s++) { /* across the limb's edge: weights of a Gaussian of 2 pixels, the picture under one of 16 */
+        const int x = 53 - 30 + s, y = 100;
+        const double w = blurred_at(mask, 1, 0, x, y, 2);
+        for (int channel = 0; channel < 3; channel += 2) {
+            const double is = crop[3 * (y * W + x) + channel], want = is * (1 - w) + blurred_at(crop, 3, channel, x, y, 16) * w;
+            far = fmax(far, fabs(out[3 * (y * W + x) + channel] - want));
+        }
+    }
+    cr_expect(far < 0.6, "a blurred pixel is %.2f from what it is by definition", far);
+    uint64_t places = 0;
+    for (uint64_t image = 0; image < 12; image++) {
+        int all = 0, inside = 0, overlap = 0, where = -1;
+        cr_assert(corrupt_move(&k, 7, image, 0, 2));
+        memcpy(moved, k.moved, W * H);
+        for (int i = 0; i < W * H; i++) {
+            all += mask[i];
+            inside += moved[i];
+            overlap += moved[i] && mask[i];
+            where = where < 0 && moved[i] ? i : where;
+        }
+        places = heads_hash(places, (uint64_t)where, 0, 0);
+        cr_expect(inside >= 0.6 * all && overlap <= 0.1 * all && inside <= all, "image %d: %d of %d inside, %d on itself",
+                  (int)image, inside, all, overlap);
+        cr_assert(corrupt_move(&k, 7, image, 0, 2) && !memcmp(moved, k.moved, W * H));
+        cr_assert(corrupt_move(&k, 7, image, 1, 2));
+        cr_expect(memcmp(moved, k.moved, W * H), "two people, one place");
+    }
+    memset(k.mask, 1, W * H); /* the whole crop has no other place */
+    cr_expect(!corrupt_move(&k, 7, 0, 0, 2));
+    corrupt_close(&k);
+    free(crop), free(out), free(mask), free(moved);
 }
 
 /* ---- what many people say ---- */

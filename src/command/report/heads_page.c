@@ -338,7 +338,7 @@ static void from_anywhere(FILE *f, const limber_heads_result *r)
         any_map(f, r, c, full);
     if (r->any_count > r->class_count)
         fputs("</div>", f);
-    fputs("<div class=wide style=\"margin-top:1rem\"><table><tr><th class=l>what<th>heads that read it from anywhere<th class=l>the clearest<th>r<th>moved"
+    fputs("<div class=wide style=\"margin-top:1rem\"><table><tr><th class=l>what<th>readers<th class=l>the clearest<th>r<th>moved"
           "<th>swapped<th>lift<th>q</tr>",
           f);
     for (int c = 0; c < r->any_count; c++) {
