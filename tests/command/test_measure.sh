@@ -261,12 +261,12 @@ test_patch_sets_and_paths() {
     status 0 patch_tiny --by noise,mean --sets sets --out one
     lines $((1 + 3 * (4 + 2) * 6 * 4)) one/patch.csv # changes, heads and sets, limbs, measures
     head -1 one/patch.csv | grep -q ',q,set$' || fail "no column for sets"
-    [ "$(grep -c '^noise,,,.*,"both""<ends"""$' one/patch.csv)" = 24 ] || fail "the lines of a set"
+    [ "$(grep -c '^noise,,,.*,"both ""<ends"""$' one/patch.csv)" = 24 ] || fail "the lines of a set"
     has one/patch.json '"last": ["1.0","1.1"]'
     has one/patch.json '"sum_of_heads_raw"'
     status 0 patch_tiny --corrupt none --by zero --sets sets --out page
     has page/patch.html "Sets of heads, patched together"
-    has page/patch.html "both&quot;&lt;ends&quot;<td>2"
+    has page/patch.html "both &quot;&lt;ends&quot;<td>2"
     ! grep -qiE '(^|[^a-z])(nan|inf)([^a-z]|$)' one/patch.csv one/patch.json || fail "a number that is none"
     cp one/patch.json whole.json
     head -2 one/patch.kept >kept && cp kept one/patch.kept # one picture of two
@@ -290,7 +290,7 @@ test_patch_sets_and_paths() {
     for wrong in 'a 0.1' ':0.1' 'a:' 'a:0.9' 'a:0.1,' '#'; do
         echo "$wrong" >sets
         status 2 patch_tiny --out three --sets sets
-        grep -qE 'sets: (line 1: )?("a0.1": expected NAME|":0.1": expected NAME|set "a": "(|0.9|0.1,)" is no LAYER|no set)' err || fail "$wrong: $(cat err)"
+        grep -qE 'sets: (line 1: )?("a 0.1": expected NAME|":0.1": expected NAME|set "a": "(|0.9|0.1,)" is no LAYER|no set)' err || fail "$wrong: $(cat err)"
     done
     [ ! -e three ] || fail "a folder for nothing"
 }

@@ -342,6 +342,54 @@ Test(lean, a_file_with_zeros_is_the_model_pruned)
     }
 }
 
+/* A head, or a neuron, of which a single column is not zero is not left out. */
+Test(lean, one_column_is_enough_to_stay)
+{
+    static const char from[] = GOLDEN "simple-hd32";
+    for (int last = 0; last < 2; last++) { /* the first column of the head, or the last */
+        char dir[256];
+        struct tensors in = {0};
+        struct tensor_file out = {0};
+        limber_error err = {0};
+        size_t n;
+        cr_assert(!tensors_open(&in, from, &err), "%s", err.text);
+        for (int i = 0; i < in.count; i++) {
+            const struct tensor *t = &in.v[i];
+            float *v = malloc(t->bytes);
+            tensor_read(t, 0, t->bytes / 4, v);
+            if (!strcmp(t->name, "backbone.encoder.layer.0.attention.output.dense.weight"))
+                for (size_t p = 0; p < 64 * 64; p++) /* head 1: columns 32 to 63 */
+                    v[p] = p % 64 < 32 || p % 64 == (last ? 63 : 32) ? v[p] : 0;
+            tensor_file_add(&out, t->name, t->shape, t->dims, v);
+            free(v);
+        }
+        tensors_free(&in);
+        directory_make(dir);
+        struct blob model = tensor_file_end(&out);
+        file_write(dir, "model.safetensors", model.bytes, model.size);
+        free(model.bytes);
+        static const char *const json[] = {"config.json", "preprocessor_config.json"};
+        for (int i = 0; i < 2; i++) {
+            char path[512];
+            snprintf(path, sizeof path, "%s/%s", from, json[i]);
+            struct blob b = blob_read(path);
+            file_write(dir, json[i], b.bytes, b.size);
+            free(b.bytes);
+        }
+        limber_model *file = open_model(dir, "cpu", "fp32", NULL), *without = open_model(dir, "cpu", "fp32", "0.1");
+        cr_expect(file->blocks[0].heads == 2 && without->blocks[0].heads == 1);
+        float *a = heat_of(file, false, &n), *b = heat_of(file, true, &n), *c = heat_of(without, false, &n);
+        cr_expect(largest(a, b, n) < 1e-5 && largest(a, c, n) > 1e-4, "whole %.2g, without %.2g", largest(a, b, n),
+                  largest(a, c, n));
+        free(a);
+        free(b);
+        free(c);
+        limber_model_close(&file);
+        limber_model_close(&without);
+        directory_remove(dir);
+    }
+}
+
 /* Heads and neurons left out of a model as it is packed, the file with zeros, the compact file, and the whole file made of that: all
  * compute the same, to the bit, with constants in their place or without; a layer without any head too. */
 Test(lean, whole_and_compact_files_are_the_model_without)

@@ -965,6 +965,80 @@ Test(patch, shares_are_ratios_of_sums)
     cr_expect(covered > turns * 0.89 && covered < turns * 0.99, "%d of %d intervals of 95 %% cover the truth", covered, turns);
 }
 
+/* What the moved blur does as well is no effect of the limb: head 0 loses 1 by either blur, head 1 by the limb's alone. Without MOVED, head 0's p is as
+ * small. The other limbs lose half of it, of which what is specific is free. */
+Test(patch, a_control_takes_away_what_any_blur_does)
+{
+    limber_error err = {0};
+    for (int controlled = 0; controlled < 2; controlled++) {
+        const struct effects_shape shape = {
+            .layers = 1, .heads = 2, .by = 1u << BY_NOISE | (controlled ? 1u << BY_MOVED : 0), .replicates = 200, .seed = 4};
+        struct effects *e = NULL;
+        struct effects_result r;
+        const bool has[LIMBS] = {true, true, true};
+        cr_assert(!effects_open(&e, &shape, &err), "%s", err.text);
+        for (uint64_t i = 0; i < 30; i++)
+            for (int moved = 0; moved < 1 + controlled; moved++) {
+                effect_measures raw[2] = {{{0}}}, gap = {{4}, {2}, {2}};
+                for (uint64_t h = 0; h < 2; h++)
+                    for (int c = 0; c < 3; c++) {
+                        const double luck = (double)(heads_hash(i, h, (uint64_t)c, (uint64_t)moved) % 1000) / 5000 - 0.1;
+                        raw[h][c][EFFECT_HEAT] = luck + (moved && h ? 0 : c ? 0.5 : 1);
+                    }
+                effects_add(e, moved ? BY_MOVED : BY_NOISE, 0, has, (const effect_measures *)raw, (const effect_measures *)raw,
+                            gap);
+                if (moved || !controlled)
+                    effects_image(e, i);
+            }
+        cr_assert(!effects_summarise(e, &r, &err));
+        const struct effect *either = effects_at(&r, BY_NOISE, 0, 0, EFFECT_HEAT),
+                            *own = effects_at(&r, BY_NOISE, 1, 0, EFFECT_HEAT);
+        cr_expect(fabs(either->raw.mean - 1) < 0.05 && fabs(own->raw.mean - 1) < 0.05);
+        cr_expect(own->p < 1e-9 && (controlled ? either->p > 0.01 : either->p < 1e-9), "p %g and %g", either->p, own->p);
+        cr_expect(!controlled || (fabs(either->control - 1) < 0.05 && fabs(own->control) < 0.05));
+        cr_expect(fabs(own->specific.mean - 0.5 / 4) < 0.02, "specific %g", own->specific.mean);
+        cr_expect(fabs(own->share.mean - 0.25) < 0.02 && fabs(own->mediated.mean) < 1e-12 && own->direct.mean == own->raw.mean);
+        effects_result_free(&r);
+        effects_close(&e);
+    }
+}
+
+/* The four measures of one joint, by their definitions. */
+Test(patch, measures_by_definition)
+{
+    enum { MH = 5, MW = 4 };
+    static const double sigmas[17] = {[7] = 0.05, [9] = 0.1};
+    struct effect_target t = {.map_h = MH, .map_w = MW, .sigmas = sigmas, .area = 900, .size = 60};
+    static float heat[17 * MH * MW];
+    limber_keypoint joints[17] = {{0}};
+    effect_measures m;
+    for (int i = 0; i < 17 * MH * MW; i++)
+        heat[i] = (float)(heads_hash(8, (uint64_t)i, 0, 0) % 100) / 100;
+    t.there[7] = t.there[9] = true; /* the left arm's two */
+    t.map[7][0] = 1.25, t.map[7][1] = 2.5;
+    t.map[9][0] = 3, t.map[9][1] = 0;
+    t.image[7][0] = 10, t.image[7][1] = 20;
+    t.image[9][0] = 30, t.image[9][1] = 5;
+    joints[7] = (limber_keypoint){13, 24, 1}; /* 5 pixels off */
+    joints[9] = (limber_keypoint){30, 17, 1}; /* 12 */
+    effect_measure(m, &t, heat, joints);
+    const float *a = heat + 7 * MH * MW, *b = heat + 9 * MH * MW;
+    const double at7 = 0.5 * (0.75 * (double)a[2 * MW + 1] + 0.25 * (double)a[2 * MW + 2]) +
+                       0.5 * (0.75 * (double)a[3 * MW + 1] + 0.25 * (double)a[3 * MW + 2]),
+                 at9 = (double)b[3];
+    double sum7 = 0, sum9 = 0;
+    for (int i = 0; i < MH * MW; i++) {
+        sum7 += exp(10 * (double)a[i]);
+        sum9 += exp(10 * (double)b[i]);
+    }
+    cr_expect(fabs(m[LEFT_ARM][EFFECT_HEAT] - (at7 + at9) / 2) < 1e-6);
+    cr_expect(fabs(m[LEFT_ARM][EFFECT_LOGP] - (10 * at7 - log(sum7) + 10 * at9 - log(sum9)) / 2) < 1e-5);
+    /* COCO: exp(-d^2 / (2 area (2 sigma)^2)) */
+    cr_expect(fabs(m[LEFT_ARM][EFFECT_OKS] - (exp(-25 / (2 * 900 * 0.01)) + exp(-144 / (2 * 900 * 0.04))) / 2) < 1e-12);
+    cr_expect(fabs(m[LEFT_ARM][EFFECT_PX] + (5 + 12) / 60.0 / 2) < 1e-12);
+    cr_expect(m[0][EFFECT_HEAT] == 0 && m[3][EFFECT_PX] == 0);
+}
+
 /* A limb of which the gap may be nothing has no share. */
 Test(patch, no_share_of_nothing)
 {

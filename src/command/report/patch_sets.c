@@ -19,7 +19,17 @@ void patch_sets_close(struct patch_sets *s)
     *s = (struct patch_sets){0};
 }
 
-/* Without its spaces, in place. */
+/* Without its spaces at both ends, in place. */
+static char *trim(char *text)
+{
+    while (isspace((unsigned char)*text))
+        text++;
+    for (size_t n = strlen(text); n > 0 && isspace((unsigned char)text[n - 1]); n--)
+        text[n - 1] = 0;
+    return text;
+}
+
+/* Without any. */
 static void squeeze(char *text)
 {
     char *to = text;
@@ -32,14 +42,16 @@ static void squeeze(char *text)
 static limber_status add_line(struct patch_sets *s, char *line, const struct config *c, limber_error *err)
 {
     const size_t heads = (size_t)c->layers * (size_t)c->heads;
-    squeeze(line);
+    line = trim(line);
     if (!*line || *line == '#')
         return LIMBER_OK;
     char *colon = strchr(line, ':');
     if (!colon || colon == line)
         return limber_fail(err, LIMBER_E_FORMAT, "\"%.40s\": expected NAME: LAYER.HEAD,...", line);
     *colon = 0;
-    if (colon - line >= PATCH_SET_NAME)
+    squeeze(colon + 1);
+    trim(line);
+    if (strlen(line) >= PATCH_SET_NAME)
         return limber_fail(err, LIMBER_E_FORMAT, "\"%.60s\": a name of more than %d bytes", line, PATCH_SET_NAME - 1);
     for (int i = 0; i < s->count; i++)
         if (!strcmp(s->name[i], line))

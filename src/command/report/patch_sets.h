@@ -17,7 +17,7 @@ struct patch_sets {
     uint64_t content;
 };
 
-/* A line a set, "NAME: LAYER.HEAD,LAYER.HEAD,..."; spaces count nowhere, empty lines and lines that begin with # are none. */
+/* A line a set, "NAME: LAYER.HEAD,LAYER.HEAD,..."; spaces count only within a name; empty lines and lines that begin with # are none. */
 limber_status patch_sets_open(struct patch_sets *out, const char *path, const struct config *c, limber_error *err);
 void patch_sets_close(struct patch_sets *s);
 
