@@ -202,7 +202,7 @@ LIMBER_API const char *limber_heads_strategy_name(limber_heads_strategy strategy
 
 /* options NULL: the defaults. The session stays the caller's, must outlive *out, and may be used for limber_run in between. It must
  * not flip. Memory: about
- * 8 * bootstrap * heads * layers * (8 * classes + 7) bytes for the replicates, and 48 * layers * heads * tokens bytes per person
+ * 8 * bootstrap * heads * layers * (8 * classes + 7 + 8 * those asked from anywhere) bytes for the replicates, and 48 * layers * heads * tokens bytes per person
  * and pass for the sums. */
 LIMBER_API limber_status limber_heads_open(limber_heads **out, limber_session *session, const limber_heads_options *options,
                                            limber_error *err);

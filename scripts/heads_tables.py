@@ -210,7 +210,7 @@ def curve_svg(p, path):
         _, up = at(x, ap[2])
         _, cy = at(x, ap[0])
         out.append(f'<path d="M{cx:.1f} {low:.1f}V{up:.1f}" stroke="#c65200" stroke-opacity=".4" stroke-width="2"/><circle cx="{cx:.1f}" cy="{cy:.1f}" r="4.5" stroke="#c65200" stroke-width="1.5" fill="{"#fff" if whole else "#c65200"}"/>')
-    out.append(f'<text x="{(w + left) / 2:.0f}" y="{h - 8}" text-anchor="middle">processor time a person, the whole model = 1</text><text x="{left}" y="18">AP, with 95 % interval over images. Open: heads go; filled: neurons too; crosses: {len(drawn)} random sets like the smallest</text></svg>')
+    out.append(f'<text x="{(w + left) / 2:.0f}" y="{h - 8}" text-anchor="middle">processor time a person, the whole model = 1</text><text x="{left}" y="18">AP, 95 % interval. Open: heads go; filled: neurons too; crosses: {len(drawn)} random sets like the last</text></svg>')
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(out) + "\n")
 

@@ -304,6 +304,30 @@ Test(heads, closed_forms)
     bench_close(&b);
 }
 
+/* A difference that single precision may have made is no shape: HEADS_FLAT. */
+static void nearly_flat(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
+{
+    (void)i, (void)state;
+    for (int j = 0; j < g->tokens; j++)
+        row[j] = 1 + (head ? 0.05 : 1e-3) * (own[j] & 1);
+}
+
+Test(heads, nearly_flat_rows_have_no_shape)
+{
+    struct bench b;
+    bench_open(&b, 16, 12, 2, 1, 0, 0, 1);
+    uint8_t own[192] = {0};
+    for (int j = 0; j < 192; j++)
+        own[j] = j / 12 >= 4 && j / 12 < 10 && j % 12 >= 2 && j % 12 < 5;
+    bench_person(&b, own, nearly_flat, 0, 0, 1);
+    heads_stats_image(b.hs, 0);
+    limber_heads_result r = bench_result(&b);
+    cr_expect(r.heads[0].classes[0].r_limb.mean == 0 && r.heads[1].classes[0].r_limb.mean > 0.99, "r is %g and %g",
+              r.heads[0].classes[0].r_limb.mean, r.heads[1].classes[0].r_limb.mean);
+    limber_heads_result_free(&r);
+    bench_close(&b);
+}
+
 /* ---- everything against whole rows ---- */
 
 static void noise(double *row, const struct heads_grid *g, const uint8_t *own, int head, int i, uint64_t *state)
