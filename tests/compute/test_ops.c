@@ -19,9 +19,9 @@
 #ifndef TEST_OPS_VARIANTS
 #define TEST_OPS_VARIANTS                                                                                                        \
     {"cpu", "scalar", "fp32"}, {"cpu", "neon", "fp32"}, {"cpu", "neonbf16", "bf16"}, {"cpu", "neondot", "int8"},                 \
-        {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"}, {"cpu", "avx512bf16", "bf16"}, {"cpu", "amx", "bf16"},               \
-        {"cpu", "avx2int8", "int8"}, {"cpu", "avxvnni", "int8"}, {"cpu", "avx512vnni", "int8"}, {"cpu", "avx512bf16", "int8"},   \
-        {"cpu", "amxint8", "int8"},                                                                                              \
+        {"cpu", "neoni8mm", "int8"}, {"cpu", "avx2", "fp32"}, {"cpu", "avx512", "fp32"}, {"cpu", "avx512bf16", "bf16"},          \
+        {"cpu", "amx", "bf16"}, {"cpu", "avx2int8", "int8"}, {"cpu", "avxvnni", "int8"}, {"cpu", "avx512vnni", "int8"},          \
+        {"cpu", "avx512bf16", "int8"}, {"cpu", "amxint8", "int8"},                                                               \
     {                                                                                                                            \
         "cuda", NULL, "fp32"                                                                                                     \
     }
@@ -54,7 +54,7 @@ static bool open_variant(struct under_test *t, const struct variant *v, int thre
     snprintf(t->name, sizeof t->name, "%s %s %s", v->backend, v->level ? v->level : "", v->precision);
     t->quantised = t->be->precision == PRECISION_INT8;
     t->low = t->be->precision == PRECISION_BF16 || (t->quantised && !strstr(v->level, "vnni") && strcmp(v->level, "avx2int8") &&
-                                                    strcmp(v->level, "neondot")); /* bf16 where the level has it */
+                                                    strncmp(v->level, "neon", 4)); /* bf16 where the level has it */
     if (strcmp(v->backend, "ref"))
         TEST_OPS_PREPARE(t);
     cr_assert_eq(t->be->ops->exec_open(t->be, &t->ex, threads, people, NULL, &err), LIMBER_OK, "%s", err.text);

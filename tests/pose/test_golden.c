@@ -478,8 +478,8 @@ static void all_cases(const char *backend, const char *precision)
 /* Every instruction set this CPU has, not only the best. */
 static void all_levels(const char *precision)
 {
-    static const char *const levels[] = {"scalar",  "neon",   "neondot",    "neonbf16",   "avx2", "avx2int8",
-                                         "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",  "amxint8"};
+    static const char *const levels[] = {"scalar",  "neon",   "neondot",    "neoni8mm",   "neonbf16", "avx2",   "avx2int8",
+                                         "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",      "amxint8"};
     const struct way way = {"cpu", precision};
     int tried = 0;
     for (size_t l = 0; l < sizeof levels / sizeof *levels; l++) {

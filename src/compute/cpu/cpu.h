@@ -24,6 +24,7 @@
  *   head.c           the two keypoint heads                            vmath.h        exp and GELU
  *   attention_groups.c   windowed, pooled and merged attention, through the fused kernel
  *   gemm_amx.h, attention_amx.h   the same two operations with tile registers
+ *   gemm_blocks.h                 gemm.h's loop by products of 2 x 2 blocks
  *   quantise.h, sums.h            operands of 8 bits, and what their sums stand for */
 #ifndef LIMBER_CPU_H
 #define LIMBER_CPU_H
@@ -139,6 +140,7 @@ struct kernels {
     int token_offset;     /* int8: what its quantise subtracts from integers and zero points */
     bool amx;             /* weight tiles are [16 columns][16 units] blocks */
     bool wide_weights;    /* int8: of 16 bits (pack.c) */
+    bool unit_pairs;      /* weight tiles are [unit / 2][column][2] (gemm_blocks.h) */
     /* panels [panel0, panel1) x tiles [tile0, tile1) of nr columns */
     void (*gemm)(const struct gemm *g, int panel0, int panel1, int tile0, int tile1, void *scratch);
     size_t (*gemm_scratch)(void);
@@ -159,7 +161,7 @@ struct kernels {
 
 extern const struct kernels kernels_scalar;
 #if defined(__aarch64__)
-extern const struct kernels kernels_neon, kernels_neondot, kernels_neonbf16;
+extern const struct kernels kernels_neon, kernels_neondot, kernels_neoni8mm, kernels_neonbf16;
 #endif
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2, kernels_avx2int8, kernels_avxvnni, kernels_avx512, kernels_avx512vnni,

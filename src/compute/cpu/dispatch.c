@@ -5,7 +5,7 @@
  * Linux hands out tile state on request (arch_prctl ARCH_REQ_XCOMP_PERM), and may refuse.
  *
  * x86-64: fp32 by avx512 > avx2 > scalar, bf16 by amx > avx512bf16, int8 by amxint8 > avx512vnni > avxvnni > avx2int8.
- * 64-bit ARM: fp32 by neon, which all have; bf16 by neonbf16, int8 by neondot.
+ * 64-bit ARM: fp32 by neon, which all have; bf16 by neonbf16, int8 by neoni8mm > neondot.
  *
  * Is bf16 the faster one, so that "auto" should take it? With AMX always (10 times fp32). vdpbf16ps alone: yes on AMD, where it issues
  * like an FMA and does twice the work (Zen 5: 506 against 254 GFLOP/s a core); no on Intel, where it takes two issues (Sapphire Rapids: 120
@@ -35,15 +35,30 @@
 #include <sys/auxv.h>
 #endif
 
-enum level { SCALAR, NEON, NEONDOT, NEONBF16, AVX2, AVX2INT8, AVXVNNI, AVX512, AVX512VNNI, AVX512BF16, AMX, AMXINT8, LEVELS };
-static const char *const level_names[LEVELS] = {"scalar",  "neon",   "neondot",    "neonbf16",   "avx2", "avx2int8",
-                                                "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",  "amxint8"};
+enum level {
+    SCALAR,
+    NEON,
+    NEONDOT,
+    NEONI8MM,
+    NEONBF16,
+    AVX2,
+    AVX2INT8,
+    AVXVNNI,
+    AVX512,
+    AVX512VNNI,
+    AVX512BF16,
+    AMX,
+    AMXINT8,
+    LEVELS
+};
+static const char *const level_names[LEVELS] = {"scalar",  "neon",   "neondot",    "neoni8mm",   "neonbf16", "avx2",   "avx2int8",
+                                                "avxvnni", "avx512", "avx512vnni", "avx512bf16", "amx",      "amxint8"};
 
 /* Which levels have tables of a precision, best first; no processor has levels of two families. */
 static const enum level by_precision[][LEVELS] = {
     [PRECISION_FP32] = {AVX512, AVX2, NEON, SCALAR, LEVELS},
     [PRECISION_BF16] = {AMX, AVX512BF16, NEONBF16, LEVELS},
-    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, AVXVNNI, AVX2INT8, NEONDOT, LEVELS},
+    [PRECISION_INT8] = {AMXINT8, AVX512VNNI, AVXVNNI, AVX2INT8, NEONI8MM, NEONDOT, LEVELS},
 };
 
 /* What this build holds: CMakeLists.txt leaves a file out, and says so here, where the compiler does not know its flags. */
@@ -53,6 +68,9 @@ static const struct kernels *const tables[LEVELS] = {
     [NEON] = &kernels_neon,
 #if !defined(LIMBER_NO_NEONDOT)
     [NEONDOT] = &kernels_neondot,
+#endif
+#if !defined(LIMBER_NO_NEONI8MM)
+    [NEONI8MM] = &kernels_neoni8mm,
 #endif
 #if !defined(LIMBER_NO_NEONBF16)
     [NEONBF16] = &kernels_neonbf16,
@@ -147,6 +165,7 @@ static struct cpu_features ask_cpu(void)
 #elif defined(__aarch64__)
     f.has[NEON] = true; /* of the base architecture */
     f.has[NEONDOT] = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+    f.has[NEONI8MM] = getauxval(AT_HWCAP2) & HWCAP2_I8MM;
     f.has[NEONBF16] = getauxval(AT_HWCAP2) & HWCAP2_BF16;
 #endif
     for (int l = 0; l < LEVELS; l++)
@@ -182,7 +201,7 @@ static int level_cap(const struct cpu_features *f, limber_error *err)
                         tables[l] ? "this CPU or its kernel does not have it" : "this build has no kernels for it");
             return -1;
         }
-    char names[128] = "";
+    char names[192] = "";
     for (int l = 0; l < LEVELS; l++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
                  l == 0           ? ""

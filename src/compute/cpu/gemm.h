@@ -25,6 +25,8 @@
 #define vo_half(a, half) (a)
 #endif
 
+#ifndef GEMM_LOOP /* gemm_blocks.h has another */
+
 /* c[panel][NR][16] (+)= w a over `units` lines; panel p of `a` begins at a + p * a_stride. `ahead`: weights to fetch meanwhile. */
 ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const uint32_t *w, int units, bool add,
                              const char *ahead, size_t ahead_step, const int panels)
@@ -80,6 +82,8 @@ ALWAYS_INLINE void gemm_loop(float *c, const uint32_t *a, size_t a_stride, const
     for (int v = 0; v < panels * VPL; v++)
         va_store(c + (v / VPL * GEMM_NR + n) * LANES + v % VPL * VW, acc[n][v]);
 }
+
+#endif /* GEMM_LOOP */
 
 /* One function for each number of panels, never inlined: with the constants of the epilogue around it, gcc 12 runs out of
  * registers and keeps an accumulator in memory (AVX-512 fp32: 205 GFLOP/s instead of 250). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels_neonbf16.c - bf16 operands, fp32 sums: bfdot of FEAT_BF16 (Neoverse V1 and N2, Cortex-A710, Apple M2 and later), two
- * multiply-adds a lane. Verified by qemu-user; not timed, so "auto" does not take it. bfmmla does twice as many an instruction, on blocks of
- * 2 x 4 numbers that no line of this layout holds. */
+ * multiply-adds a lane. Verified by qemu-user; not timed, so "auto" does not take it. bfmmla does twice as many an instruction;
+ * gemm_blocks.h, which has smmla, has room for it. */
 #if defined(__aarch64__)
 #define LIMBER_SIMD_BF16
 #include "compute/cpu/simd_neon.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* pack.c - weights into the order the kernels read them, once, when a model opens: [tile][slab][unit][nr] 32-bit words, a word
  * being one fp32 weight, the bf16 pair (k, k + 1) of a column, or four of its bytes (int8_words); with wide_weights two words for four of them,
- * the even two of 16 bits and then the odd two, [unit][2][nr]. Columns past n and units past
+ * the even two of 16 bits and then the odd two, [unit][2][nr]. With
+ * unit_pairs two units of a column lie side by side, [unit / 2][nr][2]. Columns past n and units past
  * the last are zero, so kernels know no remainders. With AMX a tile of 32 columns and 16 units is two blocks [16 columns][16 units]: the
  * A operand of a tile multiplication as it lies. */
 #include "compute/cpu/cpu.h"
@@ -94,6 +95,14 @@ static inline void interleave_wide(uint32_t *to, const uint32_t *words, size_t u
         }
 }
 
+/* Two units of a column side by side; units are even. */
+static inline void interleave_pairs(uint32_t *to, const uint32_t *words, size_t units, size_t nr)
+{
+    for (size_t u = 0; u < units; u++)
+        for (size_t c = 0; c < nr; c++)
+            to[(u / 2 * nr + c) * 2 + u % 2] = words[c * units + u];
+}
+
 /* Words [nr][units] of one tile and slab to their places. */
 static void place_tile(const struct packed *out, const struct kernels *kr, const uint32_t *words, int tile, int slab)
 {
@@ -102,6 +111,8 @@ static void place_tile(const struct packed *out, const struct kernels *kr, const
         for (int c = 0; c < kr->nr; c++)
             for (size_t u = 0; u < units; u++)
                 out->w[word_index(kr, all, tile, first + u, c)] = words[(size_t)c * units + u];
+    else if (kr->unit_pairs)
+        interleave_pairs(out->w + word_index(kr, all, tile, first, 0), words, units, (size_t)kr->nr);
     else if (kr->wide_weights)
         interleave_wide(out->w + 2 * word_index(kr, all, tile, first, 0), words, units, (size_t)kr->nr);
     else if (kr->nr == 8)
