@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Attention of PyTorch, OpenVINO and limber on the same shapes, in turns, in one run.
+"""Attention of PyTorch, OpenVINO, ONNX Runtime and limber on the same shapes, in turns, in one run.
 
     python3 bench/peers/attention.py --limber build/limber [--tokens 192,768,3072] [--threads 2] [--rounds 5] [--csv FILE]
 
 Each round runs `limber bench attention` for one size and precision, then torch's naive attention (scores materialised),
-torch.nn.functional.scaled_dot_product_attention and OpenVINO's operation of that name (where it is installed) on tensors of the same
-shape, so that a machine that slows down slows all alike. Ratios are taken round by round, the median is shown with the lowest and highest.
+torch.nn.functional.scaled_dot_product_attention, OpenVINO's operation of that name and ONNX Runtime's MultiHeadAttention (fp32 alone; each where
+it is installed) on tensors of the same shape, so that a machine that slows down slows all alike. Ratios are taken round by round, the median is shown with the lowest and highest.
 The peers' results are compared with double precision before anything is timed. Needs torch; limber itself does not.
 """
 import argparse
@@ -55,6 +55,28 @@ def openvino_attention(q, k, v, threads):
         return torch.from_numpy(request.get_output_tensor(0).data.view(raw(q).dtype)).view(q.dtype)
 
     return openvino
+
+
+def onnxruntime_attention(q, k, v, threads):
+    """Likewise by com.microsoft.MultiHeadAttention, what ONNX Runtime's optimiser makes of an attention; its inputs are [1, tokens, columns]."""
+    try:
+        import onnxruntime
+        from onnx import TensorProto, helper
+    except ImportError:
+        return None
+    if q.dtype != torch.float32:
+        return None
+    _, heads, tokens, head_dim = q.shape
+    shape = [1, tokens, heads * head_dim]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "qkvy"]
+    node = helper.make_node("MultiHeadAttention", ["q", "k", "v"], ["y"], domain="com.microsoft", num_heads=heads)
+    model = helper.make_model(helper.make_graph([node], "attention", ends[:3], ends[3:]), ir_version=8,
+                              opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feed = {name: t.transpose(1, 2).reshape(shape).numpy() for name, t in zip("qkv", (q, k, v))}
+    return lambda *_: torch.from_numpy(session.run(None, feed)[0]).view(1, tokens, heads, head_dim).transpose(1, 2)
 
 
 def seconds(f, q, k, v, budget, clock):
@@ -107,6 +129,7 @@ def main():
     p.add_argument("--seconds", type=float, default=0.3, help="of each measurement of a peer")
     p.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                    help="cpu: processor time, for a machine shared with others; with --threads 1, since threads that spin count too")
+    p.add_argument("--without", nargs="*", default=[], help="peers to leave out: 'torch naive' wants 12 bytes for each score")
     p.add_argument("--csv")
     a = p.parse_args()
     if a.clock == "cpu" and a.threads != 1:
@@ -120,8 +143,9 @@ def main():
             shape = (1, a.heads, tokens, a.dim // a.heads)
             q, k, v = (torch.randn(shape).to(dtype) for _ in range(3))
             tolerance = 1e-4 if precision == "fp32" else 0.05
-            peers = {"torch sdpa": F.scaled_dot_product_attention, "torch naive": naive, "openvino": openvino_attention(q, k, v, a.threads)}
-            peers = {name: f for name, f in peers.items() if f}
+            peers = {"torch sdpa": F.scaled_dot_product_attention, "torch naive": naive, "openvino": openvino_attention(q, k, v, a.threads),
+                     "onnxruntime": onnxruntime_attention(q, k, v, a.threads)}
+            peers = {name: f for name, f in peers.items() if f and name not in a.without}
             for name, f in peers.items():
                 check(name, f, q, k, v, tolerance)
             rounds = []
