@@ -61,13 +61,16 @@ def persons(answer, picture, label):
 def limber(args, path, picture):
     from limber import Model
 
-    for precision in ("fp32", "bf16", "int8"):
+    for precision in args.precision:
         model = Model(detector=path, backend="cpu", precision=precision, threads=args.threads, min_box_score=1e-6)
         yield Called("limber", precision, lambda model=model: model.find(picture))
 
 
-def torch_contestants(path, x):
+def torch_contestants(args, path, x):
+    """In fp32 also where it is not timed: the others are compared with it."""
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        if precision != "fp32" and (precision not in args.precision or "torch" in args.without):
+            continue
         network, data = Network(path).to(dtype), x.to(dtype)
 
         def call(network=network, data=data):
@@ -93,6 +96,8 @@ def openvino_contestants(args, path, x):
 
     graph = ov.convert_model(Network(path), example_input=x, input=[list(x.shape)])
     for precision, kind in (("fp32", "f32"), ("bf16", "bf16")):
+        if precision not in args.precision:
+            continue
         compiled = ov.Core().compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": kind,
                                                           "INFERENCE_NUM_THREADS": args.threads})
         real, account = computes_in(compiled, kind)
@@ -147,9 +152,9 @@ def verified(peers, ours, picture, label):
 
 def contestants(args, path, picture):
     x = torch.from_numpy(((picture.astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1)[None].copy())
-    yield from torch_contestants(path, x)
+    yield from torch_contestants(args, path, x)
     for name, make in (("openvino", openvino_contestants), ("onnxruntime", onnx_contestants)):
-        if name in args.without:
+        if name in args.without or (name == "onnxruntime" and "fp32" not in args.precision):
             continue
         try:
             yield from make(args, path, x)
@@ -179,7 +184,8 @@ def main():
     parser.add_argument("--threads", type=int, default=cpus())
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--calls", type=int, default=1, help="counted calls in a turn")
-    parser.add_argument("--without", nargs="*", default=[], choices=["onnxruntime", "openvino"])
+    parser.add_argument("--precision", nargs="+", default=["fp32", "bf16", "int8"], choices=["fp32", "bf16", "int8"])
+    parser.add_argument("--without", nargs="*", default=[], choices=["torch", "onnxruntime", "openvino"])
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     import onnxruntime, openvino, transformers
@@ -196,6 +202,7 @@ def main():
             path = args.checkpoint or os.path.join(folder, "yolos-tiny")
             picture = golden_yolos.picture((height, width), np.random.default_rng(SEED))
             everybody = verified(list(contestants(args, path, picture)), list(limber(args, path, picture)), picture, 1)
+            everybody = [c for c in everybody if c.precision in args.precision and not (c.name == "torch eager" and "torch" in args.without)]
             print(f"\n{size}, {height // 16 * (width // 16) + 101} tokens; {args.rounds} rounds in turns", flush=True)
             rounds(everybody, args.rounds, args.calls)
             report(everybody)
