@@ -105,8 +105,9 @@ attempt() {
     fi
 }
 
-reason() { # the first line that says what was noticed
-    grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|were opened|off by|are others|differ in' "$work/out" | sed "s|$root/||g" | tr -s ' ' | cut -c1-110
+reason() { # the first line that says what was noticed; else how the program ended, and its last word
+    { grep -m1 -E 'cuemu: ERROR|cuemu: launch|AddressSanitizer|runtime error|data race|^FAIL|failed|WRONG|differs|error is|were opened|off by|are others|differ in|patches differ' "$work/out" ||
+        echo "exit status $1: $(tail -n 1 "$work/out")"; } | sed "s|$root/||g" | tr -s ' ' | cut -c1-110
 }
 
 # stage STAGE TEST FILE: one stage over $tree. Returns 0 where it has nothing against it, 124 out of time, anything else where it objects.
@@ -183,7 +184,7 @@ mutant() {
         if [ $status = 124 ]; then
             overdue_at="$overdue_at $stage"
         elif [ $status != 0 ]; then
-            echo "| $number | $1 | $2 | $stage | $(reason) |"
+            echo "| $number | $1 | $2 | $stage | $(reason "$status") |"
             return 0
         fi
     done
