@@ -8,8 +8,8 @@
 Random weights in the published geometry (768 wide, 12 heads, 12 layers, positions of 800x1344 pixels and of every layer). For each size the
 processor's edges are set to the picture's, so that a pass has height / 16 * width / 16 + 101 tokens. A process of its own opens the
 detector, sets the system's mark of its resident memory back (/proc/self/clear_refs) and finds; the mark is read then. "a token" is what
-each token has added since the row above: constant where memory is linear. "scores" is what the attention of one layer would take if it
-wrote its scores down.
+each token more than in the first row has added: constant where memory is linear, but for the pages of 2 MB that buffers lie on. "scores" is
+what the attention of one layer would take if it wrote its scores down.
 """
 
 import argparse, os, re, subprocess, sys, tempfile
@@ -76,16 +76,16 @@ def main():
         print(f"{machine()}, {a.threads} threads; {make_base(path) / 1e6:.0f} million weights")
         for precision in a.precision:
             print(f"\n| {precision}: picture | tokens | peak memory | a token | scores |\n|---|---|---|---|---|")
-            before = None
+            first = None
             for size in a.size:
                 height, width = (int(v) for v in size.split("x"))
                 YolosImageProcessorPil(size={"shortest_edge": min(height, width), "longest_edge": max(height, width)}).save_pretrained(path)
                 np.save(picture, golden_yolos.picture((height, width), np.random.default_rng(1)))
                 opened, peak = held(path, picture, precision, str(a.threads))
                 tokens = height // 16 * (width // 16) + 101
-                each = f"{(peak - before[1]) / (tokens - before[0]) / 1e3:.1f} KB" if before and tokens != before[0] else ""
+                first = first or (tokens, peak)
+                each = f"{(peak - first[1]) / (tokens - first[0]) / 1e3:.0f} KB" if tokens != first[0] else ""
                 print(f"| {size} | {tokens:,} | {peak / 1e6:.0f} MB | {each} | {4 * HEADS * tokens**2 / 1e6:.0f} MB |", flush=True)
-                before = tokens, peak
             print(f"\nWhile it was opened: {opened / 1e6:.0f} MB")
 
 
