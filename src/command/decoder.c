@@ -336,7 +336,7 @@ static bool keeper_is_gone(const struct decoders *all)
 
 enum outcome { ANSWERED, DIED, NOBODY };
 
-static enum outcome ask(struct decoder *d, enum question question)
+static enum outcome ask(struct decoder *d, enum question question, const struct image_options *options, size_t size)
 {
     struct record *r = d->record;
     const int i = (int)(d - d->all->v);
@@ -345,6 +345,9 @@ static enum outcome ask(struct decoder *d, enum question question)
     d->started = true;
     const uint32_t before = atomic_load(&r->deaths);
     d->place->question = question;
+    d->place->options = *options;
+    d->place->size = size;
+    d->place->room = d->room;         /* whatever a decoder wrote there */
     d->asked += d->asked + 1 ? 1 : 2; /* never 0 */
     atomic_store(&r->waiting, d->asked);
     atomic_store(&d->place->asked, d->asked);
@@ -415,7 +418,7 @@ static bool grow(struct decoder *d, size_t room)
     if (area == MAP_FAILED)
         return false;
     d->area = area;
-    d->room = d->place->room = room;
+    d->room = room;
     return true;
 }
 
@@ -442,9 +445,7 @@ limber_status decoder_examine(struct decoder *d, struct image_about *out, const 
     *out = (struct image_about){0};
     if (size)
         memcpy(d->area, bytes, size);
-    d->place->size = size;
-    d->place->options = *options;
-    const enum outcome outcome = ask(d, EXAMINE);
+    const enum outcome outcome = ask(d, EXAMINE, options, size);
     if (outcome == NOBODY)
         return image_examine(out, options, bytes, size, err);
     limber_status st = outcome == DIED ? say_death(d->record, err) : answered(d, err);
@@ -472,8 +473,7 @@ limber_status decoder_decode(struct decoder *d, struct image *out, const struct 
     const int width = (d->about.width + step - 1) / step, height = (d->about.height + step - 1) / step;
     const size_t row = 3 * (size_t)width, n = row * (size_t)height;
     const bool room = grow(d, pixels_begin(size) + n);
-    d->place->options = *options;
-    const enum outcome outcome = room ? ask(d, DECODE) : NOBODY;
+    const enum outcome outcome = room ? ask(d, DECODE, options, size) : NOBODY;
     if (outcome == NOBODY)
         return image_decode_with(out, options, bytes, size, err);
     uint8_t *pixels = malloc(n);
