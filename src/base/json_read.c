@@ -80,7 +80,7 @@ limber_status json_parse(json_t **out, const char *text, size_t size, const stru
     *out = NULL;
     if (size > limits->bytes)
         return limber_fail(err, LIMBER_E_MEMORY, "JSON: %zu bytes of text, the limit is %zu", size, limits->bytes);
-    if (size > 1 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2) || !text[0] || !text[1]))
+    if (size > 1 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2) || !text[0] != !text[1]))
         return limber_fail(err, LIMBER_E_FORMAT, "JSON: the text is UTF-16, as Windows PowerShell writes it: save it as UTF-8");
     limber_status st = check_limits(text, size, limits, err);
     if (st != LIMBER_OK)
