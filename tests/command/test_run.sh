@@ -1408,6 +1408,27 @@ test_decoders_end() {
     says "--isolate: "
 }
 
+# In the sandbox no library can be opened: what a picture wants is opened before, by its bytes and not by its name.
+test_libheif_is_opened_for_pictures_that_want_it() {
+    "$LIMBER" info --model "$tiny" 2>/dev/null | grep -q 'HEIF: libheif' || skip "no libheif here"
+    command -v ffmpeg >/dev/null && ffmpeg -v quiet -encoders | grep -q libaom-av1 || skip "nothing makes AVIF here"
+    ffmpeg -v error -nostdin -i "$pictures/ok_baseline.jpg" -c:v libaom-av1 -still-picture 1 -cpu-used 8 -frames:v 1 photo.avif 2>/dev/null || skip "nothing makes AVIF here"
+    mv photo.avif photo.jpg
+    for isolate in on off; do
+        status 0 run --isolate=$isolate photo.jpg
+        status 0 run --isolate=$isolate - <photo.jpg
+        album 40
+        cp photo.jpg photos/040.jpg # more than are looked at
+        status 0 run --isolate=$isolate photos
+        lines 41 out
+    done
+    # the loader says what it opens
+    LD_DEBUG=files run photo.jpg 2>&1 | grep -q 'file=libheif' || skip "a loader that says nothing"
+    ! LD_DEBUG=files run photos/000.jpg photos/001.jpg 2>&1 | grep 'file=libheif' || fail "libheif was opened for nothing"
+    LD_DEBUG=files run photos/000.jpg --out r 2>&1 | grep -q 'file=libheif' || fail "run.json cannot name it"
+    has r/run.json '"HEIF": "libheif'
+}
+
 case ${1:-} in
 '') echo "usage: $0 CASE" >&2; exit 2 ;;
 *) "test_$1" ;;
