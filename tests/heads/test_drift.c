@@ -97,23 +97,23 @@ Test(drift, small_ones_keep_their_digits)
 
 /* ---- models ---- */
 
-/* The golden checkpoint with the queries of one head turned about. */
-static void make_other(const char *dir, int layer, int head)
+/* The golden checkpoint with the `part` ("query", "key", "value") of one head by `scale`. */
+static void make_scaled(const char *dir, int layer, int head, const char *part, float scale)
 {
     struct tensors in = {0};
     struct tensor_file out = {0};
     limber_error err = {0};
     char name[128];
-    snprintf(name, sizeof name, "backbone.encoder.layer.%d.attention.attention.query.weight", layer);
+    snprintf(name, sizeof name, "backbone.encoder.layer.%d.attention.attention.%s.", layer, part);
     cr_assert(!tensors_open(&in, GOLDEN, &err), "%s", err.text);
     for (int i = 0; i < in.count; i++) {
         const struct tensor *t = &in.v[i];
         const size_t n = t->bytes / 4;
         float *v = malloc(n * sizeof *v);
         tensor_read(t, 0, n, v);
-        for (size_t k = 0; !strcmp(t->name, name) && k < n; k++)
-            if ((int)(k / 64 / 32) == head)
-                v[k] = -1.5f * v[k];
+        for (size_t k = 0; !strncmp(t->name, name, strlen(name)) && k < n; k++)
+            if ((int)(k / (t->dims == 2 ? 64 : 1) / 32) == head)
+                v[k] = scale * v[k];
         tensor_file_add(&out, t->name, t->shape, t->dims, v);
         free(v);
     }
@@ -190,7 +190,7 @@ Test(drift, one_head_moves_and_the_rest_inherits)
         char dir[256];
         limber_model *m[3];
         directory_make(dir);
-        make_other(dir, layer, 1);
+        make_scaled(dir, layer, 1, "query", -1.5f);
         limber_session *a = open_session(&m[0], GOLDEN, "cpu"), *b = open_session(&m[1], dir, "cpu"),
                        *same = open_session(&m[2], GOLDEN, "cpu");
         struct drift_result r = drift_of(a, b, same, 4, true);
@@ -206,6 +206,9 @@ Test(drift, one_head_moves_and_the_rest_inherits)
             cr_expect(k->number[DRIFT_CONTROL].mean == 0 && k->tested && (total > 0 ? k->p < 0.05 : k->p == 1), "head %d: p %g",
                       h, k->p);
             cr_expect(k->number[DRIFT_J].mean >= total && k->q >= k->p);
+            for (int c = 0; it && c < LIMBER_HEADS_LIMBS; c++) /* by the queries of the limb, not by all */
+                cr_expect(fabs(k->limb_own[c].mean / own - 1) > 1e-6 && fabs(k->limb_total[c].mean / total - 1) > 1e-6, "limb %d",
+                          c);
             for (int c = 0; c < LIMBER_HEADS_LIMBS; c++) /* without the left wrist there is a left arm still */
                 cr_expect((k->limb_own[c].mean > 0) == it && k->limb_own[c].images == 4, "head %d, limb %d: %g", h, c,
                           k->limb_own[c].mean);
@@ -221,6 +224,34 @@ Test(drift, one_head_moves_and_the_rest_inherits)
             limber_model_close(&m[i]);
         directory_remove(dir);
     }
+}
+
+/* Values half as large again: the head says 1.5 times what it said, so its value drift is 0.5, and it looks where it looked. And what is no
+ * further away than the control has not moved. */
+Test(drift, values_drift_by_their_share_and_the_control_counts_as_none)
+{
+    char dir[256];
+    limber_model *m[3];
+    directory_make(dir);
+    make_scaled(dir, 0, 1, "value", 1.5f);
+    limber_session *a = open_session(&m[0], GOLDEN, "cpu"), *b = open_session(&m[1], dir, "cpu"),
+                   *control = open_session(&m[2], dir, "cpu");
+    struct drift_result r = drift_of(a, b, control, 3, true);
+    for (int h = 0; h < 4; h++) {
+        const struct drift_head *k = &r.head[h];
+        cr_expect(h > 1 || fabs(k->number[DRIFT_VALUE].mean - (h == 1 ? 0.5 : 0)) < 1e-5, "head %d: value drift %g", h,
+                  k->number[DRIFT_VALUE].mean);
+        cr_expect(k->number[DRIFT_OWN].mean == 0 && (k->number[DRIFT_TOTAL].mean > 0) == (h > 1));
+        cr_expect(k->tested && k->number[DRIFT_CONTROL].mean == k->number[DRIFT_TOTAL].mean && k->p == 1 && k->q == 1,
+                  "head %d: p %g", h, k->p);
+    }
+    drift_result_free(&r);
+    limber_session_close(&a);
+    limber_session_close(&b);
+    limber_session_close(&control);
+    for (int i = 0; i < 3; i++)
+        limber_model_close(&m[i]);
+    directory_remove(dir);
 }
 
 Test(drift, other_geometry_is_refused)

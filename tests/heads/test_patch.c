@@ -238,7 +238,8 @@ static void sets_and_paths_agree(const char *backend, const char *model, const c
 
 static const struct patched_case set_cases[] = {{NULL, "0.0,1.1"}, {NULL, "0.1,1.0,1.1"}, {0}},
                                  path_cases[] = {{"0.0", "1.0"}, {"0.0", "1.1"}, {"0.1", "1.0"}, {"0.0,0.1", "1.0,1.1"}, {0}},
-                                 deep_cases[] = {{"0.0", "2.0"}, {"1.0", "2.0"}, {"0.0,1.0", "2.0"}, {"0.0", "1.0,2.0"}, {0}};
+                                 deep_cases[] = {{"0.0", "2.0"},     {"1.0", "2.0"},         {"0.0,1.0", "2.0"},
+                                                 {"0.0", "1.0,2.0"}, {"0.0,1.0", "1.0,2.0"}, {0}};
 
 Test(patch, sets_and_paths_are_transformers)
 {
