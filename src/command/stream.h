@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* command/stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these.
+/* command/stream.h - worker threads that read, decode and crop the next images while the caller runs the network on these. Decoding
+ * itself may be another process's (command/decoder.h): a worker then waits for it.
  *
  *     stream_open(&s, ...);
  *     while ((item = stream_next(s, holding))) ...      in input order; item->parcel.status says whether it can be used

@@ -7,7 +7,7 @@
  *     command/run/lines.c   what an earlier run finished    command/output.c            whole lines, files renamed when complete
  *     image/overlay.c       skeletons                       command/run/coco_results.c  poses.jsonl -> coco_results.json
  *     command/run/run_line.c  one line                      command/run/run_about.c     run.json
- *     command/run/gallery.c   poses.jsonl -> index.html
+ *     command/run/gallery.c   poses.jsonl -> index.html     command/decoder.c           processes that decode, one a worker
  *
  * Workers read, decode and crop. One thread, this one, stands at the conveyor (pose/conveyor.h): it takes images in order, runs the
  * network when a batch of people is together, and writes a line when everything about its image is done - its overlay, too, so that
