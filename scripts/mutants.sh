@@ -39,7 +39,10 @@ quiet cmake -S "$copy" -B "$build" "$@" -DLIMBER_CUDA=OFF ${MUTANT_CMAKE-} || { 
 targets_of() {
     echo "$1" | tr -c 'a-z0-9_\n' ' ' | tr ' ' '\n' | grep -E '^(test|fuzz)_[a-z0-9_]+$' | sort -u
     case $1 in *run* | *eval* | *merge* | *export* | *measure* | *faults*) echo limber_command ;; esac
-    case $1 in *faults*) printf 'rounds\nlimber_shim\n' ;; esac
+    case $1 in *faults*) echo rounds ;; esac
+    for preloaded in limber_shim limber_misbehave; do
+        case $1 in *run* | *faults*) [ ! -d "$build/tests/faults/CMakeFiles/$preloaded.dir" ] || echo $preloaded ;; esac
+    done
 }
 build() {
     # shellcheck disable=SC2046 # a list of words
