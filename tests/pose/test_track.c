@@ -263,6 +263,46 @@ Test(track, times_that_are_none)
     tracker_close(&tracker);
 }
 
+/* Where time stands still, or is none, nobody is forgotten; where it goes on, from wherever, whoever is not there is. */
+Test(track, a_gap_is_a_gap_whatever_came_before)
+{
+    static const struct {
+        double times[4];
+        int want; /* at the last of them, of one who is always there; a track lives one second */
+    } films[] = {
+        {{1, 0.2, 1.9, 1.9}, 1}, {{NAN, 1, 1.1, 5}, 2}, {{1, NAN, 5, 5.1}, 2}, {{-5, -4.5, -1, -1}, 2}, {{3, 3, 3, 3.9}, 1}};
+    const struct walker w = {.x = 200, .y = 400, .height = 200, .turns_at = 1e9};
+    limber_error err;
+    for (size_t i = 0; i < sizeof films / sizeof *films; i++) {
+        struct tracker *t = open_tracker(1, 0);
+        for (int f = 0; f < 4; f++) {
+            limber_people people = people_of(answered, 1);
+            people.count = 1;
+            crossing_pose(&w, 0, &answered[0]);
+            answered[0].box_score = 0.9f;
+            cr_assert(!tracker_update(t, &people, films[i].times[f], &err));
+        }
+        cr_expect(answered[0].track == films[i].want, "film %zu: track %d, expected %d", i, answered[0].track, films[i].want);
+        tracker_close(&t);
+    }
+    /* of two, the first is gone in the last frame: the other is expected; an answer that is all zero is nobody */
+    struct tracker *t = open_tracker(1, 0);
+    const limber_person *e;
+    for (int f = 0; f < 2; f++) {
+        limber_people people = people_of(answered, 1);
+        people.count = 2 - f;
+        for (int i = f; i < 2; i++) {
+            const struct walker at = {.x = 200 + 300 * i, .y = 400, .height = 200, .turns_at = 1e9};
+            crossing_pose(&at, 0, &answered[i - f]);
+            answered[i - f].box_score = 0.9f;
+        }
+        cr_assert(!tracker_update(t, &people, 0.1 * f, &err));
+    }
+    cr_expect(tracker_expect(t, 0.2, &e) == 1 && e->track == 2, "track %d", e->track);
+    cr_expect(!tracker_update(t, &(limber_people){0}, 0.2, &err));
+    tracker_close(&t);
+}
+
 Test(track, refuses_people_of_other_joints)
 {
     struct tracker *tracker = open_tracker(1, 0);
