@@ -1429,6 +1429,23 @@ test_libheif_is_opened_for_pictures_that_want_it() {
     has r/run.json '"HEIF": "libheif'
 }
 
+# A machine with a driver (here: a library of its name) and without the plugin is told which package has it.
+test_cuda_without_its_plugin() {
+    command -v gcc >/dev/null || skip "no gcc"
+    ldd "$LIMBER" | grep -q liblimber || skip "liblimber is part of the command"
+    mkdir bin lib
+    cp "$LIMBER" bin/limber # with nothing beside it
+    cp "$LIBRARY" lib/liblimber.so.0
+    : >empty.c
+    gcc -shared -fPIC -Wl,-soname,libcuda.so.1 -o lib/libcuda.so.1 empty.c
+    status 2 env LD_LIBRARY_PATH="$work/lib" bin/limber run "$LIMBER_TEST_DIR/corpus/images/ok_rgb.ppm" --whole --backend cuda
+    says "package limber-cuda"
+    mkdir lib/limber
+    : >lib/limber/liblimber_cuda.so
+    status 2 env LD_LIBRARY_PATH="$work/lib" bin/limber run "$LIMBER_TEST_DIR/corpus/images/ok_rgb.ppm" --whole --backend cuda
+    says "is here but cannot be loaded: "
+}
+
 case ${1:-} in
 '') echo "usage: $0 CASE" >&2; exit 2 ;;
 *) "test_$1" ;;
