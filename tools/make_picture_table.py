@@ -364,6 +364,9 @@ steps = bytes([4, 1, 0, 2, 2, 1, 3, 2, 0, 0, 9, 3, 0, 1])  # four of 1, a step o
 want = np.zeros((3, 9), int)
 want[0, :4], want[1, 6:9], want[2] = 1, 2, 3
 add("bmp-rle8-steps", bmp(9, 3, 8, steps, 1, colours.tobytes()), colours[want[::-1]][..., 2::-1])
+# Runs over the edge are left out: of a colour, and of colours as they are. What they must not touch was written before.
+over = bytes([9, 3, 0, 0, 30, 2, 0, 0]) + bytes([0, 12] + [1] * 12) + b"\0\1"
+add("bmp-rle8-over-the-edge", bmp(9, 3, 8, over, 1, colours.tobytes()), colours[np.repeat([[1], [2], [3]], 9, 1)][..., 2::-1])
 refuse("bmp-rle8-ends-early", bmp(9, 30, 8, bytes([9, 3, 0, 0, 9, 3, 0, 1]) * 3, 1, colours.tobytes()), "BMP: cut short")
 refuse("bmp-rle8-cut", bmp(9, 3, 8, steps[:9], 1, colours.tobytes()), "BMP: cut short")
 refuse("bmp-cut", bmp(17, 33, 24, b"\0" * 1000), "BMP: cut short")
