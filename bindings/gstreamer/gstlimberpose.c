@@ -67,6 +67,7 @@ struct _GstLimberPose {
 #define GST_TYPE_LIMBER_POSE (gst_limber_pose_get_type())
 G_DECLARE_FINAL_TYPE(GstLimberPose, gst_limber_pose, GST, LIMBER_POSE, GstBaseTransform)
 G_DEFINE_TYPE(GstLimberPose, gst_limber_pose, GST_TYPE_BASE_TRANSFORM)
+GST_ELEMENT_REGISTER_DECLARE(limberpose);
 GST_ELEMENT_REGISTER_DEFINE(limberpose, "limberpose", GST_RANK_NONE, GST_TYPE_LIMBER_POSE)
 
 #define GST_TYPE_LIMBER_POSE_BOXES (gst_limber_pose_boxes_get_type())

@@ -87,7 +87,7 @@ struct run run_default(void);
 #define CLI_RUN_OPTIONS(r) \
     CLI_OPTION("--shard", "I/N", &(r).shard, "only every Nth image, beginning with the Ith: N runs make the whole"), \
     CLI_FLAG("--resume", &(r).resume, "go on with the lines in DIR: images that have one are done"), \
-    CLI_FLAG_CHOICE("--overlay", "jpeg|png", &(r).overlay, &(r).overlay_kind, "draw DIR/overlay/PATH.jpg, and DIR/" GALLERY " to look through them [jpeg]"), \
+    CLI_FLAG_CHOICE("--overlay", "jpeg|png", &(r).overlay, &(r).overlay_kind, "draw DIR/overlay/PATH.jpg, and of pictures DIR/" GALLERY " to look through them [jpeg]"), \
     CLI_INT("--overlay-size", "N", &(r).overlay_size, 0, 65500, "with --overlay: pixels of the longer side at most, 0: all [1600]"), \
     CLI_FLAG("--coco", &(r).coco, "write DIR/" COCO), \
     CLI_FLAG_CHOICE("--sandbox", "on|off", &(r).sandbox_asked, &(r).sandbox, "on: an error where it cannot be; else where it can [where it can]"), \
