@@ -122,4 +122,20 @@ static inline struct blob tensor_file_end(struct tensor_file *f)
     return b;
 }
 
+/* The same, as the model in `dir`; its configuration is that of the model in `from`. */
+static inline void tensor_file_end_model(struct tensor_file *f, const char *dir, const char *from)
+{
+    static const char *const json[] = {"config.json", "preprocessor_config.json"};
+    struct blob model = tensor_file_end(f);
+    file_write(dir, "model.safetensors", model.bytes, model.size);
+    free(model.bytes);
+    for (int i = 0; i < 2; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", from, json[i]);
+        struct blob b = blob_read(path);
+        file_write(dir, json[i], b.bytes, b.size);
+        free(b.bytes);
+    }
+}
+
 #endif

@@ -96,17 +96,7 @@ static void leave_neurons_out(const char *dir, const char *from, bool all, float
         free(v);
     }
     tensors_free(&in);
-    struct blob model = tensor_file_end(&out);
-    file_write(dir, "model.safetensors", model.bytes, model.size);
-    free(model.bytes);
-    static const char *const json[] = {"config.json", "preprocessor_config.json"};
-    for (int i = 0; i < 2; i++) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s", from, json[i]);
-        struct blob b = blob_read(path);
-        file_write(dir, json[i], b.bytes, b.size);
-        free(b.bytes);
-    }
+    tensor_file_end_model(&out, dir, from);
 }
 
 /* Every head of the classic model's like but one, a whole layer, and ViTPose+. */
@@ -365,17 +355,7 @@ Test(lean, one_column_is_enough_to_stay)
         }
         tensors_free(&in);
         directory_make(dir);
-        struct blob model = tensor_file_end(&out);
-        file_write(dir, "model.safetensors", model.bytes, model.size);
-        free(model.bytes);
-        static const char *const json[] = {"config.json", "preprocessor_config.json"};
-        for (int i = 0; i < 2; i++) {
-            char path[512];
-            snprintf(path, sizeof path, "%s/%s", from, json[i]);
-            struct blob b = blob_read(path);
-            file_write(dir, json[i], b.bytes, b.size);
-            free(b.bytes);
-        }
+        tensor_file_end_model(&out, dir, from);
         limber_model *file = open_model(dir, "cpu", "fp32", NULL), *without = open_model(dir, "cpu", "fp32", "0.1");
         cr_expect(file->blocks[0].heads == 2 && without->blocks[0].heads == 1);
         float *a = heat_of(file, false, &n), *b = heat_of(file, true, &n), *c = heat_of(without, false, &n);

@@ -1521,17 +1521,7 @@ static void make_planted_checkpoint(const char *dir, bool anywhere)
         free(v);
     }
     tensors_free(&in);
-    struct blob model = tensor_file_end(&out);
-    file_write(dir, "model.safetensors", model.bytes, model.size);
-    free(model.bytes);
-    static const char *const json[] = {"config.json", "preprocessor_config.json"};
-    for (int i = 0; i < 2; i++) {
-        char path[512];
-        snprintf(path, sizeof path, "%s/%s", golden, json[i]);
-        struct blob b = blob_read(path);
-        file_write(dir, json[i], b.bytes, b.size);
-        free(b.bytes);
-    }
+    tensor_file_end_model(&out, dir, golden);
 }
 
 static limber_heads_result heads_of_pictures_with(limber_session *session, int images, int people, int bootstrap, int boundaries)

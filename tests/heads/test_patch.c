@@ -441,15 +441,7 @@ static void make_planted_checkpoint(const char *dir, bool chain)
         free(v);
     }
     tensors_free(&in);
-    struct blob model = tensor_file_end(&out);
-    file_write(dir, "model.safetensors", model.bytes, model.size);
-    free(model.bytes);
-    static const char *const json[] = {"config.json", "preprocessor_config.json"};
-    for (int i = 0; i < 2; i++) {
-        struct blob b = blob_read(i ? GOLDEN "/simple-hd32/preprocessor_config.json" : GOLDEN "/simple-hd32/config.json");
-        file_write(dir, json[i], b.bytes, b.size);
-        free(b.bytes);
-    }
+    tensor_file_end_model(&out, dir, GOLDEN "/simple-hd32");
 }
 
 /* People whose left arm is red, on grey noise; crop pixel = image pixel. */

@@ -201,12 +201,7 @@ static void table(FILE *f, const struct drift_result *r, const struct drift_abou
             nats_estimate(f, &k->number[w]);
         }
         if (about->control) {
-            fputs("<td>", f);
-            if (k->tested)
-                page_probability(f, k->p);
-            fputs("<td>", f);
-            if (k->tested)
-                page_probability(f, k->q);
+            page_p_and_q(f, k->tested, k->p, k->q);
         }
         fputs("</tr>", f);
     }

@@ -103,6 +103,16 @@ void page_probability(FILE *f, double p)
     }
 }
 
+void page_p_and_q(FILE *f, bool tested, double p, double q)
+{
+    fputs("<td>", f);
+    if (tested)
+        page_probability(f, p);
+    fputs("<td>", f);
+    if (tested)
+        page_probability(f, q);
+}
+
 const char *page_plural(long long n)
 {
     return n == 1 ? "" : "s";

@@ -5,6 +5,7 @@
 #define LIMBER_PAGE_H
 
 #include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "limber_heads.h"
@@ -16,7 +17,8 @@ void page_text(FILE *f, const char *s);                      /* escaped */
 void page_number(FILE *f, double v);                         /* two decimals, with a minus that is one */
 void page_estimate(FILE *f, const limber_heads_estimate *e); /* and its interval, or "not known" */
 void page_probability(FILE *f, double p);
-void page_fact(FILE *f, const char *what, const char *value);             /* one of class=facts */
+void page_p_and_q(FILE *f, bool tested, double p, double q);  /* two cells of a table, empty where nothing was tested */
+void page_fact(FILE *f, const char *what, const char *value); /* one of class=facts */
 void page_photograph(FILE *f, const uint8_t *rgb, int width, int height); /* dimmed, of a <svg> with that viewBox */
 const char *page_plural(long long n);                                     /* "s", or "" for one */
 

@@ -483,12 +483,7 @@ static void sets(const struct page *p)
                 small_number(f, sum);
             else
                 fputs("&ndash;", f);
-            fputs("<td>", f);
-            if (e->tested)
-                page_probability(f, e->p);
-            fputs("<td>", f);
-            if (e->tested)
-                page_probability(f, e->q);
+            page_p_and_q(f, e->tested, e->p, e->q);
             fputs("</tr>", f);
         }
     }
@@ -945,12 +940,7 @@ static void table(const struct page *p)
                 else
                     fputs("&ndash;", f);
             }
-            fputs("<td>", f);
-            if (e->tested)
-                page_probability(f, e->p);
-            fputs("<td>", f);
-            if (e->tested)
-                page_probability(f, e->q);
+            page_p_and_q(f, e->tested, e->p, e->q);
             fputs("</tr>", f);
         }
     fputs("</table></div></details>", f);
